@@ -1,0 +1,41 @@
+"""Package definition. Version ranges resolve together; see docs/decisions/0001-tf-keras.md."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="trainer",
+    version="0.1.0",
+    description="One configuration file, one command: Keras networks and TF-Agents agents, "
+    "trained under any tf.distribute strategy.",
+    packages=find_packages(include=["trainer", "trainer.*"]),
+    python_requires=">=3.10,<3.12",
+    install_requires=[
+        "absl-py>=2.1",
+        "gymnasium>=1.0,<2",
+        # TFDS 4.9.10 imports it without declaring it.
+        "importlib_resources>=6",
+        "ml_collections>=1.1,<2",
+        "numpy>=1.26,<2",
+        "pillow>=10",
+        "scikit-learn>=1.4,<2",
+        "tensorflow>=2.20,<2.22",
+        "tensorflow-datasets>=4.9.7,<4.10",
+        "tensorflow-probability[tf]>=0.23,<0.24",
+        "tf-agents==0.19.0",
+        # Same minor version as TensorFlow; pip takes the newest of both.
+        "tf_keras>=2.20,<2.22",
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
+        # A newer libtpu, which pip would pick, aborts at import with this TensorFlow.
+        "tpu": ["tensorflow-tpu==2.20.0", "libtpu==0.0.21", "tf_keras==2.20.1"],
+        "dev": [
+            "hypothesis>=6.100",
+            "mypy>=1.10",
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "ruff>=0.5",
+        ],
+    },
+    entry_points={"console_scripts": ["trainer = trainer.__main__:main"]},
+)
