@@ -1,0 +1,62 @@
+"""The one door to TensorFlow and Keras: quiet, and with the Keras that keeps its promises.
+
+Everything else takes Keras from here: `from trainer.backend import keras`. Why it is
+tf_keras is written in docs/decisions/0001-tf-keras.md.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def _captured_stderr() -> Iterator[None]:
+    """Holds back what native libraries print while they load; shows it if loading fails."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            held_back.seek(0)
+            os.write(2, held_back.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def _refuse_another_keras() -> None:
+    loaded = sys.modules.get("keras")
+    if loaded is not None and os.environ.get("TF_USE_LEGACY_KERAS") != "1":
+        raise ImportError(
+            "trainer needs Keras 2 (tf_keras), but this process has loaded "
+            f"keras {getattr(loaded, '__version__', '?')}. Import trainer.backend before keras, "
+            "or set TF_USE_LEGACY_KERAS=1 before starting Python."
+        )
+
+
+_refuse_another_keras()
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+with _captured_stderr(), warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import tensorflow as tf
+    import tf_keras as keras
+
+    # The first look at the devices prints what the drivers have to say.
+    tf.config.list_physical_devices()
+
+tf.get_logger().setLevel(logging.ERROR)
+tf.autograph.set_verbosity(0)
+
+__all__ = ["keras", "tf"]
