@@ -61,7 +61,9 @@ class TFDS(_Data):
         _check_image_size(self.image_size)
         splits = (self.train_split, self.validation_split, self.test_split)
         if len(set(splits)) < len(splits):
-            raise UserError(f"train_split, validation_split, test_split must differ. Received: {splits}")
+            raise UserError(
+                f"train_split, validation_split and test_split must differ. Received: {splits}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

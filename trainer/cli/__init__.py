@@ -1,0 +1,1 @@
+"""The command line: flags, commands, and errors as one line. Imports TensorFlow last."""

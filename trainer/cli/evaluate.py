@@ -1,0 +1,31 @@
+"""`trainer evaluate`."""
+
+import json
+from collections.abc import Sequence
+
+from trainer.cli import flags
+from trainer.config.supervised import Supervised
+from trainer.errors import UserError
+
+USAGE = "trainer evaluate --workdir=DIR [--split=test] [flags]"
+TAKES_CONFIG = False
+FLAGS = (flags.workdir, flags.split, flags.data_dir, flags.placement)
+
+
+def run(arguments: Sequence[str], started: float) -> None:
+    """Prints the metrics as one JSON object."""
+    del started
+    values, positional = flags.parse(FLAGS, arguments)
+    if positional:
+        raise UserError(f"evaluate takes flags only. Received: {' '.join(positional)}")
+    from trainer.cli.placement import from_flags
+    from trainer.run.workdir import load_experiment
+
+    experiment = load_experiment(values.workdir)
+    placement = from_flags(values)
+    assert isinstance(experiment, Supervised)
+    from trainer.supervised.evaluation import evaluate
+
+    print(
+        json.dumps(evaluate(experiment, values.workdir, values.split, placement, values.data_dir))
+    )

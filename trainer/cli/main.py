@@ -1,0 +1,94 @@
+"""From arguments to an exit status: which command, and what went wrong in one line."""
+
+import importlib
+import sys
+import textwrap
+import time
+from collections.abc import Sequence
+from types import ModuleType
+
+from trainer.cli import flags
+from trainer.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, Interrupted, UserError
+from trainer.registry import unknown_name
+
+COMMANDS = {
+    "train": "train an experiment, or resume it",
+    "evaluate": "measure a run's chosen checkpoint on a split",
+    "predict": "classify files with a run's chosen checkpoint",
+}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs `trainer ARGUMENTS…`; returns the exit status.
+
+    0 done; 2 the user's input is wrong; 75 stopped with the state saved. A fault of ours
+    is left to Python: a traceback and 1.
+    """
+    started = time.time()
+    try:
+        return _run(list(arguments), started)
+    except UserError as error:
+        print("error:", " ".join(str(error).split("\n")), file=sys.stderr)
+        return EXIT_USER_ERROR
+    except Interrupted as interrupted:
+        print(f"{interrupted}; run the same command to go on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except KeyboardInterrupt:
+        print("stopped; nothing was changed", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _run(arguments: list[str], started: float) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    if arguments[0] == "--version":
+        from trainer import __version__
+
+        print(f"trainer {__version__}")
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        raise unknown_name("command", name, COMMANDS)
+    command: ModuleType = importlib.import_module(f"trainer.cli.{name}")
+    if {"-h", "--help"} & set(rest):
+        print(_command_help(name, command, rest))
+        return 0
+    command.run(rest, started)
+    return 0
+
+
+def _overview() -> str:
+    commands = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
+    return f"""usage: trainer COMMAND [--flag=value …]
+
+One configuration file, one command: trains Keras networks under the tf.distribute
+strategy that the hardware asks for, resumable bit for bit.
+
+commands:
+{commands}
+
+  trainer COMMAND --help   the flags of a command; with --config=FILE its fields too
+
+begin with:
+  trainer train --config=configs/digits_cnn.py --workdir=runs/digits"""
+
+
+def _command_help(name: str, command: ModuleType, arguments: Sequence[str]) -> str:
+    rows = flags.flag_help(command.FLAGS)
+    parts = [f"usage: {command.USAGE}", "", COMMANDS[name] + ".", "", "flags:", _table(rows)]
+    if command.TAKES_CONFIG:
+        file, overrides, _ = flags.split_config(arguments)
+        if file:
+            fields = flags.field_help(flags.experiment(file, overrides))
+            parts += ["", f"fields of {file}:", _table(fields)]
+        else:
+            parts += ["", "Add --config=FILE to see the fields that --config.a.b=value overrides."]
+    return "\n".join(parts)
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> str:
+    return "\n".join(
+        f"  {name}\n{textwrap.fill(text, 88, initial_indent=' ' * 6, subsequent_indent=' ' * 6)}"
+        for name, text in rows
+    )

@@ -1,0 +1,32 @@
+"""`trainer predict`."""
+
+import json
+from collections.abc import Sequence
+
+from trainer.cli import flags
+from trainer.config.supervised import Supervised
+from trainer.errors import UserError
+
+USAGE = "trainer predict --workdir=DIR FILE…"
+TAKES_CONFIG = False
+FLAGS = (flags.workdir,)
+
+
+def run(arguments: Sequence[str], started: float) -> None:
+    """Prints one JSON object for each image and each row of a table."""
+    del started
+    values, files = flags.parse(FLAGS, arguments)
+    if not files:
+        raise UserError("predict needs files: images, or a CSV. Received: no FILE")
+    from trainer.run.workdir import load_experiment
+
+    experiment = load_experiment(values.workdir)
+    if not isinstance(experiment, Supervised):
+        raise UserError(
+            "predict takes a supervised run; look at an agent with trainer evaluate. "
+            f"Received: {values.workdir!r}"
+        )
+    from trainer.supervised.evaluation import predict
+
+    for prediction in predict(experiment, values.workdir, files):
+        print(json.dumps(prediction))

@@ -1,0 +1,60 @@
+"""`trainer train`."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trainer.cli import flags
+from trainer.config.supervised import Supervised
+from trainer.errors import UserError
+from trainer.signals import StopRequest
+
+USAGE = "trainer train --config=FILE --workdir=DIR [--config.section.field=value …] [flags]"
+TAKES_CONFIG = True
+FLAGS = (flags.workdir, flags.data_dir, flags.placement)
+
+
+def run(arguments: Sequence[str], started: float) -> None:
+    """Trains, or resumes, and says where the result is."""
+    file, overrides, rest = flags.split_config(arguments)
+    values, positional = flags.parse(FLAGS, rest)
+    if positional:
+        raise UserError(f"train takes flags only. Received: {' '.join(positional)}")
+    experiment = flags.experiment(file, overrides)
+    with StopRequest() as stop:
+        # TensorFlow takes seconds to load; all that can be refused without it has been.
+        from trainer import job
+        from trainer.cli.placement import from_flags
+        from trainer.run.workdir import check_usable
+
+        check_usable(values.workdir, experiment)
+        result = job.finished_result(values.workdir, experiment)
+        if result is not None:
+            print(
+                f"this run is finished at step {result['step']}; more train.steps or train.epochs "
+                "go on from there",
+                file=sys.stderr,
+            )
+        else:
+            session = job.Session(started, stop)
+            placement = from_flags(values)
+            if isinstance(experiment, Supervised):
+                from trainer.supervised.training import train
+            else:
+                raise UserError("not yet")
+            result = train(experiment, values.workdir, placement, values.data_dir, session)
+    print(_summary(result, values.workdir))
+
+
+def _summary(result: Mapping[str, Any], workdir: str) -> str:
+    figures = "  ".join(
+        f"{name} {value:.4f}"
+        for name, value in result["metrics"].items()
+        if isinstance(value, int | float)
+    )
+    return (
+        f"finished: step {result['step']}  {figures}  "
+        f"({result['seconds']['train']:.1f} s of training)\n"
+        f"files in {workdir}: result.json, metrics.jsonl, checkpoints/, tensorboard/\n"
+        f"next: trainer evaluate --workdir={workdir}   trainer predict --workdir={workdir} FILE…"
+    )

@@ -1,0 +1,1 @@
+"""The work directory of a run: its configuration, records, checkpoints and result."""

@@ -1,0 +1,94 @@
+"""What a finished or stopped run can do: be evaluated, and predict."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from trainer import strategy
+from trainer.backend import tf
+from trainer.config.supervised import Supervised
+from trainer.errors import UserError
+from trainer.job import chosen_checkpoint
+from trainer.metrics import Value
+from trainer.registry import unknown_name
+from trainer.run import workdir as run_workdir
+from trainer.run.checkpoints import Checkpoints, Found, restore
+from trainer.run.workdir import WorkDirectory
+from trainer.supervised.data.dataset import Dataset, Signature
+from trainer.supervised.data.load import load
+from trainer.supervised.data.preprocessing import read_examples
+from trainer.supervised.task import ClassificationTask, Classifier
+
+
+def evaluate_checkpoint(
+    found: Found, task: ClassificationTask, dataset: Dataset, split: str
+) -> Mapping[str, Value]:
+    """Loss and accuracy of a checkpoint's weights on a split."""
+    restore(found, tf.train.Checkpoint(network=task.network))
+    return task.evaluate_split(dataset.splits[split])
+
+
+def evaluate(
+    experiment: Supervised,
+    path: str,
+    split: str,
+    placement: strategy.Placement,
+    data_dir: str,
+) -> Mapping[str, Any]:
+    """The metrics of a run's chosen checkpoint on a split, with its step.
+
+    Raises:
+      UserError: if there is no such split, no checkpoint, or the data are gone.
+    """
+    found = _checkpoint(experiment, path)
+    dataset = load(experiment.data, data_dir or None)
+    if split not in dataset.splits:
+        raise unknown_name("value of --split", split, dataset.splits)
+    runtime = strategy.create(placement)
+    task = ClassificationTask(experiment, dataset, runtime, total_steps=1)
+    metrics = evaluate_checkpoint(found, task, dataset, split)
+    return {"split": split, "step": found.step, "metrics": dict(metrics)}
+
+
+def predict(experiment: Supervised, path: str, files: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """A prediction for each image file and each row of a CSV file.
+
+    Raises:
+      UserError: if a file cannot be used, or there is no checkpoint.
+    """
+    found = _checkpoint(experiment, path)
+    signature = Signature.from_json(run_workdir.read_json(WorkDirectory(path).signature))
+    features, names = read_examples(files, signature)
+    classifier = Classifier(experiment, signature, tf.Variable(0, dtype=tf.int64))
+    restore(found, tf.train.Checkpoint(network=classifier.network))
+    for name, probabilities in zip(names, _probabilities(classifier, features), strict=True):
+        best = int(np.argmax(probabilities))
+        yield {
+            "file": name,
+            "class": signature.classes[best],
+            "probability": float(probabilities[best]),
+            "probabilities": dict(
+                zip(signature.classes, map(float, probabilities), strict=True)
+            ),
+        }
+
+
+def _probabilities(classifier: Classifier, features: np.ndarray) -> Iterator[np.ndarray]:
+    @tf.function(reduce_retracing=True)
+    def softmax(batch: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(classifier.logits(batch, training=False))
+
+    for first in range(0, len(features), 256):
+        yield from softmax(tf.constant(features[first : first + 256])).numpy()
+
+
+def _checkpoint(experiment: Supervised, path: str) -> Found:
+    workdir = WorkDirectory(path)
+    checkpoints = Checkpoints(workdir.checkpoints, experiment.train.checkpoints_to_keep)
+    found = chosen_checkpoint(checkpoints, experiment.evaluate.checkpoint)
+    if found is None:
+        raise UserError(
+            f"--workdir holds no whole checkpoint yet; train first. Received: {path!r}"
+        )
+    return found
