@@ -89,7 +89,11 @@ def run(job: Job, path: str, runtime: Runtime, session: Session) -> Mapping[str,
         _prepare(workdir, job)
         writer = Files(workdir.metrics, workdir.tensorboard)
     checkpoints = Checkpoints(
-        workdir.checkpoints, job.checkpoints_to_keep, runtime.is_chief, runtime.worker
+        workdir.checkpoints,
+        job.checkpoints_to_keep,
+        runtime.worker,
+        runtime.is_chief,
+        runtime.barrier,
     )
     loop = Loop(
         job.task,
@@ -152,13 +156,7 @@ def _agreed(runtime: Runtime, stop: StopRequest) -> Callable[[], bool]:
     """Whether any worker was asked to stop; every worker gets the same answer."""
     if runtime.workers == 1:
         return lambda: stop.requested
-    strategy = runtime.strategy
-
-    def requested() -> bool:
-        votes = strategy.run(lambda vote: vote, args=(tf.constant(float(stop.requested)),))
-        return float(strategy.reduce("SUM", votes, axis=None)) > 0
-
-    return requested
+    return lambda: runtime.sum_over_workers(float(stop.requested)) > 0
 
 
 def _versions() -> dict[str, str]:

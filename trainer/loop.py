@@ -215,9 +215,7 @@ class Loop:
             console.close()
 
     def _run(self, console: Console) -> None:
-        self.state = dataclasses.replace(
-            self.state, total=self._plan.total, stopped_early=False
-        )
+        self.state = dataclasses.replace(self.state, total=self._plan.total, stopped_early=False)
         self._task.start(self.state.step)
         self._save()
         chunk = 1

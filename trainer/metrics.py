@@ -131,9 +131,7 @@ class Console:
         line = f"{self._unit} {record.step:>{width}}/{self._total}  {record.split:<5}"
         line += f"  {_shown(record.metrics)}"
         if steps_per_second and self._bar is None:
-            left = datetime.timedelta(
-                seconds=round((self._total - record.step) / steps_per_second)
-            )
+            left = datetime.timedelta(seconds=round((self._total - record.step) / steps_per_second))
             line += f"  {steps_per_second:,.0f} {self._unit}s/s  {left} left"
         self.say(line)
 
@@ -164,5 +162,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-

@@ -64,6 +64,17 @@ class Runtime:
         """This process's number among the workers."""
         return int(self.strategy.cluster_resolver.task_id) if self._is_multi_worker else 0
 
+    def sum_over_workers(self, value: float) -> float:
+        """The sum of what every worker passes; each must call it."""
+        if not self._is_multi_worker:
+            return value
+        values = self.strategy.run(lambda own: own, args=(tf.constant(value),))
+        return float(self.strategy.reduce("SUM", values, axis=None))
+
+    def barrier(self) -> None:
+        """Returns once every worker has called it."""
+        self.sum_over_workers(1.0)
+
     @property
     def _is_multi_worker(self) -> bool:
         return isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)

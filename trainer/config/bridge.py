@@ -4,7 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +74,10 @@ def _variant(hint: Any, mapping: Mapping[str, Any], path: str) -> type[Section]:
 
 def variants_by_name(variants: Sequence[type[Section]]) -> dict[str, type[Section]]:
     """The classes of a union under their `kind`, or their `task` for experiments."""
-    named = {}
+    named: dict[str, type[Section]] = {}
     for variant in variants:
         fields = {field.name: field for field in dataclasses.fields(variant)}  # type: ignore[arg-type]
-        named[fields["kind" if "kind" in fields else "task"].default] = variant
+        named[str(fields["kind" if "kind" in fields else "task"].default)] = variant
     return named
 
 
@@ -133,7 +133,7 @@ def load(path: str) -> Experiment:
     if not callable(get_config):
         raise UserError(f"{path} has no function get_config(). Received: {path!r}")
     experiment = _call(get_config, path)
-    if not isinstance(experiment, members(Experiment)):
+    if not isinstance(experiment, Supervised | ReinforcementLearning):
         raise UserError(
             "get_config() must return a Supervised or a ReinforcementLearning from "
             f"trainer.config. Received: {type(experiment).__name__} from {path}"
@@ -143,13 +143,15 @@ def load(path: str) -> Experiment:
 
 def _run_file(file: Path) -> Any:
     spec = importlib.util.spec_from_file_location("trainer_user_config", file)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    loader = spec.loader
+    assert loader is not None
     module = importlib.util.module_from_spec(spec)
-    _call(lambda: spec.loader.exec_module(module), str(file))
+    _call(lambda: loader.exec_module(module), str(file))
     return module
 
 
-def _call(function: Any, path: str) -> Any:
+def _call(function: Callable[[], Any], path: str) -> Any:
     # Whatever goes wrong in the user's own file is the user's to mend.
     try:
         return function()
@@ -209,7 +211,7 @@ def override(experiment: Experiment, overrides: Sequence[str]) -> Experiment:
         values(arguments)
     except flags.Error as error:
         raise _refused_value(error, pairs, mapping) from None
-    return from_mapping(values["config"].value.to_dict())
+    return from_mapping(holder.to_dict())
 
 
 def _split_override(text: str) -> tuple[str, str]:

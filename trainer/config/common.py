@@ -40,9 +40,7 @@ class CNN(Section):
     units: tuple[int, ...] = setting((128,), "Width of each dense layer after.", minimum=1)
     activation: str = setting("relu", "After each layer but the last.", choices=ACTIVATIONS)
     batch_norm: bool = setting(False, "Batch normalization after each convolution.")
-    dropout: float = setting(
-        0.0, "Share of dense units dropped; 0 is off.", minimum=0.0, below=1.0
-    )
+    dropout: float = setting(0.0, "Share of dense units dropped; 0 is off.", minimum=0.0, below=1.0)
 
 
 @dataclasses.dataclass(frozen=True)

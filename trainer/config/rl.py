@@ -48,9 +48,7 @@ class _Agent(Section):
     target_update_tau: float = setting(
         1.0, "Share of the way the target network moves; 1 copies.", above=0.0, maximum=1.0
     )
-    loss: str = setting(
-        "huber", "Of the temporal difference error.", choices=("huber", "squared")
-    )
+    loss: str = setting("huber", "Of the temporal difference error.", choices=("huber", "squared"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,9 +161,7 @@ class TrainRL(Section):
     checkpoint_every: int = setting(
         0, "Environment steps between two checkpoints; 0: at each evaluation.", minimum=0
     )
-    checkpoints_to_keep: int = setting(
-        2, "Newest checkpoints kept, beside the best.", minimum=2
-    )
+    checkpoints_to_keep: int = setting(2, "Newest checkpoints kept, beside the best.", minimum=2)
     early_stopping: int = setting(
         0, "Evaluations without a better one that end the run; 0 is off.", minimum=0
     )

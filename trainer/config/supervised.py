@@ -141,9 +141,7 @@ class Train(Section):
     checkpoint_every: int = setting(
         0, "Updates between two checkpoints; 0: at each evaluation.", minimum=0
     )
-    checkpoints_to_keep: int = setting(
-        2, "Newest checkpoints kept, beside the best.", minimum=2
-    )
+    checkpoints_to_keep: int = setting(2, "Newest checkpoints kept, beside the best.", minimum=2)
     early_stopping: int = setting(
         0, "Evaluations without a better one that end the run; 0 is off.", minimum=0
     )

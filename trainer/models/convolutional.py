@@ -28,9 +28,7 @@ def cnn_layers(config: CNN, seed: int, step: tf.Variable) -> list[keras.layers.L
     return layers + dense_stack(config.units, config.activation, config.dropout, seed, step)
 
 
-def keras_cnn_layers(
-    config: KerasCNN, seed: int, step: tf.Variable
-) -> list[keras.layers.Layer]:
+def keras_cnn_layers(config: KerasCNN, seed: int, step: tf.Variable) -> list[keras.layers.Layer]:
     """32 filters of 3x3 with ReLU, max pooling 2: `[B, 32, 32, 3] -> [B, 7200]`."""
     del config, seed, step
     return [

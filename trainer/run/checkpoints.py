@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainer.backend import tf
@@ -31,20 +31,31 @@ class Found:
 class Checkpoints:
     """The checkpoints of one run, of which the newest few and the best are kept."""
 
-    def __init__(self, directory: str, keep: int, chief: bool = True, worker: int = 0):
+    def __init__(
+        self,
+        directory: str,
+        keep: int,
+        worker: int = 0,
+        is_chief: bool = True,
+        barrier: Callable[[], None] = lambda: None,
+    ):
         """Opens a folder of checkpoints, creating nothing.
 
+        Every worker calls `save` and `newest` at the same places, since gathering a
+        distributed variable needs them all; the chief's files are those that count.
+
         Args:
-          directory: the folder.
+          directory: the folder, which all workers see.
           keep: how many of the newest to keep.
-          chief: whether this process writes what counts. Every worker must call `save`,
-            since gathering a distributed variable needs them all.
           worker: this process's number, to keep the others' files apart.
+          is_chief: whether this process's files count.
+          barrier: returns once every worker has called it.
         """
         self._directory = directory
         self._keep = keep
-        self._chief = chief
         self._worker = worker
+        self._is_chief = is_chief
+        self._barrier = barrier
 
     def save(
         self, step: int, state: tf.train.Checkpoint, loop_state: Mapping[str, Any], best_step: int
@@ -57,34 +68,41 @@ class Checkpoints:
           loop_state: JSON-serializable; kept in the manifest.
           best_step: the step whose checkpoint must stay; -1 is none.
         """
-        name = f"{step:08d}" if self._chief else f".worker-{self._worker}"
-        path = os.path.join(self._directory, name)
+        path = self._path(step)
+        if not self._is_chief:
+            path = os.path.join(self._directory, f".worker-{self._worker}")
         if tf.io.gfile.exists(path):
             tf.io.gfile.rmtree(path)
         tf.io.gfile.makedirs(path)
         state.write(os.path.join(path, _PREFIX))
-        if not self._chief:
+        if self._is_chief:
+            self._commit(step, path, loop_state)
+            for old in self.steps()[self._keep :]:
+                if old != best_step:
+                    tf.io.gfile.rmtree(self._path(old))
+        else:
             tf.io.gfile.rmtree(path)
-            return
+        self._barrier()
+
+    def _commit(self, step: int, path: str, loop_state: Mapping[str, Any]) -> None:
         files = {
             file: _fingerprint(os.path.join(path, file))
             for file in sorted(tf.io.gfile.listdir(path))
         }
         manifest = {"step": step, "files": files, "loop": dict(loop_state)}
         write_json(os.path.join(path, _MANIFEST), manifest)
-        for old in self.steps()[self._keep :]:
-            if old != best_step:
-                tf.io.gfile.rmtree(self._path(old))
 
     def newest(self) -> tuple[Found | None, list[str]]:
         """The newest whole checkpoint, and a line for each newer one that is not."""
-        complaints = []
+        newest, complaints = None, []
         for step in self.steps():
-            found, reason = self.find(step)
-            if found:
-                return found, complaints
+            newest, reason = self.find(step)
+            if newest:
+                break
             complaints.append(f"checkpoint {self._path(step)} is damaged ({reason})")
-        return None, complaints
+        # Nobody may write a newer one while somebody still looks.
+        self._barrier()
+        return newest, complaints
 
     def find(self, step: int) -> tuple[Found | None, str]:
         """The checkpoint of a step if it is whole, else why it does not count."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer import strategy
 from trainer.backend import tf
@@ -68,13 +69,11 @@ def predict(experiment: Supervised, path: str, files: Sequence[str]) -> Iterator
             "file": name,
             "class": signature.classes[best],
             "probability": float(probabilities[best]),
-            "probabilities": dict(
-                zip(signature.classes, map(float, probabilities), strict=True)
-            ),
+            "probabilities": dict(zip(signature.classes, map(float, probabilities), strict=True)),
         }
 
 
-def _probabilities(classifier: Classifier, features: np.ndarray) -> Iterator[np.ndarray]:
+def _probabilities(classifier: Classifier, features: NDArray[Any]) -> Iterator[NDArray[np.float32]]:
     @tf.function(reduce_retracing=True)
     def softmax(batch: tf.Tensor) -> tf.Tensor:
         return tf.nn.softmax(classifier.logits(batch, training=False))
@@ -88,7 +87,5 @@ def _checkpoint(experiment: Supervised, path: str) -> Found:
     checkpoints = Checkpoints(workdir.checkpoints, experiment.train.checkpoints_to_keep)
     found = chosen_checkpoint(checkpoints, experiment.evaluate.checkpoint)
     if found is None:
-        raise UserError(
-            f"--workdir holds no whole checkpoint yet; train first. Received: {path!r}"
-        )
+        raise UserError(f"--workdir holds no whole checkpoint yet; train first. Received: {path!r}")
     return found

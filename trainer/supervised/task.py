@@ -61,9 +61,7 @@ class ClassificationTask:
         with self._strategy.scope():
             self._learning_rate = optim.LearningRate(experiment.optimizer, total_steps)
             self._optimizer = optim.build_optimizer(experiment.optimizer, self._learning_rate)
-            self._classifier = Classifier(
-                experiment, dataset.signature, self._optimizer.iterations
-            )
+            self._classifier = Classifier(experiment, dataset.signature, self._optimizer.iterations)
             self._variables = self._classifier.network.trainable_variables
             self._optimizer.build(self._variables)
             if runtime.precision == "mixed_float16":
@@ -77,9 +75,7 @@ class ClassificationTask:
             loss=self._loss,
             accuracy=self._accuracy,
         )
-        self._compiles = runtime.compiles(
-            default_on_cpu=experiment.model.kind not in IMAGE_MODELS
-        )
+        self._compiles = runtime.compiles(default_on_cpu=experiment.model.kind not in IMAGE_MODELS)
 
     @property
     def network(self) -> keras.Sequential:
@@ -116,7 +112,8 @@ class ClassificationTask:
 
     def evaluate(self) -> Mapping[str, float]:
         """Loss and accuracy on the validation split; empty where there is none."""
-        return self.evaluate_split(self._splits["validation"]) if "validation" in self._splits else {}
+        validation = self._splits.get("validation")
+        return self.evaluate_split(validation) if validation else {}
 
     def evaluate_split(self, split: Split) -> Mapping[str, float]:
         """Mean loss and accuracy over every example of a split, each counted once."""
@@ -125,12 +122,15 @@ class ClassificationTask:
         pipeline = batches.evaluation_pipeline(split, batch_size)
         iterator = iter(self._strategy.distribute_datasets_from_function(pipeline))
         steps = batches.evaluation_steps(len(split.labels), batch_size)
-        loss, correct = self._evaluate_batches(iterator, tf.constant(steps))
-        size = len(split.labels)
-        return {"loss": float(loss) / size, "accuracy": float(correct) / size}
+        sums = self._evaluate_batches(iterator, tf.constant(steps))
+        loss, accuracy = (sums / len(split.labels)).numpy().tolist()
+        return {"loss": loss, "accuracy": accuracy}
 
     @tf.function
-    def _train_chunk(self, iterator: tf.distribute.DistributedIterator, iterations: tf.Tensor) -> tf.Tensor:
+    def _train_chunk(
+        self, iterator: tf.distribute.DistributedIterator, iterations: tf.Tensor
+    ) -> tf.Tensor:
+        """Updates on `iterations` batches; returns seconds waited for them, float64."""
         waited = tf.constant(0.0, tf.float64)
         for _ in tf.range(iterations):
             asked = tf.timestamp()
@@ -143,15 +143,14 @@ class ClassificationTask:
     @tf.function
     def _evaluate_batches(
         self, iterator: tf.distribute.DistributedIterator, steps: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> tf.Tensor:
+        """Summed loss and hits over `steps` batches, float64 `[2]`."""
         # float32 counts exactly only to 2**24.
-        loss, correct = tf.constant(0.0, tf.float64), tf.constant(0.0, tf.float64)
+        total = tf.zeros([2], tf.float64)
         for _ in tf.range(steps):
             sums = self._strategy.run(self._evaluation_step, args=next(iterator))
-            batch_loss, batch_correct = self._strategy.reduce("SUM", sums, axis=None)
-            loss += tf.cast(batch_loss, tf.float64)
-            correct += tf.cast(batch_correct, tf.float64)
-        return loss, correct
+            total += tf.cast(self._strategy.reduce("SUM", sums, axis=None), tf.float64)
+        return total
 
     def _train_step(self, features: tf.Tensor, labels: tf.Tensor) -> None:
         if not self._compiles or self._runtime.name == "tpu":
@@ -197,13 +196,11 @@ class ClassificationTask:
 
     def _evaluation_step(
         self, features: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> tf.Tensor:
         logits = self._classifier.logits(features, training=False)
         losses = cross_entropy(labels, logits, label_smoothing=0.0)
-        return (
-            tf.reduce_sum(losses * weights),
-            tf.reduce_sum(hits(labels, logits) * weights),
-        )
+        figures = tf.stack([losses, hits(labels, logits)])
+        return tf.reduce_sum(figures * weights, axis=1)
 
     @property
     def _scales_loss(self) -> bool:
@@ -211,9 +208,7 @@ class ClassificationTask:
 
     def _local_tensors(self, batch: Batch) -> list[tf.Tensor]:
         return [
-            tensor
-            for value in batch
-            for tensor in self._strategy.experimental_local_results(value)
+            tensor for value in batch for tensor in self._strategy.experimental_local_results(value)
         ]
 
 

@@ -1,0 +1,50 @@
+# Two commands on a fresh machine: `make demo` and `make test`. `make help` lists the rest.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+# The first Python here that this project runs on; PYTHON=… overrides.
+PYTHON ?= $(shell for python in python3.11 python3.10 python3 python; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 12))' \
+	>/dev/null 2>&1 && { echo $$python; break; }; done)
+SUPPORTED = import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 12))
+DEMO := runs/demo
+
+.PHONY: help setup demo test test-slow lint clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
+	while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+setup: $(VENV)/installed ## create .venv and install the package with its tools
+
+$(VENV)/installed: setup.py
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(SUPPORTED)' 2>/dev/null || { \
+	echo "error: Python 3.10 or 3.11 with venv is needed; name one with PYTHON=/path/to/python3.11. Received: $(or $(PYTHON),none) ($$($(or $(PYTHON),python3) --version 2>&1 | head -n 1))" >&2; exit 2; }
+	@echo "installing into $(VENV): about 1.5 GB, a minute or two"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: setup ## train a CNN on handwritten digits and show what it says of three images
+	@$(BIN)/trainer train --config=configs/digits_cnn.py --workdir=$(DEMO)
+	@echo
+	@echo '$$ trainer predict --workdir=$(DEMO) docs/images/digit_*.png'
+	@$(BIN)/trainer predict --workdir=$(DEMO) docs/images/digit_*.png
+	@echo
+	@echo 'The commands are in $(BIN): . $(BIN)/activate makes `trainer` one of yours.'
+	@echo 'Try: trainer train --config=configs/digits_cnn.py --config.model.kind=mlp --workdir=runs/mlp'
+
+test: setup ## run the tests, the slow ones aside
+	@$(BIN)/python -m pytest -q -m 'not slow'
+
+test-slow: setup ## run the slow tests too
+	@$(BIN)/python -m pytest -q
+
+lint: setup ## check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean: ## remove what the targets made, runs/ aside
+	@rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
