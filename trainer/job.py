@@ -9,7 +9,7 @@ from typing import Any
 
 from trainer.backend import tf
 from trainer.config import bridge
-from trainer.errors import Interrupted
+from trainer.errors import Interrupted, UserError
 from trainer.loop import Loop, Plan, Task
 from trainer.metrics import Files, Memory, Record, Value, Writer
 from trainer.run import workdir as run_workdir
@@ -144,7 +144,12 @@ def chosen_checkpoint(checkpoints: Checkpoints, weights: str) -> Found | None:
 
 
 def _prepare(workdir: WorkDirectory, job: Job) -> None:
-    tf.io.gfile.makedirs(workdir.path)
+    try:
+        tf.io.gfile.makedirs(workdir.path)
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"--workdir cannot be made: {error.message}. Received: {workdir.path!r}"
+        ) from error
     run_workdir.write_atomically(workdir.config, bridge.to_json(job.experiment))
     if job.signature is not None:
         run_workdir.write_json(workdir.signature, job.signature)

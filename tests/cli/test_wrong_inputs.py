@@ -1,0 +1,229 @@
+"""Whatever the user gets wrong: exit status 2, one line, no traceback, nothing left behind."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainer.cli.main import run
+
+CONFIG = "configs/digits_cnn.py"
+
+
+def train(*arguments, config=CONFIG):
+    return ["train", f"--config={config}", "--workdir=run", *arguments]
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content) if isinstance(content, bytes) else path.write_text(content)
+
+
+def image(path, size=(8, 8)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def folder(*overrides):
+    return train("--config.data.kind=image_folder", "--config.data.path=images", *overrides)
+
+
+def two_classes(here):
+    for name in ("cat", "dog"):
+        for number in range(9):
+            image(here / "images" / name / f"{number}.png")
+
+
+def csv(*overrides):
+    return train(
+        "--config.data.kind=csv", "--config.data.path=t.csv", "--config.model.kind=mlp", *overrides
+    )
+
+
+def rows(*lines):
+    return "\n".join(["a,b,label", *lines]) + "\n"
+
+
+GOOD_ROWS = [f"{i},{i * i % 7},{'yes' if i % 2 else 'no'}" for i in range(60)]
+
+# name: (arguments, what the line must say, what to make first).
+CASES = {
+    "unknown command": (["trian"], "Did you mean 'train'?"),
+    "unknown flag": (train("--workdri=x"), "Did you mean '--workdir'?"),
+    "flag of a wrong type": (train("--virtual_devices=two"), "virtual_devices=two"),
+    "junk after the flags": (train("now"), "Received: now"),
+    "no configuration": (["train", "--workdir=run"], "--config=FILE says what to train"),
+    "empty --config": (["train", "--config=", "--workdir=run"], "--config takes one file"),
+    "missing configuration file": (train(config="configs/digit_cnn.py"), "Did you mean"),
+    "a folder as configuration": (train(config="configs"), "Received: 'configs'"),
+    "configuration of another kind": (train(config="README.md"), "ends in .py or .json"),
+    "configuration with a syntax error": (
+        train(config="broken.py"),
+        "SyntaxError",
+        lambda here: write(here / "broken.py", "def get_config(:"),
+    ),
+    "configuration that is empty": (
+        train(config="empty.py"),
+        "no function get_config()",
+        lambda here: write(here / "empty.py", ""),
+    ),
+    "configuration in broken JSON": (
+        train(config="c.json"),
+        "is not JSON",
+        lambda here: write(here / "c.json", '{"task": '),
+    ),
+    "unknown field": (train("--config.train.epoch=3"), "Did you mean 'train.epochs'?"),
+    "unknown model": (train("--config.model.kind=resnett"), "Known: cnn, convnet"),
+    "unknown source": (train("--config.data.kind=digit"), "Did you mean 'digits'?"),
+    "unknown optimizer": (train("--config.optimizer.kind=adma"), "Did you mean 'adam"),
+    "text for a number": (train("--config.train.epochs=many"), "of type float"),
+    "fraction for a count": (train("--config.train.steps=0.5"), "of type int"),
+    "negative learning rate": (train("--config.optimizer.learning_rate=-1"), "must be > 0"),
+    "learning rate nan": (train("--config.optimizer.learning_rate=nan"), "Received: nan"),
+    "nothing left to train on": (train("--config.data.test_fraction=0.95"), "to train on"),
+    "override without a value": (train("--config.train.steps="), "of type int"),
+    "unknown strategy": (train("--strategy=mirored"), "Did you mean 'mirrored'?"),
+    "unknown precision": (train("--precision=bfloat16"), "Did you mean 'mixed_bfloat16'?"),
+    "unknown jit": (train("--jit=yes"), "Known: auto, off, on"),
+    "no GPU": (train("--strategy=gpu"), "no GPU is visible"),
+    "no cluster": (train("--strategy=multi_worker"), "TF_CONFIG"),
+    "--tpu with another strategy": (train("--strategy=cpu", "--tpu=x"), "--strategy=tpu"),
+    "negative virtual devices": (train("--virtual_devices=-1"), "must be >= 0"),
+    "batch that does not divide": (
+        train("--strategy=mirrored", "--config.train.global_batch_size=33"),
+        "take 32 or 34. Received: 33",
+    ),
+    "batch larger than the data": (
+        train("--config.train.global_batch_size=5000"),
+        "train.global_batch_size must be at most",
+    ),
+    "no work directory": (["train", f"--config={CONFIG}"], "--workdir=DIR"),
+    "a file as work directory": (
+        train("--workdir=file"),
+        "is a file, not a directory",
+        lambda here: write(here / "file", ""),
+    ),
+    "a foreign work directory": (
+        train("--workdir=home"),
+        "no run of ours",
+        lambda here: write(here / "home" / "thesis.txt", "mine"),
+    ),
+    "an unwritable work directory": (train("--workdir=/proc/run"), "cannot be made"),
+    "a work directory with a broken config.json": (
+        train("--workdir=old"),
+        "is not JSON",
+        lambda here: write(here / "old" / "config.json", "{"),
+    ),
+    "a model too deep for the images": (train("--config.model.kind=convnet"), "to nothing"),
+    "a set that is not prepared": (
+        train("--config.data.kind=tfds", "--config.data.name=mnist", "--data_dir=none"),
+        "--data_dir",
+    ),
+    "a set that does not exist": (
+        train("--config.data.kind=tfds", "--config.data.name=mnits", "--data_dir=none"),
+        "mnits",
+    ),
+    "no image folder": (folder(), "Received: 'images'"),
+    "no path": (train("--config.data.kind=image_folder"), "data.path"),
+    "an empty image folder": (folder(), "images", lambda here: (here / "images").mkdir()),
+    "one class": (folder(), "two classes", lambda here: image(here / "images" / "cat" / "1.png")),
+    "an empty class": (
+        folder(),
+        "cow",
+        lambda here: (two_classes(here), (here / "images" / "cow").mkdir()),
+    ),
+    "a truncated image": (
+        folder(),
+        "7.png",
+        lambda here: (two_classes(here), truncate(here / "images" / "cat" / "7.png")),
+    ),
+    "an empty image": (
+        folder(),
+        "7.png",
+        lambda here: (two_classes(here), write(here / "images" / "cat" / "7.png", b"")),
+    ),
+    "a text that calls itself an image": (
+        folder(),
+        "7.png",
+        lambda here: (two_classes(here), write(here / "images" / "cat" / "7.png", "cat")),
+    ),
+    "images of two sizes": (
+        folder(),
+        "image_size",
+        lambda here: (two_classes(here), image(here / "images" / "cat" / "7.png", (9, 8))),
+    ),
+    "no table": (csv(), "t.csv"),
+    "an empty table": (csv(), "t.csv", lambda here: write(here / "t.csv", "")),
+    "a header alone": (csv(), "t.csv", lambda here: write(here / "t.csv", rows())),
+    "a text cell": (
+        csv(),
+        "line 2",
+        lambda here: write(here / "t.csv", rows("1,red,yes", *GOOD_ROWS)),
+    ),
+    "an empty cell": (csv(), "line 2", lambda here: write(here / "t.csv", rows("1,,yes"))),
+    "nan in a table": (
+        csv(),
+        "line 3",
+        lambda here: write(here / "t.csv", rows("1,2,no", "1,nan,yes", *GOOD_ROWS)),
+    ),
+    "a row too short": (
+        csv(),
+        "line 62",
+        lambda here: write(here / "t.csv", rows(*GOOD_ROWS, "1,2")),
+    ),
+    "no label column": (
+        csv("--config.data.label=lable"),
+        "Did you mean 'label'?",
+        lambda here: write(here / "t.csv", rows(*GOOD_ROWS)),
+    ),
+    "images wanted, a table given": (
+        csv("--config.model.kind=cnn", "--config.train.global_batch_size=4"),
+        "take mlp or linear",
+        lambda here: write(here / "t.csv", rows(*GOOD_ROWS)),
+    ),
+    "evaluate without a run": (["evaluate", "--workdir=run"], "no config.json"),
+    "evaluate with a file": (["evaluate", "--workdir=run", "x.png"], "takes flags only"),
+    "predict without a run": (["predict", "--workdir=run", "x.png"], "no config.json"),
+    "predict without files": (["predict", "--workdir=run"], "Received: no FILE"),
+}
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, request):
+    """A fresh current directory that has the project's configs in it."""
+    (tmp_path / "configs").symlink_to(request.config.rootpath / "configs")
+    (tmp_path / "README.md").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_line_and_nothing_left_behind(name, here, capfd):
+    arguments, expected, *make = CASES[name]
+    for function in make:
+        function(here)
+    before = sorted(here.rglob("*"))
+
+    assert run(arguments) == 2
+
+    lines = capfd.readouterr().err.splitlines()
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert len(errors) == 1, lines
+    assert expected in errors[0]
+    assert "Received: " in errors[0]
+    # Besides the error, the line that says which strategy was taken.
+    assert [line for line in lines if not line.startswith(("error: ", "strategy "))] == []
+    assert sorted(here.rglob("*")) == before
+
+
+def test_tf_config_that_is_wrong(here, capfd, monkeypatch):
+    for text in ("{", '{"cluster": {}}', '{"cluster": {"worker": ["a:1"]}, "task": 3}'):
+        monkeypatch.setenv("TF_CONFIG", text)
+        assert run(train()) == 2
+        assert "error: TF_CONFIG is wrong" in capfd.readouterr().err
+        assert not (here / "run").exists()

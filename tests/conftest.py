@@ -1,0 +1,62 @@
+"""Two logical CPUs for every test, so that strategies of several replicas are real."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainer.backend import tf
+from trainer.run.checkpoints import Checkpoints
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()],
+)
+
+
+@pytest.fixture
+def start(request):
+    """Starts `python -m trainer ARGUMENTS…` as a process of its own, at the project's root."""
+    processes = []
+
+    def start(*arguments, **environment):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "trainer", *arguments],
+            cwd=request.config.rootpath,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def state_digest():
+    """A function: the digest of every bit of state in a run's newest checkpoint."""
+
+    def digest(workdir: Path) -> str:
+        found, complaints = Checkpoints(str(workdir / "checkpoints"), keep=2).newest()
+        assert found is not None
+        assert complaints == []
+        reader = tf.train.load_checkpoint(os.path.join(found.path, "state"))
+        result = hashlib.blake2b()
+        names = [n for n in reader.get_variable_to_shape_map() if n.endswith("VARIABLE_VALUE")]
+        assert names
+        for name in sorted(names):
+            # How often a process saved is no part of what was learnt.
+            if not name.startswith("save_counter/"):
+                result.update(name.encode() + np.asarray(reader.get_tensor(name)).tobytes())
+        return result.hexdigest()
+
+    return digest

@@ -1,0 +1,124 @@
+"""The founding document's formulas, held to independent NumPy computations in float64."""
+
+import numpy as np
+import pytest
+
+from trainer.backend import keras, tf
+from trainer.config.common import CNN, MLP, Linear
+from trainer.models.network import build_network
+from trainer.supervised.task import cross_entropy
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    keras.backend.set_floatx("float64")
+    yield
+    keras.backend.set_floatx("float32")
+
+
+def network(config, shape, outputs=3):
+    keras.utils.set_random_seed(1)
+    layers = build_network(config, shape, outputs, seed=0, step=tf.Variable(0, dtype=tf.int64))
+    # The head is float32 for the sake of mixed precision; here exactness is the point.
+    head = keras.layers.Dense(outputs, dtype="float64")
+    exact = keras.Sequential([*layers.layers[:-1], head])
+    exact.build((None, *shape))
+    for variable in exact.trainable_variables:
+        variable.assign(RANDOM.normal(size=variable.shape) * 0.5)
+    return exact
+
+
+def numpy_convolution(x, kernel, bias):
+    """y[b, i, j, f] = sum over m, n, c of x[b, i+m, j+n, c] w[m, n, c, f], plus the bias."""
+    height, width, _, filters = kernel.shape
+    batch, rows, columns, _ = x.shape
+    y = np.zeros((batch, rows - height + 1, columns - width + 1, filters))
+    for i in range(y.shape[1]):
+        for j in range(y.shape[2]):
+            window = x[:, i : i + height, j : j + width, :]
+            y[:, i, j, :] = np.tensordot(window, kernel, axes=3) + bias
+    return y
+
+
+def numpy_max_pooling(x, size):
+    batch, rows, columns, channels = x.shape
+    y = np.zeros((batch, rows // size, columns // size, channels))
+    for i in range(y.shape[1]):
+        for j in range(y.shape[2]):
+            window = x[:, i * size : (i + 1) * size, j * size : (j + 1) * size, :]
+            y[:, i, j, :] = window.max(axis=(1, 2))
+    return y
+
+
+def test_linear():
+    net = network(Linear(), (5,))
+    weights, bias = (variable.numpy() for variable in net.trainable_variables)
+    x = RANDOM.normal(size=(7, 5))
+    np.testing.assert_allclose(net(x), x @ weights + bias, rtol=1e-12)
+
+
+def test_mlp():
+    net = network(MLP(units=(6, 4), activation="tanh"), (5,))
+    w1, b1, w2, b2, w3, b3 = (variable.numpy() for variable in net.trainable_variables)
+    x = RANDOM.normal(size=(7, 5))
+    hidden = np.tanh(np.tanh(x @ w1 + b1) @ w2 + b2)
+    np.testing.assert_allclose(net(x), hidden @ w3 + b3, rtol=1e-12)
+
+
+def test_convolution_and_max_pooling():
+    config = CNN(filters=(4,), kernel_size=3, padding="valid", pool=2, units=())
+    net = network(config, (8, 8, 2))
+    kernel, bias, weights, head_bias = (variable.numpy() for variable in net.trainable_variables)
+    x = RANDOM.normal(size=(3, 8, 8, 2))
+    features = numpy_max_pooling(np.maximum(numpy_convolution(x, kernel, bias), 0), 2)
+    expected = features.reshape(3, -1) @ weights + head_bias
+    np.testing.assert_allclose(net(x), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_cross_entropy(label_smoothing):
+    logits = RANDOM.normal(size=(6, 4))
+    labels = np.array([0, 1, 2, 3, 3, 0], np.int32)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    targets = np.eye(4)[labels] * (1 - label_smoothing) + label_smoothing / 4
+    expected = -(targets * np.log(probabilities)).sum(axis=1)
+    np.testing.assert_allclose(
+        cross_entropy(tf.constant(labels), tf.constant(logits), label_smoothing), expected, 1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "shape"),
+    [
+        (Linear(), (5,)),
+        (MLP(units=(6,), activation="tanh"), (5,)),
+        (CNN(filters=(3,), padding="valid", units=(4,), activation="tanh"), (6, 6, 2)),
+    ],
+    ids=["linear", "mlp", "cnn"],
+)
+def test_backpropagation_agrees_with_finite_differences(config, shape):
+    net = network(config, shape)
+    x = tf.constant(RANDOM.normal(size=(4, *shape)))
+    labels = tf.constant([0, 1, 2, 0])
+
+    def loss():
+        return tf.reduce_mean(cross_entropy(labels, net(x), 0.0))
+
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradients = tape.gradient(value, net.trainable_variables)
+    for variable, gradient in zip(net.trainable_variables, gradients, strict=True):
+        original = variable.numpy()
+        for _ in range(4):
+            index = tuple(RANDOM.integers(size) for size in original.shape)
+            shifted = original.copy()
+            shifted[index] += 1e-6
+            variable.assign(shifted)
+            above = loss()
+            shifted[index] -= 2e-6
+            variable.assign(shifted)
+            difference = (above - loss()) / 2e-6
+            variable.assign(original)
+            np.testing.assert_allclose(gradient.numpy()[index], difference, rtol=1e-5, atol=1e-9)

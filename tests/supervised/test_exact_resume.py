@@ -1,0 +1,117 @@
+"""Real processes, really killed: the end is that of a run that was left alone, bit for bit."""
+
+import json
+import random
+import signal
+import time
+
+import pytest
+
+ARGUMENTS = (
+    "train",
+    "--config=configs/digits_cnn.py",
+    "--config.model.filters=8,8",
+    "--config.model.units=16",
+    "--config.model.dropout=0.2",
+    "--config.optimizer.schedule=cosine",
+    "--config.train.steps=600",
+    "--config.train.global_batch_size=32",
+    "--config.train.report_every=50",
+    "--config.train.evaluate_every=100",
+    "--config.train.checkpoint_every=30",
+)
+
+
+def command(workdir):
+    return (*ARGUMENTS, f"--workdir={workdir}")
+
+
+def records(workdir):
+    """Everything reported, but for the clock."""
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return [{**json.loads(line), "time": None} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, request):
+    import subprocess
+    import sys
+
+    workdir = tmp_path_factory.mktemp("runs") / "undisturbed"
+    subprocess.run(
+        [sys.executable, "-m", "trainer", *command(workdir)],
+        cwd=request.config.rootpath,
+        check=True,
+        capture_output=True,
+    )
+    return workdir
+
+
+def wait_for_step(workdir, step, process):
+    """Returns once a checkpoint at `step` or later is there."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        folders = workdir / "checkpoints"
+        names = [path.name for path in folders.glob("[0-9]*")] if folders.exists() else []
+        if any(int(name) >= step for name in names):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"no step {step}: {process.communicate()}")
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_sigkill_at_a_random_moment(attempt, tmp_path, start, undisturbed, state_digest):
+    workdir = tmp_path / "run"
+    moment = random.Random()
+    killed = start(*command(workdir))
+    wait_for_step(workdir, moment.choice((0, 30, 120, 300)), killed)
+    time.sleep(moment.uniform(0, 0.3))
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() in (-signal.SIGKILL, 0)
+
+    again = start(*command(workdir))
+    _, errors = again.communicate()
+    assert again.returncode == 0, errors
+    assert state_digest(workdir) == state_digest(undisturbed)
+    assert records(workdir) == records(undisturbed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_stops_with_the_state_saved(number, tmp_path, start, undisturbed, state_digest):
+    workdir = tmp_path / "run"
+    stopped = start(*command(workdir))
+    wait_for_step(workdir, 60, stopped)
+    stopped.send_signal(number)
+    _, errors = stopped.communicate()
+    assert stopped.returncode == 75, errors
+    assert "run the same command to go on" in errors
+    assert "Traceback" not in errors
+    assert not (workdir / "result.json").exists()
+
+    again = start(*command(workdir))
+    _, errors = again.communicate()
+    assert again.returncode == 0, errors
+    assert "resuming at step" in errors
+    assert state_digest(workdir) == state_digest(undisturbed)
+    assert records(workdir) == records(undisturbed)
+
+
+def test_the_newest_checkpoint_truncated(tmp_path, start, undisturbed, state_digest):
+    workdir = tmp_path / "run"
+    killed = start(*command(workdir))
+    wait_for_step(workdir, 120, killed)
+    killed.kill()
+    killed.wait()
+    # Half-written folders of the kill aside, the newest one that counts.
+    whole = sorted(path.parent for path in workdir.glob("checkpoints/*/manifest.json"))
+    newest, before = whole[-1], whole[-2]
+    data = newest / "state.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:-1])
+
+    again = start(*command(workdir))
+    _, errors = again.communicate()
+    assert again.returncode == 0, errors
+    assert f"{newest} is damaged" in errors
+    assert f"resuming at step {int(before.name)} from {before}" in errors
+    assert state_digest(workdir) == state_digest(undisturbed)
+    assert records(workdir) == records(undisturbed)
