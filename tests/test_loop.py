@@ -181,7 +181,7 @@ def test_a_loss_that_is_not_finite_goes_back_with_a_smaller_step(tmp_path):
 
 
 def test_after_the_last_roll_back_the_run_is_given_up_in_one_line(tmp_path):
-    with pytest.raises(UserError, match="lower optimizer.learning_rate") as caught:
+    with pytest.raises(UserError, match=r"lower optimizer\.learning_rate") as caught:
         make_loop(tmp_path, Counter(nan_at=(47,))).run()
     assert "Received: loss=nan" in str(caught.value)
     newest, _ = Checkpoints(str(tmp_path), keep=2).newest()

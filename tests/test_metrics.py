@@ -76,9 +76,7 @@ def test_a_plain_stream_gets_one_line_a_report_with_rate_and_time_left():
     console.advance(5, {"loss": 1.0})
     console.write(record(40, loss=0.25), steps_per_second=2.0)
     console.close()
-    assert stream.getvalue() == (
-        "step  40/100  train  loss 0.25  2 steps/s  0:00:30 left\n"
-    )
+    assert stream.getvalue() == ("step  40/100  train  loss 0.25  2 steps/s  0:00:30 left\n")
 
 
 def test_a_terminal_gets_a_bar_with_rate_and_metrics():

@@ -1,11 +1,12 @@
 """A training job: a task and a plan in a work directory, from start or resume to result."""
 
 import dataclasses
+import io
 import sys
 import time
 from collections.abc import Callable, Mapping
 from importlib import metadata
-from typing import Any
+from typing import Any, TextIO
 
 from trainer.backend import tf
 from trainer.config import bridge
@@ -74,8 +75,17 @@ def finished_result(path: str, experiment: bridge.Experiment) -> Mapping[str, An
     return result
 
 
-def run(job: Job, path: str, runtime: Runtime, session: Session) -> Mapping[str, Any]:
-    """Trains, evaluates the chosen checkpoint and writes the result; returns it.
+def announce(runtime: Runtime) -> None:
+    """Says what was taken to compute on, once for all workers."""
+    if runtime.is_chief:
+        print(runtime.description, file=sys.stderr)
+
+
+def run(job: Job, path: str, runtime: Runtime, session: Session) -> Mapping[str, Any] | None:
+    """Trains, evaluates the chosen checkpoint and writes the result.
+
+    Returns:
+      The content of result.json; None on a worker that is not the chief.
 
     Raises:
       Interrupted: when a stop was requested; the state is saved.
@@ -85,9 +95,10 @@ def run(job: Job, path: str, runtime: Runtime, session: Session) -> Mapping[str,
     startup = time.time() - session.started
     workdir = WorkDirectory(path)
     writer: Writer = Memory()
+    stream: TextIO = io.StringIO()
     if runtime.is_chief:
         _prepare(workdir, job)
-        writer = Files(workdir.metrics, workdir.tensorboard)
+        writer, stream = Files(workdir.metrics, workdir.tensorboard), sys.stderr
     checkpoints = Checkpoints(
         workdir.checkpoints,
         job.checkpoints_to_keep,
@@ -102,6 +113,7 @@ def run(job: Job, path: str, runtime: Runtime, session: Session) -> Mapping[str,
         writer,
         stop_requested=_agreed(runtime, session.stop),
         several_workers=runtime.workers > 1,
+        stream=stream,
     )
     loop.run()
     found = chosen_checkpoint(checkpoints, job.weights)
@@ -110,6 +122,8 @@ def run(job: Job, path: str, runtime: Runtime, session: Session) -> Mapping[str,
     split, metrics = job.final_evaluation(found)
     evaluate_seconds = loop.timing.evaluate + time.perf_counter() - started
     writer.write(Record(found.step, split, time.time(), metrics))
+    if not runtime.is_chief:
+        return None
     timing = loop.timing
     result = {
         "status": "finished",
@@ -129,8 +143,7 @@ def run(job: Job, path: str, runtime: Runtime, session: Session) -> Mapping[str,
         "strategy": runtime.description,
         "versions": _versions(),
     }
-    if runtime.is_chief:
-        run_workdir.write_json(workdir.result, result)
+    run_workdir.write_json(workdir.result, result)
     return result
 
 

@@ -70,9 +70,7 @@ def test_an_integer_is_good_where_a_float_is_wanted():
 
 
 def test_a_kind_exchanges_its_section_wherever_it_stands():
-    changed = bridge.override(
-        Supervised(), ["--config.model.units=7,8", "--config.model.kind=mlp"]
-    )
+    changed = bridge.override(Supervised(), ["--config.model.units=7,8", "--config.model.kind=mlp"])
     assert changed.model == MLP(units=(7, 8))
 
 
@@ -121,7 +119,7 @@ def test_combinations_are_refused_when_a_section_is_made():
 def test_json_of_another_shape_is_refused_with_its_path():
     mapping = bridge.to_mapping(Supervised())
     mapping["train"]["stepz"] = 3
-    with pytest.raises(UserError, match="unknown field of train. Did you mean 'steps'"):
+    with pytest.raises(UserError, match=r"unknown field of train\. Did you mean 'steps'"):
         bridge.from_mapping(mapping)
     del mapping["train"]["stepz"], mapping["train"]["steps"]
     with pytest.raises(UserError, match=r"train\.steps is missing"):
@@ -154,7 +152,7 @@ def test_differences_name_path_and_both_values():
 def test_a_broken_configuration_file_is_the_users_to_mend(tmp_path, text, expected):
     path = tmp_path / "broken.py"
     path.write_text(text)
-    with pytest.raises(UserError, match="broken.py") as caught:
+    with pytest.raises(UserError, match=r"broken\.py") as caught:
         bridge.load(str(path))
     assert expected in str(caught.value)
 

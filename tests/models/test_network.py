@@ -2,13 +2,12 @@ import numpy as np
 import pytest
 
 from trainer.backend import keras, tf
-from trainer.config.common import CNN, MLP, ConvNet, KerasCNN, Linear
+from trainer.config.bridge import variants_by_name
+from trainer.config.common import CNN, MLP, ConvNet, KerasCNN, Linear, Model
+from trainer.config.setting import members
 from trainer.errors import UserError
 from trainer.models.dropout import Dropout
 from trainer.models.network import BUILDERS, build_network
-from trainer.config.bridge import variants_by_name
-from trainer.config.setting import members
-from trainer.config.common import Model
 
 
 def build(config, shape=(32, 32, 3), outputs=10):

@@ -77,9 +77,7 @@ def test_a_step_on_two_replicas_is_a_step_on_one(jit, clip_norm):
     weights = {}
     for name, placement in PLACEMENTS.items():
         runtime = strategy.create(
-            strategy.Placement(
-                placement.strategy, virtual_devices=2, precision="float32", jit=jit
-            )
+            strategy.Placement(placement.strategy, virtual_devices=2, precision="float32", jit=jit)
         )
         experiment = Supervised(
             model=CNN(filters=(4,), units=(8,)),

@@ -43,7 +43,8 @@ def run(arguments: Sequence[str], started: float) -> None:
             else:
                 raise UserError("not yet")
             result = train(experiment, values.workdir, placement, values.data_dir, session)
-    print(_summary(result, values.workdir))
+    if result is not None:
+        print(_summary(result, values.workdir))
 
 
 def _summary(result: Mapping[str, Any], workdir: str) -> str:

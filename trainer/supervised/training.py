@@ -1,7 +1,6 @@
 """`trainer train` for a supervised experiment: from configuration to result."""
 
 import math
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,15 +24,15 @@ def train(
     placement: strategy.Placement,
     data_dir: str,
     session: job.Session,
-) -> Mapping[str, Any]:
-    """Trains, or resumes, in the work directory `path`; returns result.json's content.
+) -> Mapping[str, Any] | None:
+    """Trains, or resumes, in the work directory `path`; returns what `job.run` does.
 
     Raises:
       UserError: if data, network or placement do not fit; nothing has been written then.
       Interrupted: when a stop was requested; the state is saved.
     """
     runtime = strategy.create(placement)
-    print(runtime.description, file=sys.stderr)
+    job.announce(runtime)
     dataset = load(experiment.data, data_dir or None)
     _check_batch(experiment.train.global_batch_size, dataset, runtime.replicas)
     session.check()
