@@ -1,0 +1,1 @@
+"""Reinforcement learning: environments, agents, replay and the task that trains them."""

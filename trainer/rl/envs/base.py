@@ -1,0 +1,59 @@
+"""An environment written in TensorFlow: pure functions of a batch of states."""
+
+import abc
+from typing import Any
+
+import numpy as np
+
+from trainer.backend import tf
+
+# One tensor or a nest of tensors, float32, each with leading axis B.
+State = Any
+
+
+class Environment(abc.ABC):
+    """A Markov decision process with a batch axis and no state of its own.
+
+    Every method but `render` compiles under XLA, and whatever is random is a function of
+    `seed`. The time limit is applied outside, so that a truncation is never mistaken for
+    a termination.
+
+    Attributes:
+      observation_shape: of one observation, without the batch axis.
+      observation_dtype: float32, or uint8 for pixels.
+      num_actions: actions are 0 to num_actions - 1.
+      time_limit: steps after which an episode is truncated; 0: never.
+    """
+
+    observation_shape: tuple[int, ...]
+    observation_dtype: tf.DType = tf.float32
+    num_actions: int
+    time_limit: int = 0
+
+    @abc.abstractmethod
+    def reset(self, seed: tf.Tensor, batch_size: int) -> State:
+        """First states of `batch_size` episodes; `seed` is an integer tensor `[2]`."""
+
+    @abc.abstractmethod
+    def step(
+        self, state: State, action: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[State, tf.Tensor, tf.Tensor]:
+        """Moves every element one step.
+
+        Args:
+          state: the batch's state.
+          action: `[B]` int32.
+          seed: `[2]`, for dynamics that are random.
+
+        Returns:
+          The next state, the reward `[B]` float32, and whether the episode has come to its
+          own end, `[B]` bool.
+        """
+
+    @abc.abstractmethod
+    def observe(self, state: State) -> tf.Tensor:
+        """What the agent sees of a state: `[B, *observation_shape]`."""
+
+    @abc.abstractmethod
+    def render(self, state: State) -> np.ndarray:
+        """Pictures of a batch of states, `[B, H, W, 3]` uint8; runs outside the graph."""

@@ -1,0 +1,51 @@
+"""From the `environment` section to a batch of environments."""
+
+import functools
+from collections.abc import Callable
+
+from trainer.config import rl as config_rl
+from trainer.registry import unknown_name
+from trainer.rl.envs.acrobot import Acrobot
+from trainer.rl.envs.base import Environment
+from trainer.rl.envs.cart_pole import CartPole
+from trainer.rl.envs.catch import Catch
+from trainer.rl.envs.in_graph import InGraph
+from trainer.rl.envs.mountain_car import MountainCar
+from trainer.rl.envs.vector import VectorEnvironment
+from trainer.rl.envs.wrappers import FrameStack, GreyScale
+
+IN_GRAPH: dict[str, Callable[[], Environment]] = {
+    "Acrobot-v1": Acrobot,
+    "CartPole-v0": functools.partial(CartPole, time_limit=200),
+    "CartPole-v1": functools.partial(CartPole, time_limit=500),
+    "Catch-v0": Catch,
+    "MountainCar-v0": MountainCar,
+}
+
+
+def make(config: config_rl.Environment) -> VectorEnvironment:
+    """The environment that `config` names, with its time limit and its wrappers.
+
+    Raises:
+      UserError: if the name is unknown, the environment cannot be made, or its spaces or a
+        wrapper do not fit.
+    """
+    environment = _make_unwrapped(config)
+    if config.grey_scale:
+        environment = GreyScale(environment)
+    if config.frame_stack > 1:
+        environment = FrameStack(environment, config.frame_stack)
+    return environment
+
+
+def _make_unwrapped(config: config_rl.Environment) -> VectorEnvironment:
+    if config.backend != "gymnasium" and config.name in IN_GRAPH:
+        return InGraph(config.name, IN_GRAPH[config.name](), config.time_limit)
+    if config.backend == "tensorflow":
+        raise unknown_name("environment.name with backend tensorflow", config.name, IN_GRAPH)
+    # Gymnasium takes half a second that a run inside the graph need not wait for.
+    from trainer.rl.envs import gymnasium_batch, gymnasium_names
+
+    also_known = IN_GRAPH if config.backend == "auto" else ()
+    create = gymnasium_names.find(config.name, config.time_limit, also_known)
+    return gymnasium_batch.GymnasiumBatch(config.name, create)

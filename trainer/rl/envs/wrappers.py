@@ -1,0 +1,129 @@
+"""Changes to what an agent sees: grey pixels, the last few observations at once."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from trainer.backend import tf
+from trainer.errors import UserError
+from trainer.rl.envs.vector import Carry, StepOutput, VectorEnvironment, select
+
+# ITU-R BT.709 luma of red, green and blue.
+_LUMA = (0.2126, 0.7152, 0.0722)
+
+
+class _Wrapper(VectorEnvironment):
+    def __init__(self, environment: VectorEnvironment):
+        self.name = environment.name
+        self.observation_shape = environment.observation_shape
+        self.observation_dtype = environment.observation_dtype
+        self.num_actions = environment.num_actions
+        self.in_graph = environment.in_graph
+        self._environment = environment
+
+    def failure(self) -> UserError | None:
+        return self._environment.failure()
+
+    def state_bytes(self) -> bytes:
+        return self._environment.state_bytes()
+
+    def restore_bytes(self, state: bytes) -> bool:
+        return self._environment.restore_bytes(state)
+
+
+class GreyScale(_Wrapper):
+    """Colour pixels `[B, H, W, 3]` to one channel of luminance, both uint8."""
+
+    def __init__(self, environment: VectorEnvironment):
+        """Wraps `environment`.
+
+        Raises:
+          UserError: if its observations are not colour pixels.
+        """
+        super().__init__(environment)
+        shape, dtype = environment.observation_shape, environment.observation_dtype
+        if dtype != tf.uint8 or len(shape) != 3 or shape[2] != 3:
+            raise UserError(
+                "environment.grey_scale is for uint8 pixels of shape (H, W, 3); leave it False "
+                f"for {environment.name!r}. Received: {dtype.name} observations of shape {shape}"
+            )
+        self.observation_shape = (*shape[:2], 1)
+
+    def initial(self, seed: tf.Tensor, batch_size: int) -> Carry:
+        """See the base class."""
+        return self._environment.initial(seed, batch_size)
+
+    def observe(self, carry: Carry) -> tf.Tensor:
+        """See the base class."""
+        return _grey(self._environment.observe(carry))
+
+    def step(
+        self, carry: Carry, action: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[Carry, StepOutput]:
+        """See the base class."""
+        carry, output = self._environment.step(carry, action, seed)
+        return carry, output._replace(
+            next_observation=_grey(output.next_observation),
+            reset_observation=_grey(output.reset_observation),
+        )
+
+    def render(self, carry: Carry) -> np.ndarray:
+        """See the base class."""
+        return self._environment.render(carry)
+
+
+class FrameStackCarry(NamedTuple):
+    """The wrapped environment's carry, and `[B, ..., k * C]`: the last k observations."""
+
+    inner: Carry
+    stack: tf.Tensor
+
+
+class FrameStack(_Wrapper):
+    """The last `size` observations side by side on the last axis, the oldest first.
+
+    An episode begins with its first observation `size` times; nothing is seen of the
+    episode before.
+    """
+
+    def __init__(self, environment: VectorEnvironment, size: int):
+        super().__init__(environment)
+        *rest, last = environment.observation_shape
+        self.observation_shape = (*rest, size * last)
+        self._size = size
+
+    def initial(self, seed: tf.Tensor, batch_size: int) -> FrameStackCarry:
+        """See the base class."""
+        inner = self._environment.initial(seed, batch_size)
+        return FrameStackCarry(inner, self._repeated(self._environment.observe(inner)))
+
+    def observe(self, carry: FrameStackCarry) -> tf.Tensor:
+        """See the base class."""
+        return carry.stack
+
+    def step(
+        self, carry: FrameStackCarry, action: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[FrameStackCarry, StepOutput]:
+        """See the base class."""
+        inner, output = self._environment.step(carry.inner, action, seed)
+        oldest = output.next_observation.shape[-1]
+        continued = tf.concat([carry.stack[..., oldest:], output.next_observation], axis=-1)
+        stack = select(
+            output.terminated | output.truncated,
+            self._repeated(output.reset_observation),
+            continued,
+        )
+        output = output._replace(next_observation=continued, reset_observation=stack)
+        return FrameStackCarry(inner, stack), output
+
+    def render(self, carry: FrameStackCarry) -> np.ndarray:
+        """See the base class."""
+        return self._environment.render(carry.inner)
+
+    def _repeated(self, observation: tf.Tensor) -> tf.Tensor:
+        return tf.concat([observation] * self._size, axis=-1)
+
+
+def _grey(pixels: tf.Tensor) -> tf.Tensor:
+    luma = tf.reduce_sum(tf.cast(pixels, tf.float32) * _LUMA, axis=-1, keepdims=True)
+    return tf.cast(tf.round(luma), tf.uint8)
