@@ -17,13 +17,16 @@ setup(
         "ml_collections>=1.1,<2",
         "numpy>=1.26,<2",
         "pillow>=10",
+        "psutil>=5.9",
         "scikit-learn>=1.4,<2",
+        "tensorboard>=2.20,<2.22",
         "tensorflow>=2.20,<2.22",
         "tensorflow-datasets>=4.9.7,<4.10",
-        "tensorflow-probability[tf]>=0.23,<0.24",
+        "tensorflow-probability>=0.23,<0.24",
         "tf-agents==0.19.0",
         # Same minor version as TensorFlow; pip takes the newest of both.
         "tf_keras>=2.20,<2.22",
+        "tqdm>=4.60",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
