@@ -1,0 +1,109 @@
+"""The house rules that a reader relies on, read from the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from trainer.config import bridge
+from trainer.config.supervised import Supervised
+
+PACKAGE = Path(__file__).parent.parent / "trainer"
+# From the ground up; a module imports only from rows below its own, or from its own row's
+# package. `supervised` and `rl` share a row and still may not import each other.
+ROWS = (
+    ("errors",),
+    ("registry",),
+    ("config",),
+    ("signals",),
+    ("backend",),
+    ("models", "optim", "strategy"),
+    ("run",),
+    ("metrics",),
+    ("loop",),
+    ("job",),
+    ("supervised", "rl"),
+    ("cli",),
+    ("__main__",),
+)
+RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def room(path):
+    """The top-level module or package of a file."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def module(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(path):
+    """Full names of what a file imports, in functions too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+MODULES = {module(path): path for path in FILES}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path):
+    own = room(path)
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] != "trainer" or len(parts) < 2 or parts[1] not in RANK:
+            continue
+        assert parts[1] == own or RANK[parts[1]] < RANK[own], f"{own} imports {name}"
+
+
+def test_there_are_no_circles():
+    edges = {
+        name: {other for other in imported(path) if other in MODULES and other != name}
+        for name, path in MODULES.items()
+    }
+    while edges:
+        leaves = {name for name, others in edges.items() if not others}
+        assert leaves, f"a circle among {sorted(edges)}"
+        edges = {name: others - leaves for name, others in edges.items() if name not in leaves}
+
+
+def test_keras_comes_through_one_door():
+    for path in FILES:
+        if path == PACKAGE / "backend.py":
+            continue
+        keras = [name for name in imported(path) if name.split(".")[0] in ("keras", "tf_keras")]
+        assert keras == [], path
+        assert "tf.keras" not in path.read_text(), path
+
+
+def test_names_say_what_is_inside():
+    assert [path for path in FILES if path.stem in ("utils", "util", "helpers", "misc")] == []
+
+
+def test_no_file_has_grown_beyond_one_idea():
+    for path in FILES:
+        assert len(path.read_text().splitlines()) <= 400, path
+
+
+def test_every_setting_is_read_somewhere():
+    outside = [path for path in FILES if room(path) != "config"]
+    read = {
+        node.attr
+        for path in outside
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+    }
+    experiment = Supervised()
+    for section in ("data", "model", "optimizer"):
+        for kind in bridge.kinds(experiment, f"{section}.kind"):
+            changed = bridge.override(experiment, [f"--config.{section}.kind={kind}"])
+            for path, field, _ in bridge.paths(changed):
+                assert field.name in read, f"{path} is never read"
