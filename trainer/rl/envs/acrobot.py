@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.backend import tf
 from trainer.rl.envs import drawing
@@ -69,10 +70,10 @@ class Acrobot(Environment):
             axis=1,
         )
 
-    def render(self, state: tf.Tensor) -> np.ndarray:
+    def render(self, state: tf.Tensor) -> NDArray[np.uint8]:
         """The two links, and the height the tip must reach."""
 
-        def draw(row: np.ndarray) -> drawing.Canvas:
+        def draw(row: NDArray[np.float64]) -> drawing.Canvas:
             joint = (math.sin(row[0]), -math.cos(row[0]))
             bend = row[0] + row[1]
             tip = (joint[0] + math.sin(bend), joint[1] - math.cos(bend))
@@ -92,9 +93,7 @@ def _derivative(state: tf.Tensor, torque: tf.Tensor) -> tf.Tensor:
     angle_1, angle_2, velocity_1, velocity_2 = tf.unstack(state, axis=1)
     coupling = _MASS * _LENGTH * _CENTRE
     cos_2, sin_2 = tf.cos(angle_2), tf.sin(angle_2)
-    d1 = (
-        _MASS * (_CENTRE**2 + _LENGTH**2 + _CENTRE**2) + 2 * coupling * cos_2 + 2 * _INERTIA
-    )
+    d1 = _MASS * (_CENTRE**2 + _LENGTH**2 + _CENTRE**2) + 2 * coupling * cos_2 + 2 * _INERTIA
     d2 = _MASS * _CENTRE**2 + coupling * cos_2 + _INERTIA
     # The book writes cos(x - pi/2), which is sin(x) and loses digits in float32.
     phi_2 = _MASS * _CENTRE * _GRAVITY * tf.sin(angle_1 + angle_2)

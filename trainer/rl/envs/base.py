@@ -4,6 +4,7 @@ import abc
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.backend import tf
 
@@ -55,5 +56,5 @@ class Environment(abc.ABC):
         """What the agent sees of a state: `[B, *observation_shape]`."""
 
     @abc.abstractmethod
-    def render(self, state: State) -> np.ndarray:
+    def render(self, state: State) -> NDArray[np.uint8]:
         """Pictures of a batch of states, `[B, H, W, 3]` uint8; runs outside the graph."""

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.backend import tf
 from trainer.rl.envs import drawing
@@ -60,10 +61,10 @@ class CartPole(Environment):
         """The state itself."""
         return state
 
-    def render(self, state: tf.Tensor) -> np.ndarray:
+    def render(self, state: tf.Tensor) -> NDArray[np.uint8]:
         """The cart on its track, the pole at its true angle."""
 
-        def draw(row: np.ndarray) -> drawing.Canvas:
+        def draw(row: NDArray[np.float64]) -> drawing.Canvas:
             x, angle = row[0], row[2]
             canvas = drawing.Canvas(centre=(0.0, 0.9), width=5.4)
             canvas.line([(-MAX_POSITION, 0.0), (MAX_POSITION, 0.0)], 0.03, drawing.GREY)

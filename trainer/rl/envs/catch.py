@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.backend import tf
 from trainer.rl.envs.base import Environment
@@ -107,7 +108,7 @@ class Catch(Environment):
         image = tf.where(ball | bar, _FULL, tf.where(trail | marks, _TRAIL, 0.0))
         return tf.cast(image, tf.uint8)[..., None]
 
-    def render(self, state: CatchState) -> np.ndarray:
+    def render(self, state: CatchState) -> NDArray[np.uint8]:
         """What the agent sees, six times larger."""
         image = np.asarray(self.observe(state))
         return image.repeat(_ZOOM, axis=1).repeat(_ZOOM, axis=2).repeat(3, axis=3)

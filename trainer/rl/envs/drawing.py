@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 WIDTH, HEIGHT = 180, 120
@@ -50,19 +51,17 @@ class Canvas:
         r = radius * self._scale
         self._draw.ellipse((x - r, y - r, x + r, y + r), colour)
 
-    def box(
-        self, centre: Point, width: float, height: float, colour: tuple[int, int, int]
-    ) -> None:
+    def box(self, centre: Point, width: float, height: float, colour: tuple[int, int, int]) -> None:
         """Fills an upright rectangle; sides in units of length."""
         x, y = self._pixel(centre)
         w, h = width / 2 * self._scale, height / 2 * self._scale
         self._draw.rectangle((x - w, y - h, x + w, y + h), colour)
 
-    def pixels(self) -> np.ndarray:
+    def pixels(self) -> NDArray[np.uint8]:
         """The picture, `[120, 180, 3]` uint8."""
         return np.asarray(self._image.reduce(_OVERSAMPLING))
 
 
-def draw_each(state: object, draw: Callable[[np.ndarray], Canvas]) -> np.ndarray:
+def draw_each(state: object, draw: Callable[[NDArray[np.float64]], Canvas]) -> NDArray[np.uint8]:
     """Draws every row of a state `[B, S]`: `[B, 120, 180, 3]` uint8."""
     return np.stack([draw(row).pixels() for row in np.asarray(state, np.float64)])

@@ -3,22 +3,24 @@
 import contextlib
 import pickle
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import gymnasium
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.backend import tf
 from trainer.errors import UserError
-from trainer.rl.envs.gymnasium_names import Create, describe
+from trainer.rl.envs.gymnasium_names import Create, describe, one_line
 from trainer.rl.envs.vector import EpisodeCarry, StepOutput, VectorEnvironment
 
 
 class GymnasiumBatch(VectorEnvironment):
     """Steps a list of environments one after another.
 
-    Gymnasium's own `SyncVectorEnv` spends longer on gathering infos than a small
-    environment takes to step; this does without. A new episode goes on with its
-    environment's own random numbers, as Gymnasium means it; `step` ignores its seed.
+    As fast as Gymnasium's `SyncVectorEnv`, and without its infos, in which an episode's last
+    observation would have to be looked for. A new episode goes on with its environment's
+    own random numbers, as Gymnasium means it: `step` ignores its seed.
     """
 
     in_graph = False
@@ -33,27 +35,27 @@ class GymnasiumBatch(VectorEnvironment):
         self._create = create
         self._environments = [create()]
         self._failure: UserError | None = None
-        action_space = self._environments[0].action_space
+        action_space = getattr(self._environments[0], "action_space", None)
         if not isinstance(action_space, gymnasium.spaces.Discrete):
             raise UserError(
                 f"the action space of {name!r} must be Discrete: the agents here choose one of a "
-                f"few actions, they set no continuous controls. Received: {action_space}"
+                f"few actions, they set no continuous controls. Received: {one_line(action_space)}"
             )
-        self.num_actions = int(action_space.n)
-        self._first_action = int(action_space.start)
+        self.num_actions, self._first_action = _count_and_first(action_space)
         self._encode, self.observation_shape, dtype = _encoding(
-            name, self._environments[0].observation_space
+            name, getattr(self._environments[0], "observation_space", None)
         )
         self._dtype = dtype
         self.observation_dtype = tf.as_dtype(dtype)
 
     def initial(self, seed: tf.Tensor, batch_size: int) -> EpisodeCarry:
         """See the base class; `batch_size` environments are made at the first call."""
-        (observation,) = tf.numpy_function(
-            lambda seed: [self._reset(seed, batch_size)], [seed], [self.observation_dtype]
+        observation = tf.numpy_function(
+            lambda seed: self._reset(seed, batch_size), [seed], self.observation_dtype
         )
+        observation.set_shape([batch_size, *self.observation_shape])
         return EpisodeCarry(
-            state=tf.ensure_shape(observation, [batch_size, *self.observation_shape]),
+            state=observation,
             elapsed=tf.zeros([batch_size], tf.int32),
             episode_return=tf.zeros([batch_size]),
         )
@@ -93,8 +95,9 @@ class GymnasiumBatch(VectorEnvironment):
             episode_length=elapsed,
         )
 
-    def render(self, carry: EpisodeCarry) -> np.ndarray:
+    def render(self, carry: EpisodeCarry) -> NDArray[np.uint8]:
         """See the base class."""
+        del carry
         raise UserError(
             "frames are drawn of the environments written in TensorFlow only. "
             f"Received: {self.name!r}"
@@ -117,12 +120,14 @@ class GymnasiumBatch(VectorEnvironment):
             self._environments = pickle.loads(state)
         return bool(state)
 
-    def _reset(self, seed: np.ndarray, batch_size: int) -> np.ndarray:
+    def _reset(self, seed: NDArray[Any], batch_size: int) -> NDArray[Any]:
         with self._recorded("reset"):
             del self._environments[batch_size:]
             while len(self._environments) < batch_size:
                 self._environments.append(self._create())
-            observations = np.empty([batch_size, *self.observation_shape], self._dtype)
+            observations: NDArray[Any] = np.empty(
+                [batch_size, *self.observation_shape], self._dtype
+            )
             entropy = seed.astype(np.int64).view(np.uint64).tolist()
             seeds = np.random.SeedSequence(entropy).generate_state(batch_size)
             for index, environment in enumerate(self._environments):
@@ -131,9 +136,11 @@ class GymnasiumBatch(VectorEnvironment):
             self._check_finite(observations, "observation")
             return observations
 
-    def _step(self, action: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _step(self, action: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         batch_size = len(action)
-        next_observation = np.empty([batch_size, *self.observation_shape], self._dtype)
+        next_observation: NDArray[Any] = np.empty(
+            [batch_size, *self.observation_shape], self._dtype
+        )
         reward = np.empty([batch_size], np.float32)
         terminated = np.empty([batch_size], bool)
         truncated = np.empty([batch_size], bool)
@@ -157,7 +164,10 @@ class GymnasiumBatch(VectorEnvironment):
             self._check_finite(reward, "reward")
         return next_observation, reward, terminated, truncated, reset_observation
 
-    def _check_finite(self, values: np.ndarray, what: str) -> None:
+    def _empty(self, batch_size: int) -> NDArray[Any]:
+        return np.empty([batch_size, *self.observation_shape], self._dtype)
+
+    def _check_finite(self, values: NDArray[Any], what: str) -> None:
         finite = np.isfinite(values)
         if not finite.all():
             raise UserError(
@@ -182,27 +192,30 @@ class GymnasiumBatch(VectorEnvironment):
             raise self._failure from error
 
 
-def _encoding(
-    name: str, space: gymnasium.Space
-) -> tuple[Callable[[object], np.ndarray], tuple[int, ...], type]:
+def _count_and_first(space: Any) -> tuple[int, int]:
+    return int(space.n), int(space.start)
+
+
+def _encoding(name: str, space: Any) -> tuple[Callable[[Any], NDArray[Any]], tuple[int, ...], type]:
     """How an observation becomes an array, and that array's shape and dtype."""
     if isinstance(space, gymnasium.spaces.Discrete):
-        rows = np.eye(int(space.n), dtype=np.float32)
+        count, first = _count_and_first(space)
+        rows = np.eye(count, dtype=np.float32)
 
-        def one_hot(observation: object) -> np.ndarray:
+        def one_hot(observation: Any) -> NDArray[Any]:
             if not space.contains(observation):
                 raise UserError(
                     f"environment {name!r} must return an observation in its {space}; mend it. "
-                    f"Received: {observation!r}"
+                    f"Received: {one_line(observation)}"
                 )
-            return rows[int(observation) - int(space.start)]
+            return rows[int(observation) - first]
 
-        return one_hot, (int(space.n),), np.float32
+        return one_hot, (count,), np.float32
 
     if isinstance(space, gymnasium.spaces.Box) and space.shape:
         shape = space.shape
 
-        def array(observation: object) -> np.ndarray:
+        def array(observation: Any) -> NDArray[Any]:
             value = np.asarray(observation)
             if value.shape != shape:
                 raise UserError(
@@ -215,5 +228,5 @@ def _encoding(
 
     raise UserError(
         f"the observation space of {name!r} must be Box, of one axis or more, or Discrete; flatten "
-        f"it with a wrapper of Gymnasium's. Received: {space}"
+        f"it with a wrapper of Gymnasium's. Received: {one_line(space)}"
     )

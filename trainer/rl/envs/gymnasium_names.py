@@ -6,13 +6,15 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable
 from types import ModuleType
+from typing import Any
 
 import gymnasium
 
 from trainer.errors import UserError
 from trainer.registry import unknown_name
 
-Create = Callable[[], gymnasium.Env]
+GymnasiumEnv = gymnasium.Env[Any, Any]
+Create = Callable[[], GymnasiumEnv]
 
 
 def find(name: str, time_limit: int, also_known: Iterable[str] = ()) -> Create:
@@ -42,7 +44,12 @@ def find(name: str, time_limit: int, also_known: Iterable[str] = ()) -> Create:
 
 def describe(error: BaseException) -> str:
     """An exception on one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return one_line(f"{type(error).__name__}: {error}")
+
+
+def one_line(value: object) -> str:
+    """A value as text without line breaks."""
+    return " ".join(str(value).split())
 
 
 def _import(module_name: str, name: str) -> ModuleType:
@@ -70,7 +77,7 @@ def _of_class(environment_class: type, name: str, time_limit: int) -> Create:
             f"environment.name must lead to a subclass of gymnasium.Env. Received: {name!r}"
         )
 
-    def create() -> gymnasium.Env:
+    def create() -> GymnasiumEnv:
         environment = environment_class()
         if time_limit:
             return gymnasium.wrappers.TimeLimit(environment, time_limit)
@@ -80,7 +87,7 @@ def _of_class(environment_class: type, name: str, time_limit: int) -> Create:
 
 
 def _of_id(identity: str, name: str, time_limit: int) -> Create:
-    def create() -> gymnasium.Env:
+    def create() -> GymnasiumEnv:
         # What its checker finds, we refuse ourselves; what it warns of (an older version) was
         # asked for.
         with warnings.catch_warnings():
@@ -93,7 +100,7 @@ def _of_id(identity: str, name: str, time_limit: int) -> Create:
 
 
 def _checked(create: Create, name: str) -> Create:
-    def checked() -> gymnasium.Env:
+    def checked() -> GymnasiumEnv:
         try:
             return create()
         # A missing dependency, a constructor that needs arguments: any class of exception.

@@ -1,6 +1,7 @@
 """A batch of episodes of an environment written in TensorFlow."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.backend import tf
 from trainer.rl.envs.base import Environment
@@ -19,7 +20,7 @@ class InGraph(VectorEnvironment):
         self.observation_dtype = environment.observation_dtype
         self.num_actions = environment.num_actions
         self._environment = environment
-        self._time_limit = time_limit or environment.time_limit
+        self._time_limit = time_limit or environment.time_limit or tf.int32.max
 
     def initial(self, seed: tf.Tensor, batch_size: int) -> EpisodeCarry:
         """See the base class."""
@@ -41,10 +42,7 @@ class InGraph(VectorEnvironment):
         state, reward, terminated = self._environment.step(carry.state, action, step_seed)
         elapsed = carry.elapsed + 1
         episode_return = carry.episode_return + reward
-        if self._time_limit:
-            truncated = elapsed >= self._time_limit
-        else:
-            truncated = tf.zeros_like(terminated)
+        truncated = elapsed >= self._time_limit
         fresh = self.initial(reset_seed, elapsed.shape[0])
         next_carry = select(
             terminated | truncated, fresh, EpisodeCarry(state, elapsed, episode_return)
@@ -59,6 +57,6 @@ class InGraph(VectorEnvironment):
             episode_length=elapsed,
         )
 
-    def render(self, carry: EpisodeCarry) -> np.ndarray:
+    def render(self, carry: EpisodeCarry) -> NDArray[np.uint8]:
         """See the base class."""
         return self._environment.render(carry.state)

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.backend import tf
 from trainer.rl.envs import drawing
@@ -49,13 +50,13 @@ class MountainCar(Environment):
         """The state itself."""
         return state
 
-    def render(self, state: tf.Tensor) -> np.ndarray:
+    def render(self, state: tf.Tensor) -> NDArray[np.uint8]:
         """The valley, the goal's flag and the car."""
 
         def height(x: float) -> float:
             return 0.45 * math.sin(3 * x) + 0.55
 
-        def draw(row: np.ndarray) -> drawing.Canvas:
+        def draw(row: NDArray[np.float64]) -> drawing.Canvas:
             canvas = drawing.Canvas(centre=((MIN_POSITION + MAX_POSITION) / 2, 0.62), width=1.9)
             ground = np.linspace(MIN_POSITION, MAX_POSITION, 60)
             canvas.line([(x, height(x)) for x in ground], 0.015, drawing.BLACK)

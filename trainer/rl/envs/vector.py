@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.backend import tf
 from trainer.errors import UserError
@@ -84,13 +85,11 @@ class VectorEnvironment(abc.ABC):
         """What the agent acts on: `[B, *observation_shape]`."""
 
     @abc.abstractmethod
-    def step(
-        self, carry: Carry, action: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[Carry, StepOutput]:
+    def step(self, carry: Carry, action: tf.Tensor, seed: tf.Tensor) -> tuple[Carry, StepOutput]:
         """Takes `action`, `[B]` int32; elements whose episode ends start a new one."""
 
     @abc.abstractmethod
-    def render(self, carry: Carry) -> np.ndarray:
+    def render(self, carry: Carry) -> NDArray[np.uint8]:
         """Pictures of the batch, `[B, H, W, 3]` uint8.
 
         Raises:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.backend import tf
 from trainer.errors import UserError
@@ -57,9 +58,7 @@ class GreyScale(_Wrapper):
         """See the base class."""
         return _grey(self._environment.observe(carry))
 
-    def step(
-        self, carry: Carry, action: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[Carry, StepOutput]:
+    def step(self, carry: Carry, action: tf.Tensor, seed: tf.Tensor) -> tuple[Carry, StepOutput]:
         """See the base class."""
         carry, output = self._environment.step(carry, action, seed)
         return carry, output._replace(
@@ -67,7 +66,7 @@ class GreyScale(_Wrapper):
             reset_observation=_grey(output.reset_observation),
         )
 
-    def render(self, carry: Carry) -> np.ndarray:
+    def render(self, carry: Carry) -> NDArray[np.uint8]:
         """See the base class."""
         return self._environment.render(carry)
 
@@ -116,7 +115,7 @@ class FrameStack(_Wrapper):
         output = output._replace(next_observation=continued, reset_observation=stack)
         return FrameStackCarry(inner, stack), output
 
-    def render(self, carry: FrameStackCarry) -> np.ndarray:
+    def render(self, carry: FrameStackCarry) -> NDArray[np.uint8]:
         """See the base class."""
         return self._environment.render(carry.inner)
 

@@ -1,0 +1,67 @@
+"""Frame stacking and grey scale, on both kinds of environment."""
+
+import numpy as np
+import pytest
+
+from trainer.backend import tf
+from trainer.config import rl as config_rl
+from trainer.errors import UserError
+from trainer.rl.envs import registry
+
+CONFIGS = [
+    config_rl.Environment(name="CartPole-v1", time_limit=7),
+    config_rl.Environment(name="CartPole-v1", backend="gymnasium", time_limit=7),
+    config_rl.Environment(name="Catch-v0", time_limit=7),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.name}-{config.backend}")
+def test_a_stack_holds_the_last_observations_of_this_episode(config):
+    stacked = registry.make(config_rl.Environment(**{**vars(config), "frame_stack": 3}))
+    single = registry.make(config)
+    seed = tf.constant([1, 2])
+    carry, plain = stacked.initial(seed, 2), single.initial(seed, 2)
+    history = [[single.observe(plain)[i].numpy()] * 3 for i in range(2)]
+    for index in range(30):
+        np.testing.assert_array_equal(
+            stacked.observe(carry), [np.concatenate(h[-3:], -1) for h in history]
+        )
+        action, seed = tf.constant([index % 2, 1]), tf.constant([3, index])
+        carry, output = stacked.step(carry, action, seed)
+        plain, expected = single.step(plain, action, seed)
+        for i in range(2):
+            history[i].append(expected.next_observation[i].numpy())
+        np.testing.assert_array_equal(
+            output.next_observation, [np.concatenate(h[-3:], -1) for h in history]
+        )
+        for i in np.flatnonzero(expected.terminated | expected.truncated):
+            history[i] = [expected.reset_observation[i].numpy()] * 3
+        np.testing.assert_array_equal(
+            output.reset_observation, [np.concatenate(h[-3:], -1) for h in history]
+        )
+    assert stacked.observation_shape == (
+        *single.observation_shape[:-1],
+        3 * single.observation_shape[-1],
+    )
+
+
+@pytest.mark.usefixtures("in_users_folder")
+def test_grey_scale_is_luminance():
+    name = "own_environments:Pixels"
+    grey = registry.make(config_rl.Environment(name=name, grey_scale=True, frame_stack=2))
+    colour = registry.make(config_rl.Environment(name=name))
+    assert grey.observation_shape == (6, 5, 2)
+    assert grey.observation_dtype == tf.uint8
+    seed = tf.constant([1, 2])
+    plain, carry = colour.initial(seed, 2), grey.initial(seed, 2)
+    plain, expected = colour.step(plain, tf.constant([0, 1]), seed)
+    carry, output = grey.step(carry, tf.constant([0, 1]), seed)
+    luma = expected.next_observation.numpy() @ np.array([0.2126, 0.7152, 0.0722])
+    np.testing.assert_array_equal(output.next_observation[..., 1], np.rint(luma))
+    np.testing.assert_array_equal(grey.observe(carry)[..., 1], np.rint(luma))
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "Catch-v0"])
+def test_grey_scale_of_anything_but_colour_is_refused(name):
+    with pytest.raises(UserError, match=r"pixels of shape \(H, W, 3\).*Received: "):
+        registry.make(config_rl.Environment(name=name, grey_scale=True))
