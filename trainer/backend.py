@@ -12,6 +12,8 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 
+import absl.logging
+
 
 @contextlib.contextmanager
 def _captured_stderr() -> Iterator[None]:
@@ -57,6 +59,7 @@ with _captured_stderr(), warnings.catch_warnings():
     tf.config.list_physical_devices()
 
 tf.get_logger().setLevel(logging.ERROR)
+absl.logging.set_verbosity(absl.logging.ERROR)
 tf.autograph.set_verbosity(0)
 
 __all__ = ["keras", "tf"]

@@ -155,10 +155,13 @@ def _call(function: Callable[[], Any], path: str) -> Any:
     # Whatever goes wrong in the user's own file is the user's to mend.
     try:
         return function()
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     except Exception as error:
         first_line = (str(error).splitlines() or [""])[0]
-        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-        raise UserError(f"{path} cannot be used: {kind}{first_line}") from error
+        raise UserError(
+            f"{path} cannot be run; mend it. Received: {type(error).__name__}: {first_line}"
+        ) from error
 
 
 def paths(section: Section, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any], Any]]:

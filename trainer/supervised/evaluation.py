@@ -43,7 +43,7 @@ def evaluate(
       UserError: if there is no such split, no checkpoint, or the data are gone.
     """
     found = _checkpoint(experiment, path)
-    dataset = load(experiment.data, data_dir or None)
+    dataset = load(experiment.data, data_dir)
     if split not in dataset.splits:
         raise unknown_name("value of --split", split, dataset.splits)
     runtime = strategy.create(placement)

@@ -33,7 +33,7 @@ def train(
     """
     runtime = strategy.create(placement)
     job.announce(runtime)
-    dataset = load(experiment.data, data_dir or None)
+    dataset = load(experiment.data, data_dir)
     _check_batch(experiment.train.global_batch_size, dataset, runtime.replicas)
     session.check()
     plan = make_plan(experiment, len(dataset.splits["train"].labels))

@@ -1,0 +1,1 @@
+"""Supervised experiments: data, the classification task, training, evaluation."""
