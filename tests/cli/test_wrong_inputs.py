@@ -20,7 +20,7 @@ def write(path, content):
 
 def image(path, size=(8, 8)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    pixels = np.random.default_rng(abs(hash(path.name))).integers(0, 255, (*size, 3), np.uint8)
     Image.fromarray(pixels).save(path)
 
 
@@ -30,7 +30,7 @@ def folder(*overrides):
 
 def two_classes(here):
     for name in ("cat", "dog"):
-        for number in range(9):
+        for number in range(30):
             image(here / "images" / name / f"{number}.png")
 
 
@@ -160,7 +160,7 @@ CASES = {
         "line 2",
         lambda here: write(here / "t.csv", rows("1,red,yes", *GOOD_ROWS)),
     ),
-    "an empty cell": (csv(), "line 2", lambda here: write(here / "t.csv", rows("1,,yes"))),
+    "an empty cell": (csv(), "line 2", lambda here: write(here / "t.csv", rows("1,,yes", *GOOD_ROWS))),
     "nan in a table": (
         csv(),
         "line 3",

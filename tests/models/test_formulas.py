@@ -14,8 +14,10 @@ RANDOM = np.random.default_rng(0)
 @pytest.fixture(autouse=True)
 def float64():
     keras.backend.set_floatx("float64")
+    keras.mixed_precision.set_global_policy("float64")
     yield
     keras.backend.set_floatx("float32")
+    keras.mixed_precision.set_global_policy("float32")
 
 
 def network(config, shape, outputs=3):

@@ -8,7 +8,7 @@ import pytest
 
 from trainer import strategy
 from trainer.backend import keras, tf
-from trainer.config.common import CNN, MLP, SGD, ConvNet, KerasCNN, Linear
+from trainer.config.common import CNN, MLP, SGD, Adam, ConvNet, KerasCNN, Linear
 from trainer.config.supervised import Supervised, Train
 from trainer.supervised.data.dataset import Dataset, Signature, Split
 from trainer.supervised.task import ClassificationTask
@@ -53,7 +53,7 @@ def easy_data(shape=(32, 32, 3), classes=4, size=256):
 def task(model, placement, **train):
     experiment = Supervised(
         model=model,
-        optimizer=SGD(learning_rate=0.05, momentum=0.9),
+        optimizer=Adam(learning_rate=3e-3),
         train=Train(**{"global_batch_size": 32, **train}),
     )
     made = ClassificationTask(experiment, easy_data(), strategy.create(placement), 100)
@@ -61,14 +61,22 @@ def task(model, placement, **train):
     return made
 
 
+def falls(trained):
+    """Whether the training loss falls well below that of the first updates."""
+    trained.advance(2)
+    first = trained.metrics()["loss"]
+    trained.advance(60)
+    trained.reset_metrics()
+    trained.advance(5)
+    return trained.metrics()["loss"] < 0.5 * first
+
+
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_trains_under_every_strategy(model, placement):
     trained = task(MODELS[model], PLACEMENTS[placement])
-    before = trained.evaluate()["loss"]
-    trained.advance(40)
-    assert np.isfinite(trained.metrics()["loss"])
-    assert trained.evaluate()["loss"] < 0.7 * before
+    assert falls(trained)
+    assert set(trained.evaluate()) == {"loss", "accuracy"}
 
 
 @pytest.mark.parametrize("clip_norm", [0.0, 0.1])
@@ -100,9 +108,7 @@ def test_a_step_on_two_replicas_is_a_step_on_one(jit, clip_norm):
 def test_mixed_precision_trains_with_float32_variables(precision):
     placement = strategy.Placement(strategy="cpu", precision=precision)
     trained = task(MODELS["cnn"], placement)
-    before = trained.evaluate()["loss"]
-    trained.advance(40)
-    assert trained.evaluate()["loss"] < 0.7 * before
+    assert falls(trained)
     assert {v.dtype for v in trained.network.trainable_variables} == {tf.float32}
 
 

@@ -88,8 +88,6 @@ def _value(hint: Any, value: Any, path: str) -> Any:
         return tuple(_value(element, item, path) for item in value) if is_sequence else value
     if issubclass(members(hint)[0], Section):
         return _section(hint, value, path)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
     return value
 
 

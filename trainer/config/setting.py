@@ -62,6 +62,8 @@ def setting(default: Any, doc: str, **allowed: Any) -> Any:
 class Section:
     """Base of every dataclass of the schema: checks each field when it is made.
 
+    A whole number given for a float becomes one.
+
     Raises:
       UserError: at construction; the message begins with the name of a field, so that
         whoever knows the path to this section can put it in front.
@@ -71,6 +73,8 @@ class Section:
         hints = typing.get_type_hints(type(self))
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
+            if hints[field.name] is float and type(value) is int:
+                object.__setattr__(self, field.name, value := float(value))
             if "allowed" in field.metadata:
                 _check(field.name, value, hints[field.name], field.metadata["allowed"])
             elif not isinstance(value, members(hints[field.name])):

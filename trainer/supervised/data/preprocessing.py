@@ -49,6 +49,8 @@ def decode_image(contents: bytes, where: str) -> Image.Image:
       UserError: if the file is empty, truncated or no image; `where` names it.
     """
     try:
+        # Loading alone forgives a PNG its missing end.
+        Image.open(io.BytesIO(contents)).verify()
         image = Image.open(io.BytesIO(contents))
         image.load()
         return ImageOps.exif_transpose(image)
