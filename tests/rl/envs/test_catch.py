@@ -44,16 +44,17 @@ def test_moves_and_draws_as_a_plain_simulation():
         action = rng.integers(0, 3, BATCH)
         shown = ours.observe(carry).numpy()
         carry, output = step(carry, tf.constant(action, tf.int32), tf.constant([3, index]))
-        for i, state in enumerate(before):
+        outcome = zip(
+            before, rows(carry.state), output.terminated.numpy(), output.reward.numpy(), strict=True
+        )
+        for i, (state, after, terminated, reward) in enumerate(outcome):
             np.testing.assert_array_equal(shown[i], draw(state))
             paddle = min(max(state["paddle"] + action[i] - 1, 1), catch.CELLS - 2)
             column = landing_column(state["column"], state["drift"], 1)
             landed = state["row"] == catch.CELLS - 2
-            reward = 0 if not landed else 1 if abs(column - paddle) <= 1 else -1
-            assert output.reward[i] == reward
-            assert output.terminated[i] == (landed and state["balls"] == 1)
-            after = rows(carry.state)[i]
-            if not output.terminated[i]:
+            assert reward == (0 if not landed else 1 if abs(column - paddle) <= 1 else -1)
+            assert terminated == (landed and state["balls"] == 1)
+            if not terminated:
                 assert after["paddle"] == paddle
                 assert after["balls"] == state["balls"] - landed
                 assert after["row"] == (0 if landed else state["row"] + 1)

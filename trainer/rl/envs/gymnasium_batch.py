@@ -20,7 +20,8 @@ class GymnasiumBatch(VectorEnvironment):
 
     As fast as Gymnasium's `SyncVectorEnv`, and without its infos, in which an episode's last
     observation would have to be looked for. A new episode goes on with its environment's
-    own random numbers, as Gymnasium means it: `step` ignores its seed.
+    own random numbers, as Gymnasium means it: `step` ignores its seed. The environments live
+    in this object: each batch that is stepped (a replica's, the evaluation's) needs one.
     """
 
     in_graph = False
@@ -42,11 +43,9 @@ class GymnasiumBatch(VectorEnvironment):
                 f"few actions, they set no continuous controls. Received: {one_line(action_space)}"
             )
         self.num_actions, self._first_action = _count_and_first(action_space)
-        self._encode, self.observation_shape, dtype = _encoding(
-            name, getattr(self._environments[0], "observation_space", None)
-        )
-        self._dtype = dtype
-        self.observation_dtype = tf.as_dtype(dtype)
+        observation_space = getattr(self._environments[0], "observation_space", None)
+        self._encode, self.observation_shape, self._dtype = _encoding(name, observation_space)
+        self.observation_dtype = tf.as_dtype(self._dtype)
 
     def initial(self, seed: tf.Tensor, batch_size: int) -> EpisodeCarry:
         """See the base class; `batch_size` environments are made at the first call."""
@@ -125,9 +124,7 @@ class GymnasiumBatch(VectorEnvironment):
             del self._environments[batch_size:]
             while len(self._environments) < batch_size:
                 self._environments.append(self._create())
-            observations: NDArray[Any] = np.empty(
-                [batch_size, *self.observation_shape], self._dtype
-            )
+            observations = self._empty(batch_size)
             entropy = seed.astype(np.int64).view(np.uint64).tolist()
             seeds = np.random.SeedSequence(entropy).generate_state(batch_size)
             for index, environment in enumerate(self._environments):
@@ -138,9 +135,7 @@ class GymnasiumBatch(VectorEnvironment):
 
     def _step(self, action: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         batch_size = len(action)
-        next_observation: NDArray[Any] = np.empty(
-            [batch_size, *self.observation_shape], self._dtype
-        )
+        next_observation = self._empty(batch_size)
         reward = np.empty([batch_size], np.float32)
         terminated = np.empty([batch_size], bool)
         truncated = np.empty([batch_size], bool)

@@ -105,7 +105,12 @@ class VectorEnvironment(abc.ABC):
         return b""
 
     def restore_bytes(self, state: bytes) -> bool:
-        """Takes back `state_bytes`; False: it held nothing, call `initial` for new episodes."""
+        """Takes back `state_bytes`, after `initial` made the batch.
+
+        Returns:
+          False if there was something to save that could not be: the restored carry then
+          has no environments behind it, and `initial` must start new episodes.
+        """
         del state
         return True
 
