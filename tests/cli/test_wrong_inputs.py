@@ -160,7 +160,11 @@ CASES = {
         "line 2",
         lambda here: write(here / "t.csv", rows("1,red,yes", *GOOD_ROWS)),
     ),
-    "an empty cell": (csv(), "line 2", lambda here: write(here / "t.csv", rows("1,,yes", *GOOD_ROWS))),
+    "an empty cell": (
+        csv(),
+        "line 2",
+        lambda here: write(here / "t.csv", rows("1,,yes", *GOOD_ROWS)),
+    ),
     "nan in a table": (
         csv(),
         "line 3",

@@ -159,7 +159,7 @@ class Evaluate(Section):
 
     batch_size: int = setting(512, "Examples a step, over all devices.", minimum=1)
     best_metric: str = setting(
-        "accuracy", "Which validation metric chooses the best.", choices=("accuracy", "loss")
+        "loss", "Which validation metric chooses the best.", choices=("accuracy", "loss")
     )
     checkpoint: str = setting(
         "best",

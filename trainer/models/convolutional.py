@@ -4,6 +4,9 @@ from trainer.backend import keras, tf
 from trainer.config.common import CNN, ConvNet, KerasCNN
 from trainer.models.dense import dense_stack
 
+# Keras' own 0.99 needs some 500 updates before its averages mean anything.
+_BATCH_NORM_MOMENTUM = 0.9
+
 
 def cnn_layers(config: CNN, seed: int, step: tf.Variable) -> list[keras.layers.Layer]:
     """Convolution, normalization, activation, pooling for each of `filters`; then dense."""
@@ -20,7 +23,7 @@ def cnn_layers(config: CNN, seed: int, step: tf.Variable) -> list[keras.layers.L
             )
         )
         if config.batch_norm:
-            layers.append(keras.layers.BatchNormalization())
+            layers.append(keras.layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM))
         layers.append(keras.layers.Activation(config.activation))
         if config.pool > 1:
             layers.append(keras.layers.MaxPool2D(config.pool))

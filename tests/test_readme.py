@@ -1,0 +1,61 @@
+"""The README's commands do what it says. `make demo` and `make test` are CI's own."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainer.cli.main import COMMANDS, run
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def commands():
+    """Every `trainer …` line of the README's shell blocks; `…` stands for what a user has."""
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith("trainer ") and "…" not in line:
+                yield line
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """A directory with the project's configurations and pictures, and a user's own data."""
+    directory = tmp_path_factory.mktemp("readme")
+    for name in ("configs", "docs"):
+        (directory / name).symlink_to(ROOT / name)
+    random = np.random.default_rng(0)
+    for shade, name in ((0, "night"), (150, "day")):
+        (directory / "DIR" / name).mkdir(parents=True)
+        for number in range(100):
+            pixels = (shade + random.integers(0, 100, (40, 30, 3))).astype(np.uint8)
+            Image.fromarray(pixels).save(directory / "DIR" / name / f"{number}.jpg")
+    rows = random.normal(size=(400, 3))
+    lines = [f"{a},{b},{c},{int(a + b > c)}" for a, b, c in rows]
+    (directory / "table.csv").write_text("\n".join(["a,b,c,fraud", *lines]) + "\n")
+    return directory
+
+
+@pytest.mark.parametrize("line", list(commands()))
+def test_a_command_of_the_readme(line, here, monkeypatch, capsys):
+    monkeypatch.chdir(here)
+    assert run(shlex.split(line, comments=True)[1:]) == 0, capsys.readouterr().err
+
+
+def test_the_readme_shows_every_command_of_ours():
+    for name in COMMANDS:
+        assert any(line.startswith(f"trainer {name} ") for line in commands()), name
+
+
+def test_every_configuration_is_in_the_table():
+    for path in (ROOT / "configs").glob("*.py"):
+        assert f"`{path.name}`" in README
+
+
+def test_every_file_the_readme_names_is_there():
+    for name in re.findall(r"`((?:configs|docs|trainer|tests)/[\w/.]*)`", README):
+        assert (ROOT / name).exists(), name
