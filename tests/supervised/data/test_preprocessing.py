@@ -60,9 +60,10 @@ def test_fixed_normalizations(kind, low, high):
 
 
 def test_standard_normalization_measures_the_training_split():
-    features = RANDOM.normal(3, 7, (500, 2)).astype(np.float32)
-    features = np.concatenate([features, np.full((500, 1), 4, np.float32)], axis=1)
-    offset, scale = normalization("standard", Split(features, np.zeros(500, np.int32)))
+    features = RANDOM.normal(3, 7, (5000, 2)).astype(np.float32)
+    features = np.concatenate([features, np.full((5000, 1), 0.1, np.float32)], axis=1)
+    offset, scale = normalization("standard", Split(features, np.zeros(5000, np.int32)))
+    assert scale[2] == 1
     result = (features - offset) * scale
     np.testing.assert_allclose(result.mean(axis=0), [0, 0, 0], atol=1e-5)
     # A column that does not vary stays finite.
@@ -87,6 +88,13 @@ def test_sixteen_bits_keep_their_upper_half():
     wide = (PIXELS[..., 0].astype(np.uint16) << 8) + 99
     image = decode_image(encode(Image.fromarray(wide), "PNG"), "x")
     np.testing.assert_array_equal(fit_image(image, (), 1)[..., 0], PIXELS[..., 0])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_palette_with_transparency():
+    image = Image.fromarray(PIXELS[..., 0]).convert("P")
+    contents = encode(image, "PNG", transparency=bytes(range(256)))
+    np.testing.assert_array_equal(fit_image(decode_image(contents, "x"), (), 1), PIXELS[..., :1])
 
 
 def test_resizing_averages():
@@ -137,3 +145,5 @@ def test_rows_of_a_table_are_named_by_line(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         read_examples([str(tmp_path / "none.png")], signature())
+    with pytest.raises(UserError, match="cannot be read"):
+        read_examples([str(tmp_path)], signature())

@@ -8,6 +8,7 @@ from trainer.config.supervised import CSV, TFDS, Digits, ImageFolder
 from trainer.errors import UserError
 from trainer.supervised.data import memory
 from trainer.supervised.data.load import load
+from trainer.supervised.data.table import read_rows
 
 RANDOM = np.random.default_rng(0)
 
@@ -67,6 +68,20 @@ def test_an_image_folder_with_splits_and_another_size(tmp_path):
     assert dataset.signature.shape == (6, 5, 1)
 
 
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        (("train", "valid"), "Did you mean 'validation'"),
+        (("validation", "test"), "must have a folder 'train'"),
+    ],
+)
+def test_folders_that_are_no_splits(tmp_path, folders, expected):
+    for name in folders:
+        fill(tmp_path / name, {"night": 3, "day": 3})
+    with pytest.raises(UserError, match=expected):
+        load(ImageFolder(path=str(tmp_path)), "")
+
+
 def test_a_class_that_was_never_trained_on(tmp_path):
     fill(tmp_path / "train", {"night": 3, "day": 3})
     fill(tmp_path / "test", {"night": 3, "dusk": 3})
@@ -76,9 +91,12 @@ def test_a_class_that_was_never_trained_on(tmp_path):
 
 def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
     fill(tmp_path, {"night": 3, "day": 3})
-    available = type("Memory", (), {"available": 100})
+    # Twice 6 images of 108 bytes against 80 % of what is free.
+    available = type("Memory", (), {"available": 2 * 6 * 108 / 0.8 + 1})
     monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: available)
-    with pytest.raises(UserError, match=r"data\.image_size\. Received: 6 images of \(6, 6, 3\)"):
+    load(ImageFolder(path=str(tmp_path), validation_fraction=0.0, test_fraction=0.4), "")
+    available.available -= 2
+    with pytest.raises(UserError, match=r"take a smaller data\.image_size\. Received"):
         load(ImageFolder(path=str(tmp_path)), "")
 
 
@@ -124,9 +142,11 @@ def test_integer_classes_are_in_numeric_order(tmp_path):
     ("rows", "header", "expected"),
     [
         (["1,2,x,0"] * 9, "amount,hour,note,fraud", "two classes or more"),
-        (["1,2,3,0"], "amount,amount,note,fraud", "two columns of one name"),
+        (["1,2,3,0"], "amount,amount,note,fraud", "another name for each column"),
         (["1,1e39,x,0", "1,2,x,1"], "amount,hour,note,fraud", "line 2, column 'hour'"),
         (["1,2,x,", "1,2,x,1"], "amount,hour,note,fraud", "line 2, column 'fraud'"),
+        (["1,2,x,0"], "amount,,note,fraud", "Received: '' for column 2"),
+        (["²,2,x,0", "1,2,x,1"], "amount,hour,note,fraud", "line 2, column 'amount'"),
         (['1,2,"x,0'], "amount,hour,note,fraud", "not CSV in UTF-8"),
     ],
 )
@@ -134,6 +154,25 @@ def test_wrong_tables(tmp_path, rows, header, expected):
     path = table(tmp_path / "t.csv", rows, header)
     with pytest.raises(UserError, match=expected):
         load(CSV(path=path, label="fraud", ignore=("note",)), "")
+
+
+def test_a_table_that_does_not_fit_into_memory(tmp_path, monkeypatch):
+    path = table(tmp_path / "t.csv", ROWS)
+    available = type("Memory", (), {"available": 1000})
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: available)
+    with pytest.raises(UserError, match=r"take fewer rows\. Received: .*t\.csv"):
+        load(CSV(path=path, label="fraud", ignore=("note",)), "")
+
+
+def test_classes_that_only_look_like_integers(tmp_path):
+    path = table(tmp_path / "t.csv", [f"{n},{n % 7},x,{'²' if n % 2 else '10'}" for n in range(99)])
+    dataset = load(CSV(path=path, label="fraud", ignore=("note",)), "")
+    assert dataset.signature.classes == ("10", "²")
+
+
+def test_minus_zero_is_zero(tmp_path):
+    path = table(tmp_path / "t.csv", ["-0.0,-1e-60,x,0"])
+    assert not np.signbit(read_rows(path).numbers(("amount", "hour"))).any()
 
 
 def test_a_byte_order_mark_is_no_part_of_a_header(tmp_path):
@@ -144,25 +183,21 @@ def test_a_byte_order_mark_is_no_part_of_a_header(tmp_path):
     assert load(CSV(path=str(path), label="fraud"), "").signature.columns == ("amount",)
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    """A directory with a tiny set, prepared as TFDS itself would."""
+def prepare(directory, image):
+    """A tiny set of dark and bright squares, prepared as TFDS itself would."""
     import tensorflow_datasets as tfds
 
-    class TinyShades(tfds.core.GeneratorBasedBuilder):
+    sides = [side or 9 for side in image.shape[:2]]
+
+    class TinyShades(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """Dark and bright squares."""
 
         VERSION = tfds.core.Version("1.0.0")
 
         def _info(self):
+            label = tfds.features.ClassLabel(names=["dark", "bright"])
             return self.dataset_info_from_configs(
-                features=tfds.features.FeaturesDict(
-                    {
-                        "image": tfds.features.Image(shape=(6, 6, 3)),
-                        "label": tfds.features.ClassLabel(names=["dark", "bright"]),
-                    }
-                ),
-                supervised_keys=("image", "label"),
+                features=tfds.features.FeaturesDict({"image": image, "label": label})
             )
 
         def _split_generators(self, dl_manager):
@@ -171,13 +206,20 @@ def prepared(tmp_path_factory):
 
         def _generate_examples(self, count):
             for number in range(count):
-                shade = 200 * (number % 2)
-                pixels = (shade + RANDOM.integers(0, 40, (6, 6, 3))).astype(np.uint8)
+                noise = RANDOM.integers(0, 40, (*sides, image.shape[-1]))
+                pixels = (200 * (number % 2) + noise).astype(image.dtype.as_numpy_dtype)
                 yield number, {"image": pixels, "label": number % 2}
 
-    directory = tmp_path_factory.mktemp("tfds")
     TinyShades(data_dir=str(directory)).download_and_prepare()
     return str(directory)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    import tensorflow_datasets as tfds
+
+    image = tfds.features.Image(shape=(6, 6, 3))
+    return prepare(tmp_path_factory.mktemp("tfds"), image)
 
 
 def test_a_prepared_set(prepared):
@@ -192,6 +234,41 @@ def test_a_prepared_set(prepared):
 def test_the_directory_may_come_from_the_environment(prepared, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", prepared)
     assert sizes(load(TFDS(name="tiny_shades"), ""))["test"] == 20
+
+
+def test_images_of_any_size_are_resized(tmp_path):
+    import tensorflow_datasets as tfds
+
+    directory = prepare(tmp_path, tfds.features.Image(shape=(None, None, 1)))
+    with pytest.raises(UserError, match="differ in size"):
+        load(TFDS(name="tiny_shades"), directory)
+    dataset = load(TFDS(name="tiny_shades", image_size=(4, 5)), directory)
+    assert dataset.signature.shape == (4, 5, 1)
+    test = dataset.splits["test"]
+    np.testing.assert_array_equal(test.features.mean(axis=(1, 2, 3)) > 100, test.labels == 1)
+
+
+@pytest.mark.parametrize(
+    ("channels", "dtype", "received"),
+    [(4, np.uint8, "4 channels of uint8"), (1, np.uint16, "1 channels of uint16")],
+)
+def test_images_that_no_network_here_takes(tmp_path, channels, dtype, received):
+    import tensorflow_datasets as tfds
+
+    image = tfds.features.Image(shape=(6, 6, channels), dtype=dtype, encoding_format="png")
+    directory = prepare(tmp_path, image)
+    with pytest.raises(UserError, match=received):
+        load(TFDS(name="tiny_shades"), directory)
+
+
+def test_a_damaged_set(tmp_path):
+    import tensorflow_datasets as tfds
+
+    directory = prepare(tmp_path, tfds.features.Image(shape=(6, 6, 3)))
+    (record,) = tmp_path.rglob("*test.tfrecord*")
+    record.write_bytes(record.read_bytes()[:-20])
+    with pytest.raises(UserError, match=r"prepare it again\. Received: tiny_shades, split test"):
+        load(TFDS(name="tiny_shades"), directory)
 
 
 def test_slices_and_another_size(prepared):
@@ -223,12 +300,26 @@ def test_a_set_that_is_not_prepared_names_both_ways_out(tmp_path):
     with pytest.raises(UserError) as caught:
         load(TFDS(name="mnist"), str(tmp_path))
     assert "--data_dir=DIR" in str(caught.value)
-    assert "tfds build mnist" in str(caught.value)
+    assert f"tfds.load('mnist', data_dir='{tmp_path}')" in str(caught.value)
 
 
 def test_an_unknown_set_names_the_nearest(tmp_path):
-    with pytest.raises(UserError, match="Did you mean 'mnist'"):
+    with pytest.raises(UserError, match="did you mean 'mnist'"):
         load(TFDS(name="mnits"), str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("../mnist", "NAME/CONFIG"),
+        ("huggingface:mnist", "NAME/CONFIG"),
+        ("mnist/none", "BuilderConfig none not found"),
+        ("zzzz_zzzz", "catalog"),
+    ],
+)
+def test_names_that_are_none(tmp_path, name, expected):
+    with pytest.raises(UserError, match=f"{expected}.*Received: '{name}'"):
+        load(TFDS(name=name), str(tmp_path))
 
 
 @pytest.mark.skipif(

@@ -1,5 +1,7 @@
 """The source `csv`: one column is the class, the others are numbers."""
 
+import re
+
 import numpy as np
 
 from trainer.config.supervised import CSV
@@ -44,7 +46,7 @@ def _classes(table: Table, label: str) -> tuple[str, ...]:
         raise UserError(
             f"{table.path}, column {label!r} must hold two classes or more. Received: {names}"
         )
-    if all(name.lstrip("-").isdigit() for name in names):
+    if all(re.fullmatch("-?[0-9]+", name) for name in names):
         names.sort(key=int)
     return tuple(names)
 

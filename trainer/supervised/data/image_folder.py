@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from trainer.backend import tf
 from trainer.config.supervised import ImageFolder
 from trainer.errors import UserError
+from trainer.registry import unknown_name
 from trainer.supervised.data.dataset import Source, Split
-from trainer.supervised.data.memory import check_fits
+from trainer.supervised.data.files import read_bytes
+from trainer.supervised.data.memory import check_images_fit
 from trainer.supervised.data.preprocessing import decode_image, fit_image
 
 _SPLITS = ("train", "validation", "test")
@@ -31,13 +33,7 @@ def load_image_folder(config: ImageFolder) -> Source:
         raise UserError(
             f"data.path must be a folder with a folder a class. Received: {config.path!r}"
         )
-    folders = {"train": config.path}
-    if "train" in _subfolders(config.path):
-        folders = {
-            name: os.path.join(config.path, name)
-            for name in _SPLITS
-            if name in _subfolders(config.path)
-        }
+    folders = _split_folders(config.path)
     classes = _subfolders(folders["train"])
     if len(classes) < 2:
         raise UserError(
@@ -47,7 +43,7 @@ def load_image_folder(config: ImageFolder) -> Source:
     files = {name: _files(folder, classes) for name, folder in folders.items()}
     size = config.image_size or _first_size(files["train"][0][0])
     total = sum(len(listed) for listed in files.values())
-    check_fits(total, (*size, config.channels), config.path)
+    check_images_fit(total, (*size, config.channels), config.path)
     splits = {
         name: Split(
             _pixels([path for path, _ in listed], config, size),
@@ -56,6 +52,19 @@ def load_image_folder(config: ImageFolder) -> Source:
         for name, listed in files.items()
     }
     return Source(splits, tuple(classes))
+
+
+def _split_folders(path: str) -> dict[str, str]:
+    """The folder of each split; all is `train` where no folder is named as a split."""
+    names = _subfolders(path)
+    if not set(names) & set(_SPLITS):
+        return {"train": path}
+    for name in names:
+        if name not in _SPLITS:
+            raise unknown_name(f"folder beside the splits of {path}", name, _SPLITS)
+    if "train" not in names:
+        raise UserError(f"{path} must have a folder 'train'. Received: {', '.join(names)}")
+    return {name: os.path.join(path, name) for name in names}
 
 
 def _subfolders(path: str) -> list[str]:
@@ -93,7 +102,7 @@ def _is_image(name: str) -> bool:
 
 
 def _first_size(path: str) -> tuple[int, int]:
-    image = decode_image(_contents(path), path)
+    image = decode_image(read_bytes(path), path)
     return image.height, image.width
 
 
@@ -101,7 +110,7 @@ def _pixels(paths: list[str], config: ImageFolder, size: tuple[int, ...]) -> NDA
     """Images uint8 `[N, H, W, C]`, decoded side by side, in the order of `paths`."""
 
     def read(path: str) -> NDArray[np.uint8]:
-        image = decode_image(_contents(path), path)
+        image = decode_image(read_bytes(path), path)
         if not config.image_size and (image.height, image.width) != tuple(size):
             raise UserError(
                 f"the images differ in size; set data.image_size=HEIGHT,WIDTH. Received: {size} "
@@ -109,10 +118,8 @@ def _pixels(paths: list[str], config: ImageFolder, size: tuple[int, ...]) -> NDA
             )
         return fit_image(image, size, config.channels)
 
+    pixels = np.empty((len(paths), *size, config.channels), np.uint8)
     with ThreadPoolExecutor() as pool:
-        return np.stack(list(pool.map(read, paths)))
-
-
-def _contents(path: str) -> bytes:
-    with tf.io.gfile.GFile(path, "rb") as file:
-        return bytes(file.read())
+        for place, image in enumerate(pool.map(read, paths)):
+            pixels[place] = image
+    return pixels

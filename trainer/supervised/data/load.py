@@ -1,6 +1,9 @@
 """From a `data` section to a data set in memory."""
 
-from trainer.config.supervised import CSV, TFDS, Data, Digits, ImageFolder
+from collections.abc import Callable
+from typing import Any
+
+from trainer.config.supervised import TFDS, Data
 from trainer.supervised.data.csv_table import load_csv
 from trainer.supervised.data.dataset import Dataset, Signature, Source
 from trainer.supervised.data.digits import load_digits
@@ -8,6 +11,13 @@ from trainer.supervised.data.image_folder import load_image_folder
 from trainer.supervised.data.preprocessing import normalization
 from trainer.supervised.data.splitting import hold_out
 from trainer.supervised.data.tfds import load_tfds
+
+SOURCES: dict[str, Callable[[Any, str], Source]] = {
+    "digits": lambda *_: load_digits(),
+    "tfds": load_tfds,
+    "image_folder": lambda config, _: load_image_folder(config),
+    "csv": lambda config, _: load_csv(config),
+}
 
 
 def load(config: Data, data_dir: str) -> Dataset:
@@ -20,7 +30,7 @@ def load(config: Data, data_dir: str) -> Dataset:
     Raises:
       UserError: if the data are missing, broken, or too few or too many.
     """
-    source = _read(config, data_dir)
+    source = SOURCES[config.kind](config, data_dir)
     test_fraction = 0.0 if isinstance(config, TFDS) else config.test_fraction
     splits = hold_out(source.splits, config.split_seed, config.validation_fraction, test_fraction)
     train = splits["train"]
@@ -34,14 +44,3 @@ def load(config: Data, data_dir: str) -> Dataset:
         scale=scale,
     )
     return Dataset(splits, signature)
-
-
-def _read(config: Data, data_dir: str) -> Source:
-    if isinstance(config, Digits):
-        return load_digits()
-    if isinstance(config, TFDS):
-        return load_tfds(config, data_dir)
-    if isinstance(config, ImageFolder):
-        return load_image_folder(config)
-    assert isinstance(config, CSV)
-    return load_csv(config)

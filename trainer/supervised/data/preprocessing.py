@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from trainer.backend import tf
 from trainer.errors import UserError
 from trainer.supervised.data.dataset import Signature, Split
+from trainer.supervised.data.files import read_bytes
 from trainer.supervised.data.table import read_rows
 
 _MODES = {1: "L", 3: "RGB"}
@@ -36,10 +37,19 @@ def normalization(kind: str, train: Split) -> tuple[tuple[float, ...], tuple[flo
             kind
         ]
         return (offset,) * width, (scale,) * width
-    axes = tuple(range(train.features.ndim - 1))
-    mean = train.features.mean(axes, np.float64)
-    deviation = train.features.std(axes, np.float64)
+    mean, deviation = _moments(train.features)
     return tuple(mean.tolist()), tuple((1 / np.where(deviation > 0, deviation, 1.0)).tolist())
+
+
+def _moments(features: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation by channel or column."""
+    axes = tuple(range(features.ndim - 1))
+    count = features[..., 0].size
+    # In portions: as float64 the whole would take eight times its memory.
+    portions = [features[first : first + 1024] for first in range(0, len(features), 1024)]
+    mean = sum(part.sum(axes, np.float64) for part in portions) / count
+    squares = sum(np.square(part - mean).sum(axes) for part in portions)
+    return mean, np.sqrt(squares / count)
 
 
 def decode_image(contents: bytes, where: str) -> Image.Image:
@@ -54,8 +64,8 @@ def decode_image(contents: bytes, where: str) -> Image.Image:
         image = Image.open(io.BytesIO(contents))
         image.load()
         return ImageOps.exif_transpose(image)
-    # What Pillow raises for broken files, a PNG's SyntaxError among them.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    # What Pillow raises for broken files: SyntaxError for a PNG, TypeError for a TIFF.
+    except (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(
             f"the image cannot be read ({len(contents)} bytes, {type(error).__name__}); mend or "
             f"remove it. Received: {where}"
@@ -76,6 +86,9 @@ def fit_image(image: Image.Image, size: Sequence[int], channels: int) -> NDArray
     if image.mode.startswith("I"):
         pixels = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
         image = Image.fromarray(pixels)
+    if image.mode == "P":
+        # Pillow warns of a palette with transparency that skips this step.
+        image = image.convert("RGBA")
     image = image.convert(_MODES[channels])
     if size and (image.height, image.width) != tuple(size):
         image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
@@ -92,8 +105,6 @@ def read_examples(paths: Sequence[str], signature: Signature) -> tuple[NDArray[A
     features: list[NDArray[Any]] = []
     names: list[str] = []
     for path in paths:
-        if not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path):
-            raise UserError(f"there is no such file. Received: {path!r}")
         more, more_names = read(path, signature)
         features.append(more)
         names += more_names
@@ -102,8 +113,7 @@ def read_examples(paths: Sequence[str], signature: Signature) -> tuple[NDArray[A
 
 def _read_images(path: str, signature: Signature) -> tuple[NDArray[Any], list[str]]:
     height, width, channels = signature.shape
-    with tf.io.gfile.GFile(path, "rb") as file:
-        image = decode_image(file.read(), path)
+    image = decode_image(read_bytes(path), path)
     return fit_image(image, (height, width), channels)[None], [path]
 
 

@@ -1,6 +1,8 @@
 """The source `tfds`: a TensorFlow Datasets image classification set, already prepared."""
 
+import difflib
 import os
+import re
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,13 @@ from PIL import Image
 from trainer.backend import tf
 from trainer.config.supervised import TFDS
 from trainer.errors import UserError
-from trainer.registry import unknown_name
 from trainer.supervised.data.dataset import Source, Split
-from trainer.supervised.data.memory import check_fits
+from trainer.supervised.data.memory import check_images_fit
 from trainer.supervised.data.preprocessing import fit_image
 
-_READ_BATCH = 1024
+# A configuration and a version may follow; a namespace before would be fetched from elsewhere.
+_NAME = r"[A-Za-z]\w*(/[\w.+-]+)?(:[\d.*]+)?"
+_READ_BATCH = 256
 
 
 def load_tfds(config: TFDS, data_dir: str) -> Source:
@@ -29,51 +32,72 @@ def load_tfds(config: TFDS, data_dir: str) -> Source:
       UserError: if the set or a split is not there, splits overlap, or it is no image
         classification set.
     """
-    # Imported here: it takes a while, and only this source needs it.
-    import tensorflow_datasets as tfds
-
-    where = data_dir or os.environ.get("TFDS_DATA_DIR")
-    try:
-        _, info = tfds.load(config.name, data_dir=where, download=False, with_info=True)
-    except tfds.core.DatasetNotFoundError:
-        raise unknown_name("TensorFlow Datasets set", config.name, _near(config.name)) from None
-    except AssertionError:
-        raise UserError(
-            f"the set is not prepared in {where or '~/tensorflow_datasets'}: name a directory "
-            f"where it is with --data_dir=DIR, or prepare it with `tfds build {config.name}` where "
-            f"there is a network. Received: {config.name!r}"
-        ) from None
-    image_key, label_key = _keys(config.name, info, tfds)
+    # TFDS itself looks at the variable once, when it is imported.
+    where = data_dir or os.environ.get("TFDS_DATA_DIR", "")
+    info = _info(config.name, where)
+    image_key, label_key = _keys(config.name, info)
     expressions = {"train": config.train_split, "test": config.test_split}
     if config.validation_split:
         expressions["validation"] = config.validation_split
     _check_splits(expressions, info)
-    size = _size(config, info.features[image_key].shape)
-    channels = info.features[image_key].shape[-1]
-    examples = sum(info.splits[text].num_examples for text in expressions.values())
-    check_fits(examples, (*size, channels), config.name)
+    stored = info.features[image_key].shape
+    shape = _shape(config, info.features[image_key])
+    counts = {name: info.splits[text].num_examples for name, text in expressions.items()}
+    check_images_fit(sum(counts.values()), shape, config.name)
     splits = {}
     for name, expression in expressions.items():
-        dataset = tfds.load(
-            config.name, split=expression, data_dir=where, download=False, shuffle_files=False
+        dataset = _load(config.name, where, split=expression).map(
+            lambda example: (example[image_key], example[label_key])
         )
-        splits[name] = _read(
-            dataset.map(lambda example: (example[image_key], example[label_key])),
-            size if config.image_size else (),
-        )
+        # Images of different sizes make no batch.
+        batches = dataset.batch(1 if None in stored else _READ_BATCH)
+        splits[name] = _read(batches, counts[name], shape, f"{config.name}, split {expression}")
     return Source(splits, tuple(info.features[label_key].names))
 
 
-def _near(name: str) -> list[str]:
-    import difflib
-
+def _load(name: str, where: str, **options: Any) -> Any:
+    # Imported here: it takes a while, and only this source needs it.
     import tensorflow_datasets as tfds
 
-    return difflib.get_close_matches(name, tfds.list_builders(with_community_datasets=False), n=5)
+    return tfds.load(name, data_dir=where or None, download=False, shuffle_files=False, **options)
 
 
-def _keys(name: str, info: Any, tfds: Any) -> tuple[str, str]:
+def _info(name: str, where: str) -> Any:
+    """The description of a prepared set."""
+    import tensorflow_datasets as tfds
+
+    if not re.fullmatch(_NAME, name):
+        raise UserError(
+            f"data.name must be NAME, NAME/CONFIG or NAME:VERSION of TFDS. Received: {name!r}"
+        )
+    try:
+        _, info = _load(name, where, with_info=True)
+    except tfds.core.DatasetNotFoundError:
+        known = tfds.list_builders(with_community_datasets=False)
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "see tensorflow.org/datasets/catalog."
+        raise UserError(
+            f"there is no such TensorFlow Datasets set; {hint} Received: {name!r}"
+        ) from None
+    except AssertionError:
+        arguments = f"{name!r}, data_dir={where!r}" if where else repr(name)
+        raise UserError(
+            f"the set is not prepared in {where or '~/tensorflow_datasets'}: name a directory "
+            "where it is with --data_dir=DIR, or prepare it where there is a network: "
+            f'python -c "import tensorflow_datasets as tfds; tfds.load({arguments})". '
+            f"Received: {name!r}"
+        ) from None
+    except ValueError as error:
+        # A configuration of the set that it does not have; TFDS lists the others.
+        reason = " ".join(str(error).split())
+        raise UserError(f"the set cannot be opened: {reason}. Received: {name!r}") from error
+    return info
+
+
+def _keys(name: str, info: Any) -> tuple[str, str]:
     """The features that hold the image and its class."""
+    import tensorflow_datasets as tfds
+
     features = info.features
     images = [key for key, value in features.items() if isinstance(value, tfds.features.Image)]
     labels = [key for key, value in features.items() if isinstance(value, tfds.features.ClassLabel)]
@@ -110,34 +134,48 @@ def _check_splits(expressions: dict[str, str], info: Any) -> None:
                     )
 
 
-def _size(config: TFDS, shape: tuple[int | None, ...]) -> tuple[int, ...]:
-    if config.image_size:
-        return config.image_size
-    if None in shape[:2]:
+def _shape(config: TFDS, feature: Any) -> tuple[int, int, int]:
+    """Of an image in memory."""
+    height, width, channels = feature.shape
+    dtype = tf.as_dtype(feature.dtype)
+    if channels not in (1, 3) or dtype != tf.uint8:
         raise UserError(
-            f"the images of {config.name} differ in size; set data.image_size=HEIGHT,WIDTH. "
-            f"Received: {shape}"
+            "the images must be grey or colour, of 8 bits a channel. Received: "
+            f"{config.name!r} with {channels} channels of {dtype.name}"
         )
-    return tuple(int(length) for length in shape[:2] if length is not None)
+    if config.image_size:
+        height, width = config.image_size
+    if height is None or width is None:
+        raise UserError(
+            f"the images differ in size; set data.image_size=HEIGHT,WIDTH. Received: "
+            f"{config.name!r}"
+        )
+    return height, width, channels
 
 
-def _read(dataset: tf.data.Dataset, image_size: tuple[int, ...]) -> Split:
-    if image_size:
-        pairs = list(dataset.as_numpy_iterator())
-        features = np.stack([_resized(image, image_size) for image, _ in pairs])
-        labels = np.array([label for _, label in pairs])
-    else:
-        batches = list(dataset.batch(_READ_BATCH).as_numpy_iterator())
-        features = np.concatenate([images for images, _ in batches])
-        labels = np.concatenate([labels for _, labels in batches])
+def _read(batches: tf.data.Dataset, count: int, shape: tuple[int, ...], what: str) -> Split:
+    features, labels = np.empty((count, *shape), np.uint8), np.empty(count, np.int32)
+    place = 0
+    try:
+        for images, classes in batches.as_numpy_iterator():
+            part = slice(place, place + len(classes))
+            fits = images.shape[1:] == shape
+            features[part] = images if fits else [_resized(image, shape) for image in images]
+            labels[part] = classes
+            place = part.stop
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"the prepared set is damaged ({type(error).__name__}); prepare it again. "
+            f"Received: {what}"
+        ) from error
     if labels.min() < 0:
         raise UserError(
-            "every example must have a label; take a split that has them. Received: label -1"
+            f"every example must have a label; take a split that has them. Received: {what}"
         )
-    return Split(features, labels.astype(np.int32))
+    return Split(features, labels)
 
 
-def _resized(pixels: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
-    channels = pixels.shape[-1]
+def _resized(pixels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    *size, channels = shape
     image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
     return fit_image(image, size, channels)
