@@ -40,9 +40,12 @@ def run(arguments: Sequence[str], started: float) -> None:
             placement = from_flags(values)
             if isinstance(experiment, Supervised):
                 from trainer.supervised.training import train
+
+                result = train(experiment, values.workdir, placement, values.data_dir, session)
             else:
-                raise UserError("not yet")
-            result = train(experiment, values.workdir, placement, values.data_dir, session)
+                from trainer.rl.training import train as train_agent
+
+                result = train_agent(experiment, values.workdir, placement, session)
     if result is not None:
         print(_summary(result, values.workdir))
 

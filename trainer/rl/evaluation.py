@@ -1,0 +1,117 @@
+"""Greedy episodes in environments of their own, and what may be said of their returns."""
+
+import functools
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from trainer.backend import tf
+from trainer.config.rl import ReinforcementLearning
+from trainer.metrics import Value
+from trainer.rl import seeds
+from trainer.rl.agents import QAgent
+from trainer.rl.envs import registry
+from trainer.rl.envs.vector import VectorEnvironment, failures_as_user_errors
+
+_BOOTSTRAP_RESAMPLES = 2000
+
+
+class Episodes(NamedTuple):
+    """One episode of each environment, float32 `[N]`.
+
+    Attributes:
+      returns: undiscounted.
+      discounted_returns: with the agent's discount, from the first step.
+      first_q: the largest Q value of the first observation.
+      lengths: steps.
+    """
+
+    returns: tf.Tensor
+    discounted_returns: tf.Tensor
+    first_q: tf.Tensor
+    lengths: tf.Tensor
+
+
+class Evaluator:
+    """Plays greedy episodes side by side, each to its own end."""
+
+    def __init__(self, config: ReinforcementLearning, agent: QAgent, compiles: bool):
+        """Makes no environment yet: a Gymnasium batch is as large as it is asked to be."""
+        self._config = config
+        self._agent = agent
+        self._compiles = compiles
+
+    def evaluate(self, episodes: int, stream: str) -> Mapping[str, Value]:
+        """Statistics of so many episodes; the stream names their seeds."""
+        environment = self._environment
+        play = tf.function(
+            self._play, jit_compile=self._compiles and environment.in_graph
+        ) if stream not in self._players else self._players[stream]
+        self._players[stream] = play
+        seed = seeds.at(seeds.stream(self._config.seed, stream), 0)
+        with failures_as_user_errors(environment):
+            played = play(episodes, seed)
+        return summarize(Episodes(*(field.numpy() for field in played)), self._config.seed)
+
+    @functools.cached_property
+    def _environment(self) -> VectorEnvironment:
+        return registry.make(self._config.environment)
+
+    @functools.cached_property
+    def _players(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
+        return {}
+
+    def _play(self, episodes: int, seed: tf.Tensor) -> Episodes:
+        environment = self._environment
+        first_seed, step_seed = tf.unstack(tf.random.split(seed, 2))
+        carry = environment.initial(first_seed, episodes)
+        first_q = tf.reduce_max(self._agent.q_values(environment.observe(carry)), axis=-1)
+        zeros = tf.zeros([episodes])
+        returns, discounted, lengths, discount = zeros, zeros, zeros, zeros + 1
+        playing = tf.ones([episodes], tf.bool)
+        step = tf.constant(0)
+        while tf.reduce_any(playing):
+            action = self._agent.act(environment.observe(carry), tf.constant(0.0), seed)
+            step_seeds = tf.stack([step_seed[0], step_seed[1] + step])
+            carry, output = environment.step(carry, action, step_seeds)
+            counted = tf.cast(playing, tf.float32)
+            returns += counted * output.reward
+            discounted += counted * discount * output.reward
+            lengths += counted
+            discount *= self._config.agent.discount
+            playing &= ~(output.terminated | output.truncated)
+            step += 1
+        return Episodes(returns, discounted, first_q, lengths)
+
+
+def summarize(episodes: Episodes, seed: int) -> Mapping[str, Value]:
+    """Mean, interquartile mean with its 95 % bootstrap interval, and Q's calibration.
+
+    Source: Agarwal et al. (2021) for the interquartile mean and the percentile bootstrap.
+    `q_first_mean` against `discounted_return_mean` says whether Q values mean what they say.
+    """
+    returns = np.asarray(episodes.returns, np.float64)
+    low, high = interval(returns, seed)
+    return {
+        "return_mean": float(returns.mean()),
+        "return_iqm": float(stats.trim_mean(returns, 0.25)),
+        "return_ci95": [low, high],
+        "return_min": float(returns.min()),
+        "length_mean": float(np.mean(episodes.lengths)),
+        "q_first_mean": float(np.mean(episodes.first_q)),
+        "discounted_return_mean": float(np.mean(episodes.discounted_returns)),
+        "episodes": len(returns),
+    }
+
+
+def interval(returns: NDArray[np.float64], seed: int) -> tuple[float, float]:
+    """The 95 % percentile bootstrap interval of the interquartile mean."""
+    draws = np.random.default_rng(seed).integers(
+        0, len(returns), (_BOOTSTRAP_RESAMPLES, len(returns))
+    )
+    resampled = stats.trim_mean(returns[draws], 0.25, axis=1)
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return float(low), float(high)

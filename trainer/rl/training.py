@@ -1,0 +1,87 @@
+"""`trainer train` for a reinforcement learning experiment."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from trainer import job, strategy
+from trainer.backend import tf
+from trainer.config.rl import ReinforcementLearning
+from trainer.loop import Plan
+from trainer.metrics import Value
+from trainer.rl.replay import memory_bytes
+from trainer.rl.task import QLearningTask
+from trainer.run.checkpoints import Found, restore
+
+_REPORTS_A_RUN = 20
+_EVALUATIONS_A_RUN = 10
+
+
+def train(
+    experiment: ReinforcementLearning,
+    path: str,
+    placement: strategy.Placement,
+    session: job.Session,
+) -> Mapping[str, Any] | None:
+    """Trains, or resumes, in the work directory `path`; returns what `job.run` does.
+
+    Raises:
+      UserError: if settings, environment or placement do not fit.
+      Interrupted: when a stop was requested; the state is saved.
+    """
+    if placement.precision == "auto":
+        # Bootstrapped targets feed rounding back into themselves; bfloat16 only if asked for.
+        placement = dataclasses.replace(placement, precision="float32")
+    runtime = strategy.create(placement)
+    job.announce(runtime)
+    task = QLearningTask(experiment, runtime)
+    session.check()
+    train = experiment.train
+
+    def final_evaluation(found: Found) -> tuple[str, Mapping[str, Value]]:
+        restore(found, tf.train.Checkpoint(agent=task.agent))
+        return "eval", task.evaluate_finally()
+
+    def throughput(steps_per_second: float, input_wait_fraction: float) -> Mapping[str, float]:
+        return {
+            "env_steps_per_second": steps_per_second,
+            "updates_per_second": steps_per_second * train.updates / task.stride,
+            "input_wait_fraction": input_wait_fraction,
+        }
+
+    return job.run(
+        job.Job(
+            experiment=experiment,
+            task=task,
+            plan=make_plan(experiment, task.stride),
+            checkpoints_to_keep=train.checkpoints_to_keep,
+            weights=experiment.evaluate.checkpoint,
+            signature=None,
+            final_evaluation=final_evaluation,
+            throughput=throughput,
+        ),
+        path,
+        runtime,
+        session,
+    )
+
+
+def make_plan(experiment: ReinforcementLearning, stride: int) -> Plan:
+    """When what happens, in environment steps, each rounded up to whole iterations."""
+    train = experiment.train
+
+    def whole(steps: float) -> int:
+        return math.ceil(steps / stride) * stride
+
+    evaluate_every = whole(train.evaluate_every or train.steps / _EVALUATIONS_A_RUN)
+    return Plan(
+        total=whole(train.steps),
+        report_every=whole(train.report_every or train.steps / _REPORTS_A_RUN),
+        evaluate_every=evaluate_every,
+        checkpoint_every=whole(train.checkpoint_every or evaluate_every),
+        best_metric="return_mean",
+        best_is_max=True,
+        early_stopping=train.early_stopping,
+        nan_rollbacks=train.nan_rollbacks,
+    )
