@@ -121,6 +121,12 @@ def test_a_truncated_image_is_named(kind, left):
         decode_image(contents[: int(len(contents) * left)], "cat.png")
 
 
+def test_a_png_whose_pixels_are_whole_but_not_its_end():
+    contents = encode(Image.fromarray(PIXELS), "PNG")
+    with pytest.raises(UserError, match=r"Received: cat\.png"):
+        decode_image(contents[:-12], "cat.png")
+
+
 def test_prediction_reads_what_training_read(tmp_path):
     Image.fromarray(PIXELS).save(tmp_path / "a.png")
     Image.fromarray(PIXELS[::-1]).resize((50, 60)).save(tmp_path / "b.png")
