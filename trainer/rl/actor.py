@@ -65,10 +65,10 @@ class Actor(tf.Module):
 
     def collect(self) -> None:
         """Takes `collect_steps` steps of every environment and stores their transitions."""
-        for transitions in self._act():
+        before = self._steps.read_value()
+        for number, transitions in enumerate(self._act()):
             # The first n - 1 windows begin before the first step.
-            counts = self._steps >= self._n
-            self._replay.add(transitions, counts)
+            self._replay.add(transitions, before + number + 1 >= self._n)
 
     def sample(self, batches: int, progress: tf.Tensor) -> Sample:
         """Transitions for `batches` updates, fields `[batches * share, ...]`."""

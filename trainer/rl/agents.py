@@ -202,9 +202,7 @@ def _as_tf_agents(transitions: Transition) -> TFAgentsTransition:
     size = tf.shape(transitions.reward)
     middle = tf.fill(size, _MID)
     return TFAgentsTransition(
-        time_step=TimeStep(
-            middle, tf.zeros(size), tf.ones(size), transitions.observation
-        ),
+        time_step=TimeStep(middle, tf.zeros(size), tf.ones(size), transitions.observation),
         action_step=PolicyStep(transitions.action, (), ()),
         next_time_step=TimeStep(
             middle, transitions.reward, transitions.discount, transitions.next_observation

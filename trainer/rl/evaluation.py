@@ -47,9 +47,11 @@ class Evaluator:
     def evaluate(self, episodes: int, stream: str) -> Mapping[str, Value]:
         """Statistics of so many episodes; the stream names their seeds."""
         environment = self._environment
-        play = tf.function(
-            self._play, jit_compile=self._compiles and environment.in_graph
-        ) if stream not in self._players else self._players[stream]
+        play = (
+            tf.function(self._play, jit_compile=self._compiles and environment.in_graph)
+            if stream not in self._players
+            else self._players[stream]
+        )
         self._players[stream] = play
         seed = seeds.at(seeds.stream(self._config.seed, stream), 0)
         with failures_as_user_errors(environment):

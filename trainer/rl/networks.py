@@ -31,9 +31,7 @@ class QNetwork(sequential.Sequential):
       num_atoms: support points of a categorical network; 0 for any other.
     """
 
-    def __init__(
-        self, layers: list[keras.layers.Layer], input_spec: tf.TensorSpec, num_atoms: int
-    ):
+    def __init__(self, layers: list[keras.layers.Layer], input_spec: tf.TensorSpec, num_atoms: int):
         """Stacks the layers; `input_spec` is of one observation."""
         super().__init__(layers, input_spec=input_spec)
         self.num_atoms = num_atoms
@@ -65,9 +63,7 @@ def build_q_network(
     scale = 1 / 255 if observation_dtype == tf.uint8 else 1.0
     layers = [
         keras.layers.Lambda(lambda x: tf.cast(x, tf.float32) * scale),
-        *build_layers(
-            config.model, observation_shape, config.seed, tf.Variable(0, dtype=tf.int64)
-        ),
+        *build_layers(config.model, observation_shape, config.seed, tf.Variable(0, dtype=tf.int64)),
     ]
     atoms = 0
     if isinstance(config.agent, C51):

@@ -74,7 +74,7 @@ class Ring(tf.Module):
 
         Args:
           transitions: one of each environment.
-          counts: scalar bool; False leaves the row to the next write.
+          counts: scalar bool; False leaves the row to the next write, as before the first.
 
         Returns:
           Where they lie, int32 `[environments]`.
@@ -110,9 +110,7 @@ class UniformReplay(tf.Module):
     def sample(self, number: int, seed: tf.Tensor, progress: tf.Tensor) -> Sample:
         """Draws `number` transitions with replacement; `seed` is int32 `[2]`."""
         del progress
-        indices = tf.random.stateless_uniform(
-            [number], seed, 0, self.ring.size(), dtype=tf.int32
-        )
+        indices = tf.random.stateless_uniform([number], seed, 0, self.ring.size(), dtype=tf.int32)
         return Sample(self.ring.read(indices), indices, tf.ones([number]))
 
     def update_priorities(self, indices: tf.Tensor, td_error: tf.Tensor) -> None:

@@ -56,9 +56,7 @@ class QLearningTask:
         self._config = config
         self._strategy = runtime.strategy
         self.stride = config.train.environments * config.train.collect_steps
-        self._environments = [
-            registry.make(config.environment) for _ in range(runtime.replicas)
-        ]
+        self._environments = [registry.make(config.environment) for _ in range(runtime.replicas)]
         first = self._environments[0]
         check_memory(memory_bytes(config.replay, first.observation_shape, first.observation_dtype))
         self._iterations = -(-config.train.steps // self.stride)
@@ -72,10 +70,13 @@ class QLearningTask:
                 first.num_actions,
                 self._iterations * config.train.updates,
             )
-        self._actors = [
-            Actor(config, environment, self.agent, number, runtime.replicas, self._compiles)
-            for number, environment in enumerate(self._environments)
-        ]
+        self._actors = []
+        for number, environment in enumerate(self._environments):
+            # One replica's own: plain variables on its device.
+            with tf.device(self._strategy.extended.worker_devices[number]):
+                self._actors.append(
+                    Actor(config, environment, self.agent, number, runtime.replicas, self._compiles)
+                )
         self._done = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._python_states = [_EnvironmentState(each) for each in self._environments]
         self.state = tf.train.Checkpoint(
@@ -169,9 +170,7 @@ class QLearningTask:
 
     @functools.cached_property
     def _compiled_updates(self) -> tf.types.experimental.PolymorphicFunction:
-        return tf.function(
-            lambda parts: [self._update(*part) for part in parts], jit_compile=True
-        )
+        return tf.function(lambda parts: [self._update(*part) for part in parts], jit_compile=True)
 
     def _update(self, transitions: Transition, weights: tf.Tensor) -> Loss:
         gradients, losses = self._gradients(transitions, weights)

@@ -10,7 +10,6 @@ from trainer.backend import tf
 from trainer.config.rl import ReinforcementLearning
 from trainer.loop import Plan
 from trainer.metrics import Value
-from trainer.rl.replay import memory_bytes
 from trainer.rl.task import QLearningTask
 from trainer.run.checkpoints import Found, restore
 

@@ -1,0 +1,231 @@
+"""Collecting and learning as a whole: exact resume, replicas, learning itself, wrong input."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from trainer import strategy
+from trainer.backend import tf
+from trainer.cli.main import run
+from trainer.config import bridge
+from trainer.config.common import MLP, Adam
+from trainer.config.rl import (
+    C51,
+    DQN,
+    DoubleDQN,
+    Environment,
+    Prioritized,
+    ReinforcementLearning,
+    TrainRL,
+    Uniform,
+)
+from trainer.rl.task import QLearningTask
+
+SMALL = ReinforcementLearning(
+    environment=Environment(time_limit=30),
+    model=MLP(units=(16,)),
+    agent=DQN(n_step=3, target_update_period=5, epsilon_decay_steps=500),
+    replay=Prioritized(capacity=300, warmup=64),
+    optimizer=Adam(learning_rate=1e-3, clip_norm=1.0),
+    train=TrainRL(steps=2000, environments=4, collect_steps=2, updates=4, global_batch_size=32),
+)
+
+
+def task(config=SMALL, placement="cpu"):
+    runtime = strategy.create(
+        strategy.Placement(strategy=placement, virtual_devices=2, precision="float32")
+    )
+    made = QLearningTask(config, runtime)
+    made.start(0)
+    return made
+
+
+def values(made):
+    """Every bit of state that a checkpoint holds, by name."""
+    names = tf.train.load_checkpoint(made.state.write(str(made.folder / "look")))
+    return {
+        name: names.get_tensor(name)
+        for name in names.get_variable_to_shape_map()
+        if name.endswith("VARIABLE_VALUE") and "save_counter" not in name
+    }
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(QLearningTask, "folder", tmp_path, raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SMALL,
+        dataclasses.replace(
+            SMALL, environment=Environment(name="CartPole-v1", backend="gymnasium")
+        ),
+        dataclasses.replace(SMALL, agent=C51(), replay=Uniform(capacity=300, warmup=64)),
+    ],
+    ids=["in the graph", "gymnasium", "c51"],
+)
+def test_a_restored_task_goes_on_bit_for_bit(config, folder):
+    whole = task(config)
+    whole.advance(60)
+
+    first = task(config)
+    first.advance(25)
+    saved = first.state.write(str(folder / "saved"))
+    second = task(config)
+    second.state.read(saved).assert_existing_objects_matched()
+    second.start(25 * second.stride)
+    second.advance(35)
+
+    expected, found = values(whole), values(second)
+    assert set(expected) == set(found)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    assert whole.metrics() == second.metrics()
+
+
+def test_how_a_run_is_cut_into_chunks_changes_nothing(folder):
+    one, many = task(), task()
+    one.advance(40)
+    for chunk in (1, 7, 32):
+        many.advance(chunk)
+    for (name, value), other in zip(values(one).items(), values(many).values(), strict=True):
+        np.testing.assert_array_equal(value, other, err_msg=name)
+
+
+def test_two_replicas_keep_one_network(folder):
+    made = task(placement="mirrored")
+    before = [variable.numpy() for variable in made.agent.trainable]
+    made.advance(60)
+    for variable, old in zip(made.agent.trainable, before, strict=True):
+        first, second = variable.values
+        np.testing.assert_array_equal(first, second)
+        assert np.abs(first.numpy() - old).max() > 1e-4
+    # Each replica has its own episodes.
+    one, two = (actor._between[0].numpy() for actor in made._actors)
+    assert np.abs(one - two).max() > 1e-3
+    assert made.metrics()["episodes"] > 10
+    saved = made.state.write(str(folder / "saved"))
+    again = task(placement="mirrored")
+    again.state.read(saved).assert_existing_objects_matched()
+    again.start(60 * again.stride)
+    made.advance(10)
+    again.advance(10)
+    for one, two in zip(made.agent.trainable, again.agent.trainable, strict=True):
+        np.testing.assert_array_equal(one.values[0], two.values[0])
+
+
+def test_nothing_is_learnt_before_the_warm_up(folder):
+    made = task()
+    before = [variable.numpy() for variable in made.agent.trainable]
+    made.advance(7)  # 56 of 64 steps
+    for variable, old in zip(made.agent.trainable, before, strict=True):
+        np.testing.assert_array_equal(variable, old)
+    made.advance(1)
+    assert np.abs(made.agent.trainable[0].numpy() - before[0]).max() > 0
+
+
+LEARNING = ReinforcementLearning(
+    environment=Environment(name="CartPole-v1", time_limit=100),
+    model=MLP(units=(64,)),
+    agent=DoubleDQN(discount=0.95, epsilon_decay_steps=3000, target_update_period=20),
+    replay=Uniform(capacity=10_000, warmup=500),
+    optimizer=Adam(learning_rate=3e-3),
+    train=TrainRL(steps=10_000, environments=8, updates=4, global_batch_size=64),
+)
+
+
+def test_cart_pole_is_learnt():
+    """Balancing for 100 steps takes a right target, discount and sign: about 9 at random."""
+    made = task(LEARNING)
+    made.advance(1250)
+    figures = made.evaluate_finally()
+    assert figures["return_mean"] > 80
+    # Q means what it says: the first value is near the return that follows.
+    assert abs(figures["q_first_mean"] - figures["discounted_return_mean"]) < 6
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["environment.name=CartPoel-v1"], "Did you mean 'CartPole-v1'?"),
+        (["environment.name=Pendulum-v1"], "Pendulum-v1"),
+        (["agent.kind=dqnn"], "Did you mean 'dqn'?"),
+        (["agent.kind=c51", "agent.v_min=5", "agent.v_max=5"], "v_min must be < v_max"),
+        (["agent.n_step=50", "replay.capacity=300", "replay.warmup=64"], "agent.n_step must be"),
+        (["replay.capacity=32", "replay.warmup=16"], "at least train.global_batch_size"),
+        (["replay.warmup=9"], "replay.warmup must be at least"),
+        (["replay.warmup=200000"], "warmup must be <= capacity"),
+        (["replay.capacity=2000000000"], "smaller replay.capacity"),
+        (["model.kind=cnn"], "needs images"),
+        (["model.dropout=0.5"], "model.dropout must be 0"),
+        (["environment.grey_scale=true"], "grey"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(overrides, expected, tmp_path, capfd):
+    arguments = [f"--config.{override}" for override in overrides]
+    workdir = tmp_path / "run"
+    config = "configs/cartpole_dqn.py"
+    assert run(["train", f"--config={config}", f"--workdir={workdir}", *arguments]) == 2
+    errors = [line for line in capfd.readouterr().err.splitlines() if "strategy" not in line]
+    assert len(errors) == 1, errors
+    assert errors[0].startswith("error: ")
+    assert expected in errors[0]
+    assert "Received: " in errors[0]
+    assert not workdir.exists()
+
+
+BROKEN = """
+import gymnasium
+
+
+class Raises(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        self.steps += 1
+        self.check()
+        return self.observation_space.sample(), 1.0, False, self.steps >= 40, {}
+
+    def check(self):
+        if self.steps == 30:
+            raise RuntimeError("the motor is on fire")
+
+
+class Vague(Raises):
+    def check(self):
+        if self.steps == 30:
+            self.observation_space.sample = lambda: __import__("numpy").full(2, float("nan"), "f")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("Raises", "the motor is on fire"), ("Vague", "not finite")]
+)
+def test_an_environment_that_fails_on_the_way_is_one_line(
+    name, expected, tmp_path, monkeypatch, capfd, request
+):
+    (tmp_path / "own_failing_envs.py").write_text(BROKEN)
+    monkeypatch.chdir(tmp_path)
+    config = request.config.rootpath / "configs" / "cartpole_dqn.py"
+    arguments = ["train", f"--config={config}", f"--workdir={tmp_path / 'run'}"]
+    status = run([*arguments, f"--config.environment.name=own_failing_envs:{name}"])
+    errors = [line for line in capfd.readouterr().err.splitlines() if "strategy" not in line]
+    assert status == 2, errors
+    assert errors[-1].startswith("error: ")
+    assert expected in errors[-1]
+
+
+def test_the_configuration_is_whole():
+    experiment = bridge.load("configs/cartpole_dqn.py")
+    assert bridge.from_json(bridge.to_json(experiment), "config.json") == experiment
