@@ -1,7 +1,10 @@
-"""DQN on CartPole-v1."""
+"""DQN on CartPole-v1, five-step returns.
+
+trainer train --config=configs/cartpole_dqn.py --workdir=runs/cartpole
+"""
 
 from trainer.config.common import MLP, Adam
-from trainer.config.rl import DQN, Environment, ReinforcementLearning, TrainRL, Uniform
+from trainer.config.rl import DQN, Environment, EvaluateRL, ReinforcementLearning, TrainRL, Uniform
 
 
 def get_config() -> ReinforcementLearning:
@@ -9,8 +12,14 @@ def get_config() -> ReinforcementLearning:
     return ReinforcementLearning(
         environment=Environment(name="CartPole-v1"),
         model=MLP(units=(256, 256)),
-        agent=DQN(epsilon_final=0.04, epsilon_decay_steps=8_000, target_update_period=100),
+        agent=DQN(
+            n_step=5, epsilon_final=0.04, epsilon_decay_steps=8_000, target_update_period=100
+        ),
         replay=Uniform(capacity=100_000, warmup=1_000),
         optimizer=Adam(learning_rate=1e-3, schedule="linear", clip_norm=10.0),
-        train=TrainRL(steps=100_000, environments=8, updates=4, global_batch_size=64),
+        train=TrainRL(
+            steps=50_000, environments=8, collect_steps=4, updates=16, global_batch_size=64
+        ),
+        # The schedule ends at a step size of 0: the last weights are the settled ones.
+        evaluate=EvaluateRL(checkpoint="last"),
     )

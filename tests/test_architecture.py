@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from trainer.config import bridge
+from trainer.config.rl import ReinforcementLearning
 from trainer.config.supervised import Supervised
 
 PACKAGE = Path(__file__).parent.parent / "trainer"
@@ -93,7 +94,8 @@ def test_no_file_has_grown_beyond_one_idea():
         assert len(path.read_text().splitlines()) <= 400, path
 
 
-def test_every_setting_is_read_somewhere():
+@pytest.mark.parametrize("experiment", [Supervised(), ReinforcementLearning()])
+def test_every_setting_is_read_somewhere(experiment):
     outside = [path for path in FILES if room(path) != "config"]
     read = {
         node.attr
@@ -101,9 +103,18 @@ def test_every_setting_is_read_somewhere():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute)
     }
-    experiment = Supervised()
-    for section in ("data", "model", "optimizer"):
-        for kind in bridge.kinds(experiment, f"{section}.kind"):
-            changed = bridge.override(experiment, [f"--config.{section}.kind={kind}"])
-            for path, field, _ in bridge.paths(changed):
+    # `getattr(section, "field")` reads too.
+    read |= {
+        node.args[1].value
+        for path in outside
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "getattr"
+        and isinstance(node.args[1], ast.Constant)
+    }
+    for section in bridge.to_mapping(experiment):
+        for kind in bridge.kinds(experiment, f"{section}.kind") or [None]:
+            arguments = [f"--config.{section}.kind={kind}"] if kind else []
+            for path, field, _ in bridge.paths(bridge.override(experiment, arguments)):
                 assert field.name in read, f"{path} is never read"

@@ -16,11 +16,12 @@ import absl.logging
 
 
 @contextlib.contextmanager
-def _captured_stderr() -> Iterator[None]:
-    """Holds back what native libraries print while they load; shows it if loading fails."""
+def quiet_imports() -> Iterator[None]:
+    """Holds back what libraries print while they load; shows it if loading fails."""
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as held_back:
+    with tempfile.TemporaryFile() as held_back, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         os.dup2(held_back.fileno(), 2)
         try:
             yield
@@ -50,8 +51,7 @@ _refuse_another_keras()
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-with _captured_stderr(), warnings.catch_warnings():
-    warnings.simplefilter("ignore")
+with quiet_imports():
     import tensorflow as tf
     import tf_keras as keras
 
@@ -62,4 +62,4 @@ tf.get_logger().setLevel(logging.ERROR)
 absl.logging.set_verbosity(absl.logging.ERROR)
 tf.autograph.set_verbosity(0)
 
-__all__ = ["keras", "tf"]
+__all__ = ["keras", "quiet_imports", "tf"]

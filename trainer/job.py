@@ -156,6 +156,19 @@ def chosen_checkpoint(checkpoints: Checkpoints, weights: str) -> Found | None:
     return best or last
 
 
+def checkpoint_of(path: str, weights: str) -> Found:
+    """The best or the last checkpoint of an existing run.
+
+    Raises:
+      UserError: if none is whole.
+    """
+    # Nothing is saved through it, so how many to keep does not matter.
+    found = chosen_checkpoint(Checkpoints(WorkDirectory(path).checkpoints, keep=1), weights)
+    if found is None:
+        raise UserError(f"--workdir holds no whole checkpoint yet; train first. Received: {path!r}")
+    return found
+
+
 def _prepare(workdir: WorkDirectory, job: Job) -> None:
     try:
         tf.io.gfile.makedirs(workdir.path)

@@ -23,9 +23,12 @@ def run(arguments: Sequence[str], started: float) -> None:
 
     experiment = load_experiment(values.workdir)
     placement = from_flags(values)
-    assert isinstance(experiment, Supervised)
-    from trainer.supervised.evaluation import evaluate
+    if isinstance(experiment, Supervised):
+        from trainer.supervised.evaluation import evaluate
 
-    print(
-        json.dumps(evaluate(experiment, values.workdir, values.split, placement, values.data_dir))
-    )
+        result = evaluate(experiment, values.workdir, values.split, placement, values.data_dir)
+    else:
+        from trainer.rl.training import evaluate as evaluate_agent
+
+        result = evaluate_agent(experiment, values.workdir, placement)
+    print(json.dumps(result))

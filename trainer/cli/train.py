@@ -56,9 +56,12 @@ def _summary(result: Mapping[str, Any], workdir: str) -> str:
         for name, value in result["metrics"].items()
         if isinstance(value, int | float)
     )
+    follow_up = f"trainer evaluate --workdir={workdir}"
+    if result["task"] == "supervised":
+        follow_up += f"   trainer predict --workdir={workdir} FILE…"
     return (
         f"finished: step {result['step']}  {figures}  "
         f"({result['seconds']['train']:.1f} s of training)\n"
         f"files in {workdir}: result.json, metrics.jsonl, checkpoints/, tensorboard/\n"
-        f"next: trainer evaluate --workdir={workdir}   trainer predict --workdir={workdir} FILE…"
+        f"next: {follow_up}"
     )

@@ -175,9 +175,8 @@ def paths(section: Section, prefix: str = "") -> Iterator[tuple[str, dataclasses
 def kinds(experiment: Experiment, path: str) -> list[str]:
     """The variants that a field `section.kind` chooses from; none for any other field."""
     section, _, name = path.partition(".")
-    if name != "kind":
-        return []
-    return list(variants_by_name(members(typing.get_type_hints(type(experiment))[section])))
+    variants = members(typing.get_type_hints(type(experiment))[section])
+    return list(variants_by_name(variants)) if name == "kind" and len(variants) > 1 else []
 
 
 def override(experiment: Experiment, overrides: Sequence[str]) -> Experiment:

@@ -14,7 +14,8 @@ class Environment(Section):
     name: str = setting(
         "CartPole-v1",
         "An environment written in TensorFlow (CartPole-v0, CartPole-v1, Acrobot-v1, "
-        "MountainCar-v0, Catch-v0), any Gymnasium id, or a user's own `module:Class`.",
+        "MountainCar-v0, Catch-v0), any Gymnasium id (`module:Id-v0` too), or a user's own "
+        "`module:Class`.",
         non_empty=True,
     )
     backend: str = setting(
@@ -192,7 +193,6 @@ class ReinforcementLearning(Section):
 
     task: str = setting("rl", "Which kind of experiment.", choices=("rl",))
     seed: int = setting(0, "Everything random is a function of it.", minimum=0)
-    seeds: int = setting(1, "Runs of consecutive seeds, reported together.", minimum=1)
     environment: Environment = dataclasses.field(default_factory=Environment)
     model: Model = dataclasses.field(default_factory=MLP)
     agent: Agent = dataclasses.field(default_factory=DQN)

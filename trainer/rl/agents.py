@@ -2,17 +2,11 @@
 
 from typing import NamedTuple
 
-from tf_agents.agents import tf_agent as tf_agents_base
-from tf_agents.agents.categorical_dqn import categorical_dqn_agent
-from tf_agents.agents.dqn import dqn_agent
-from tf_agents.specs import BoundedTensorSpec
-from tf_agents.trajectories import PolicyStep, TimeStep, time_step_spec
-from tf_agents.trajectories import Transition as TFAgentsTransition
-
 from trainer import optim
 from trainer.backend import keras, tf
 from trainer.config.common import SGD, Optimizer
 from trainer.config.rl import C51, DQN, QLinear, ReinforcementLearning
+from trainer.rl import tf_agents_door as tf_agents
 from trainer.rl.networks import build_q_network
 from trainer.rl.transitions import Transition
 
@@ -71,16 +65,18 @@ class QAgent(tf.Module):
         config: ReinforcementLearning,
         observation_shape: tuple[int, ...],
         observation_dtype: tf.DType,
-    ) -> tf_agents_base.TFAgent:
+    ) -> tf_agents.TFAgent:
         agent = config.agent
         specs = (
-            time_step_spec(tf.TensorSpec(observation_shape, observation_dtype, "observation")),
-            BoundedTensorSpec((), tf.int32, 0, self._num_actions - 1, "action"),
+            tf_agents.time_step_spec(
+                tf.TensorSpec(observation_shape, observation_dtype, "observation")
+            ),
+            tf_agents.BoundedTensorSpec((), tf.int32, 0, self._num_actions - 1, "action"),
         )
         # The discount lies in the transitions, where n-step returns need it.
         options = {"optimizer": self.optimizer, "gamma": 1.0}
         if isinstance(agent, C51):
-            made = categorical_dqn_agent.CategoricalDqnAgent(
+            made = tf_agents.CategoricalDqnAgent(
                 *specs,
                 categorical_q_network=self._network,
                 target_categorical_q_network=self._target_network,
@@ -90,9 +86,9 @@ class QAgent(tf.Module):
             )
             self._support = tf.linspace(agent.v_min, agent.v_max, agent.atoms)
         else:
-            kind = dqn_agent.DqnAgent
+            kind = tf_agents.DqnAgent
             if not isinstance(agent, DQN | QLinear):
-                kind = dqn_agent.DdqnAgent
+                kind = tf_agents.DdqnAgent
             made = kind(
                 *specs,
                 q_network=self._network,
@@ -198,13 +194,15 @@ def _huber(target: tf.Tensor, prediction: tf.Tensor) -> tf.Tensor:
     return tf.where(error <= 1.0, 0.5 * tf.square(error), error - 0.5)
 
 
-def _as_tf_agents(transitions: Transition) -> TFAgentsTransition:
+def _as_tf_agents(transitions: Transition) -> tf_agents.Transition:
     size = tf.shape(transitions.reward)
     middle = tf.fill(size, _MID)
-    return TFAgentsTransition(
-        time_step=TimeStep(middle, tf.zeros(size), tf.ones(size), transitions.observation),
-        action_step=PolicyStep(transitions.action, (), ()),
-        next_time_step=TimeStep(
+    return tf_agents.Transition(
+        time_step=tf_agents.TimeStep(
+            middle, tf.zeros(size), tf.ones(size), transitions.observation
+        ),
+        action_step=tf_agents.PolicyStep(transitions.action, (), ()),
+        next_time_step=tf_agents.TimeStep(
             middle, transitions.reward, transitions.discount, transitions.next_observation
         ),
     )

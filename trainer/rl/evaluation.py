@@ -39,35 +39,28 @@ class Evaluator:
     """Plays greedy episodes side by side, each to its own end."""
 
     def __init__(self, config: ReinforcementLearning, agent: QAgent, compiles: bool):
-        """Makes no environment yet: a Gymnasium batch is as large as it is asked to be."""
+        """Makes no environment yet: a batch is as large as the episodes asked for."""
         self._config = config
         self._agent = agent
         self._compiles = compiles
+        self._environments: dict[int, VectorEnvironment] = {}
+        self._players: dict[int, tf.types.experimental.PolymorphicFunction] = {}
 
     def evaluate(self, episodes: int, stream: str) -> Mapping[str, Value]:
         """Statistics of so many episodes; the stream names their seeds."""
-        environment = self._environment
-        play = (
-            tf.function(self._play, jit_compile=self._compiles and environment.in_graph)
-            if stream not in self._players
-            else self._players[stream]
-        )
-        self._players[stream] = play
+        if episodes not in self._environments:
+            environment = registry.make(self._config.environment)
+            self._environments[episodes] = environment
+            self._players[episodes] = tf.function(
+                functools.partial(self._play, environment, episodes),
+                jit_compile=self._compiles and environment.in_graph,
+            )
         seed = seeds.at(seeds.stream(self._config.seed, stream), 0)
-        with failures_as_user_errors(environment):
-            played = play(episodes, seed)
+        with failures_as_user_errors(self._environments[episodes]):
+            played = self._players[episodes](seed)
         return summarize(Episodes(*(field.numpy() for field in played)), self._config.seed)
 
-    @functools.cached_property
-    def _environment(self) -> VectorEnvironment:
-        return registry.make(self._config.environment)
-
-    @functools.cached_property
-    def _players(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
-        return {}
-
-    def _play(self, episodes: int, seed: tf.Tensor) -> Episodes:
-        environment = self._environment
+    def _play(self, environment: VectorEnvironment, episodes: int, seed: tf.Tensor) -> Episodes:
         first_seed, step_seed = tf.unstack(tf.random.split(seed, 2))
         carry = environment.initial(first_seed, episodes)
         first_q = tf.reduce_max(self._agent.q_values(environment.observe(carry)), axis=-1)

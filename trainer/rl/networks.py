@@ -1,12 +1,11 @@
 """Q networks of TF-Agents, made of the same layers as the classifiers."""
 
-from tf_agents.networks import sequential
-
 from trainer.backend import keras, tf
 from trainer.config.common import CNN, MLP
 from trainer.config.rl import C51, Dueling, QLinear, ReinforcementLearning
 from trainer.errors import UserError
 from trainer.models.network import build_layers
+from trainer.rl import tf_agents_door
 
 
 class DuelingHead(keras.layers.Layer):
@@ -24,7 +23,7 @@ class DuelingHead(keras.layers.Layer):
         return self._value(inputs) + advantage - tf.reduce_mean(advantage, -1, keepdims=True)
 
 
-class QNetwork(sequential.Sequential):
+class QNetwork(tf_agents_door.Sequential):
     """A sequence of layers that TF-Agents takes for a (categorical) Q network.
 
     Attributes:

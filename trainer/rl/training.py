@@ -29,10 +29,7 @@ def train(
       UserError: if settings, environment or placement do not fit.
       Interrupted: when a stop was requested; the state is saved.
     """
-    if placement.precision == "auto":
-        # Bootstrapped targets feed rounding back into themselves; bfloat16 only if asked for.
-        placement = dataclasses.replace(placement, precision="float32")
-    runtime = strategy.create(placement)
+    runtime = _create_runtime(placement)
     job.announce(runtime)
     task = QLearningTask(experiment, runtime)
     session.check()
@@ -64,6 +61,27 @@ def train(
         runtime,
         session,
     )
+
+
+def evaluate(
+    experiment: ReinforcementLearning, path: str, placement: strategy.Placement
+) -> Mapping[str, Any]:
+    """Greedy episodes of a run's chosen checkpoint, with its step.
+
+    Raises:
+      UserError: if there is no checkpoint.
+    """
+    found = job.checkpoint_of(path, experiment.evaluate.checkpoint)
+    task = QLearningTask(experiment, _create_runtime(placement))
+    restore(found, tf.train.Checkpoint(agent=task.agent))
+    return {"split": "eval", "step": found.step, "metrics": dict(task.evaluate_finally())}
+
+
+def _create_runtime(placement: strategy.Placement) -> strategy.Runtime:
+    if placement.precision == "auto":
+        # Bootstrapped targets feed rounding back into themselves; bfloat16 only if asked for.
+        placement = dataclasses.replace(placement, precision="float32")
+    return strategy.create(placement)
 
 
 def make_plan(experiment: ReinforcementLearning, stride: int) -> Plan:

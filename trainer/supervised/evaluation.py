@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from trainer import strategy
 from trainer.backend import tf
 from trainer.config.supervised import Supervised
-from trainer.errors import UserError
-from trainer.job import chosen_checkpoint
+from trainer.job import checkpoint_of
 from trainer.metrics import Value
 from trainer.registry import unknown_name
 from trainer.run import workdir as run_workdir
-from trainer.run.checkpoints import Checkpoints, Found, restore
+from trainer.run.checkpoints import Found, restore
 from trainer.run.workdir import WorkDirectory
 from trainer.supervised.data.dataset import Dataset, Signature
 from trainer.supervised.data.load import load
@@ -42,7 +41,7 @@ def evaluate(
     Raises:
       UserError: if there is no such split, no checkpoint, or the data are gone.
     """
-    found = _checkpoint(experiment, path)
+    found = checkpoint_of(path, experiment.evaluate.checkpoint)
     dataset = load(experiment.data, data_dir)
     if split not in dataset.splits:
         raise unknown_name("value of --split", split, dataset.splits)
@@ -58,7 +57,7 @@ def predict(experiment: Supervised, path: str, files: Sequence[str]) -> Iterator
     Raises:
       UserError: if a file cannot be used, or there is no checkpoint.
     """
-    found = _checkpoint(experiment, path)
+    found = checkpoint_of(path, experiment.evaluate.checkpoint)
     signature = Signature.from_json(run_workdir.read_json(WorkDirectory(path).signature))
     features, names = read_examples(files, signature)
     classifier = Classifier(experiment, signature, tf.Variable(0, dtype=tf.int64))
@@ -80,12 +79,3 @@ def _probabilities(classifier: Classifier, features: NDArray[Any]) -> Iterator[N
 
     for first in range(0, len(features), 256):
         yield from softmax(tf.constant(features[first : first + 256])).numpy()
-
-
-def _checkpoint(experiment: Supervised, path: str) -> Found:
-    workdir = WorkDirectory(path)
-    checkpoints = Checkpoints(workdir.checkpoints, experiment.train.checkpoints_to_keep)
-    found = chosen_checkpoint(checkpoints, experiment.evaluate.checkpoint)
-    if found is None:
-        raise UserError(f"--workdir holds no whole checkpoint yet; train first. Received: {path!r}")
-    return found

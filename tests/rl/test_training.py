@@ -1,0 +1,86 @@
+"""`trainer train` and `trainer evaluate` on an agent, from start to end."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from trainer.cli.main import run
+
+SMALL = (
+    "--config.environment.time_limit=50",
+    "--config.model.units=16",
+    "--config.train.steps=2000",
+    "--config.replay.warmup=200",
+    "--config.evaluate.episodes=20",
+)
+
+
+def train(workdir, *arguments):
+    return run(["train", "--config=configs/cartpole_dqn.py", f"--workdir={workdir}", *arguments])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "cartpole"
+    assert train(workdir, *SMALL) == 0
+    return workdir
+
+
+def read(workdir):
+    return json.loads((workdir / "result.json").read_text())
+
+
+def test_the_result_is_all_that_was_promised(trained):
+    result = read(trained)
+    assert result["status"] == "finished"
+    assert result["task"] == "rl"
+    assert result["step"] >= 2000
+    metrics = result["metrics"]
+    low, high = metrics["eval/return_ci95"]
+    assert low <= metrics["eval/return_iqm"] <= high
+    assert metrics["eval/episodes"] == 20
+    assert 8 <= metrics["eval/return_mean"] <= 50
+    assert set(result["throughput"]) == {
+        "env_steps_per_second",
+        "updates_per_second",
+        "input_wait_fraction",
+    }
+
+
+def test_evaluate_repeats_the_final_evaluation(trained, capsys):
+    assert run(["evaluate", f"--workdir={trained}"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    found = {f"eval/{name}": value for name, value in printed["metrics"].items()}
+    assert found == read(trained)["metrics"]
+
+
+def test_predict_is_for_supervised_runs(trained, capsys):
+    assert run(["predict", f"--workdir={trained}", "x.png"]) == 2
+    assert "predict takes a supervised run" in capsys.readouterr().err
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(trained, tmp_path, monkeypatch, state_digest, capsys):
+    """The signal is the supervised side's test; here a stop in the middle of an agent's run."""
+    from trainer import job
+
+    asked = iter(range(10**6))
+    monkeypatch.setattr(job, "_agreed", lambda *_: lambda: next(asked) >= 6)
+    assert train(tmp_path / "run", *SMALL) == 75
+    monkeypatch.undo()
+    assert train(tmp_path / "run", *SMALL) == 0
+    assert "resuming at environment step" in capsys.readouterr().err
+    assert state_digest(tmp_path / "run") == state_digest(trained)
+    assert read(tmp_path / "run")["metrics"] == read(trained)["metrics"]
+
+
+def test_nothing_but_ours_is_on_the_screen(tmp_path, request):
+    process = subprocess.run(
+        [sys.executable, "-m", "trainer", "train", "--config=configs/cartpole_dqn.py",
+         f"--workdir={tmp_path / 'run'}", *SMALL],
+        cwd=request.config.rootpath, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    ours = ("strategy cpu: ", "environment step ", "compile ")
+    assert [line for line in process.stderr.splitlines() if not line.startswith(ours)] == []
+    assert len(process.stdout.splitlines()) == 3

@@ -1,0 +1,29 @@
+"""The one door to TF-Agents: what this project uses of it, without its warnings."""
+
+import warnings
+
+from trainer.backend import quiet_imports
+
+with quiet_imports():
+    from tf_agents.agents.categorical_dqn.categorical_dqn_agent import CategoricalDqnAgent
+    from tf_agents.agents.dqn.dqn_agent import DdqnAgent, DqnAgent
+    from tf_agents.agents.tf_agent import TFAgent
+    from tf_agents.networks.sequential import Sequential
+    from tf_agents.specs import BoundedTensorSpec
+    from tf_agents.trajectories import PolicyStep, TimeStep, Transition, time_step_spec
+
+# AutoGraph compiles TF-Agents' source again, and Python then finds fault with `is ()`.
+warnings.filterwarnings("ignore", category=SyntaxWarning, message='"is')
+
+__all__ = [
+    "BoundedTensorSpec",
+    "CategoricalDqnAgent",
+    "DdqnAgent",
+    "DqnAgent",
+    "PolicyStep",
+    "Sequential",
+    "TFAgent",
+    "TimeStep",
+    "Transition",
+    "time_step_spec",
+]
