@@ -1,6 +1,10 @@
 """DQN on CartPole-v1, five-step returns.
 
-trainer train --config=configs/cartpole_dqn.py --workdir=runs/cartpole
+    trainer train --config=configs/cartpole_dqn.py --workdir=runs/cartpole
+
+50,000 environment steps. Over seeds 0 to 4, 100 evaluation episodes each: interquartile mean
+500 every time, mean 497.5 at worst and 500 otherwise; 21 to 33 seconds of training, 29 to 45
+in all, on two CPU cores with other work beside it.
 """
 
 from trainer.config.common import MLP, Adam

@@ -124,13 +124,15 @@ def test_records_after_the_checkpoint_are_forgotten(tmp_path):
     class Killed(Exception):
         pass
 
-    def kill_at_50():
-        if task.step >= 50:
+    def kill_after_50():
+        if task.step > 50:
             raise Killed
         return False
 
     with pytest.raises(Killed):
-        make_loop(tmp_path, task, writer=writer, stop=kill_at_50).run()
+        make_loop(tmp_path, task, writer=writer, stop=kill_after_50).run()
+    # Reported at 50, and at 40 in the checkpoint.
+    assert writer.records[-1].step == 50
     make_loop(tmp_path, Counter(), writer=writer).run()
     steps = [record.step for record in writer.records if record.split == "train"]
     assert steps == list(range(10, 101, 10))
@@ -142,6 +144,19 @@ def test_best_and_newest_checkpoints_are_kept(tmp_path):
     loop.run()
     assert loop.state.best_step == 40
     assert Checkpoints(str(tmp_path), keep=2).steps() == [100, 80, 40]
+
+
+def test_no_state_is_saved_twice(tmp_path, monkeypatch):
+    saved = []
+    save = Checkpoints.save
+
+    def counted(self, step, *arguments):
+        saved.append(step)
+        save(self, step, *arguments)
+
+    monkeypatch.setattr(Checkpoints, "save", counted)
+    make_loop(tmp_path, Counter()).run()
+    assert saved == [0, 20, 40, 60, 80, 100]
 
 
 def test_a_smaller_metric_can_be_the_better(tmp_path):
