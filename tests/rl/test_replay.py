@@ -6,9 +6,7 @@ from scipy import stats
 
 from trainer.backend import tf
 from trainer.config.rl import Prioritized, Uniform
-from trainer.errors import UserError
-from trainer.rl import replay as replay_module
-from trainer.rl.replay import Ring, check_memory, make_replay, memory_bytes
+from trainer.rl.replay import Ring, make_replay, memory_bytes
 from trainer.rl.transitions import Transition
 
 YES = tf.constant(True)
@@ -134,10 +132,9 @@ def test_writing_and_drawing_compile(jit):
             assert drawn.min() >= max(0, 2 * number - 8)
 
 
-def test_what_does_not_fit_into_memory_is_refused(monkeypatch):
-    needed = memory_bytes(Uniform(capacity=1000), (84, 84, 4), tf.uint8)
-    assert needed == 1000 * (2 * 84 * 84 * 4 + 12)
-    available = type("Memory", (), {"available": 1000})
-    monkeypatch.setattr(replay_module.psutil, "virtual_memory", lambda: available)
-    with pytest.raises(UserError, match=r"smaller replay\.capacity"):
-        check_memory(needed)
+def test_memory_is_known_before_it_is_taken():
+    for config in (Uniform(capacity=1000), prioritized(capacity=1024)):
+        made = make_replay(config, 8, 1, (5, 3), tf.uint8)
+        taken = sum(variable.numpy().nbytes for variable in made.variables)
+        # Counters aside.
+        assert 0 <= taken - memory_bytes(config, (5, 3), tf.uint8) <= 8

@@ -81,6 +81,6 @@ def test_nothing_but_ours_is_on_the_screen(tmp_path, request):
          f"--workdir={tmp_path / 'run'}", *SMALL],
         cwd=request.config.rootpath, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    ours = ("strategy cpu: ", "environment step ", "compile ")
+    ours = ("strategy cpu: ", "replay 100,000 transitions in ", "environment step ", "compile ")
     assert [line for line in process.stderr.splitlines() if not line.startswith(ours)] == []
     assert len(process.stdout.splitlines()) == 3

@@ -121,3 +121,23 @@ class RMSprop(_Optimizer):
 
 
 Optimizer = Adam | AdamW | SGD | RMSprop
+
+
+@dataclasses.dataclass(frozen=True)
+class Cadence(Section):
+    """What any training keeps and when; a step is an update, or an environment step."""
+
+    report_every: int = setting(0, "Steps between two reports; 0: 20 a run.", minimum=0)
+    checkpoint_every: int = setting(
+        0, "Steps between two checkpoints; 0: at each evaluation.", minimum=0
+    )
+    checkpoints_to_keep: int = setting(2, "Newest checkpoints kept, beside the best.", minimum=2)
+    early_stopping: int = setting(
+        0, "Evaluations without a better one that end the run; 0 is off.", minimum=0
+    )
+    nan_rollbacks: int = setting(
+        2,
+        "Times a run whose loss is not finite goes back to its last checkpoint with half the "
+        "learning rate, before it is given up.",
+        minimum=0,
+    )

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from trainer.config.common import MLP, Adam, Model, Optimizer
+from trainer.config.common import MLP, Adam, Cadence, Model, Optimizer
 from trainer.config.setting import Section, setting
 from trainer.errors import UserError
 
@@ -145,7 +145,7 @@ Replay = Uniform | Prioritized
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainRL(Section):
+class TrainRL(Cadence):
     """How long, how much is gathered and learnt in turn, and what is kept."""
 
     steps: int = setting(50_000, "Environment steps, over all environments.", minimum=1)
@@ -155,22 +155,8 @@ class TrainRL(Section):
     )
     updates: int = setting(4, "Updates after each collection.", minimum=1)
     global_batch_size: int = setting(64, "Transitions an update, over all replicas.", minimum=1)
-    report_every: int = setting(0, "Environment steps between two reports; 0: 20 a run.", minimum=0)
     evaluate_every: int = setting(
         0, "Environment steps between two evaluations; 0: 10 a run.", minimum=0
-    )
-    checkpoint_every: int = setting(
-        0, "Environment steps between two checkpoints; 0: at each evaluation.", minimum=0
-    )
-    checkpoints_to_keep: int = setting(2, "Newest checkpoints kept, beside the best.", minimum=2)
-    early_stopping: int = setting(
-        0, "Evaluations without a better one that end the run; 0 is off.", minimum=0
-    )
-    nan_rollbacks: int = setting(
-        2,
-        "Times a run whose loss is not finite goes back to its last checkpoint with half the "
-        "learning rate, before it is given up.",
-        minimum=0,
     )
 
 

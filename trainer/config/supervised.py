@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from trainer.config.common import CNN, Adam, Model, Optimizer
+from trainer.config.common import CNN, Adam, Cadence, Model, Optimizer
 from trainer.config.setting import Section, setting
 from trainer.errors import UserError
 
@@ -123,7 +123,7 @@ Data = Digits | TFDS | ImageFolder | CSV
 
 
 @dataclasses.dataclass(frozen=True)
-class Train(Section):
+class Train(Cadence):
     """How long, in which portions, and what is kept."""
 
     epochs: float = setting(10.0, "Passes over the training split.", above=0.0)
@@ -134,22 +134,8 @@ class Train(Section):
     label_smoothing: float = setting(
         0.0, "Probability spread over all classes; 0 is off.", minimum=0.0, below=1.0
     )
-    report_every: int = setting(0, "Updates between two reports; 0: 20 a run.", minimum=0)
     evaluate_every: int = setting(
         0, "Updates between two evaluations on the validation split; 0: once an epoch.", minimum=0
-    )
-    checkpoint_every: int = setting(
-        0, "Updates between two checkpoints; 0: at each evaluation.", minimum=0
-    )
-    checkpoints_to_keep: int = setting(2, "Newest checkpoints kept, beside the best.", minimum=2)
-    early_stopping: int = setting(
-        0, "Evaluations without a better one that end the run; 0 is off.", minimum=0
-    )
-    nan_rollbacks: int = setting(
-        2,
-        "Times a run whose loss is not finite goes back to its last checkpoint with half the "
-        "learning rate, before it is given up.",
-        minimum=0,
     )
 
 

@@ -3,17 +3,12 @@
 import math
 from typing import NamedTuple
 
-import psutil
-
 from trainer.backend import tf
 from trainer.config.rl import Prioritized, Replay
-from trainer.errors import UserError
 from trainer.rl.transitions import Transition
 
 # Keeps every priority above 0, so that each transition can be drawn.
 _PRIORITY_FLOOR = 1e-6
-# The rest is for the network, the environments and everybody else.
-_USABLE_MEMORY = 0.6
 
 
 class Sample(NamedTuple):
@@ -204,18 +199,3 @@ def memory_bytes(
     observation = math.prod(observation_shape) * observation_dtype.size
     # Action, reward and discount take 4 bytes each; the tree 4 for each of two nodes.
     return config.capacity * (2 * observation + 12 + 8 * isinstance(config, Prioritized))
-
-
-def check_memory(needed: int) -> None:
-    """Refuses a replay that does not fit into the memory available.
-
-    Raises:
-      UserError: naming both sizes.
-    """
-    available = int(psutil.virtual_memory().available * _USABLE_MEMORY)
-    if needed > available:
-        raise UserError(
-            f"the replay needs {needed / 2**30:.1f} GiB of memory and {available / 2**30:.1f} GiB "
-            "may be used; take a smaller replay.capacity. "
-            f"Received: {needed} bytes"
-        )

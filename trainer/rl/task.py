@@ -7,13 +7,14 @@ from trainer import strategy
 from trainer.backend import tf
 from trainer.config.rl import ReinforcementLearning
 from trainer.errors import UserError
+from trainer.memory import check_fits
 from trainer.metrics import Value
 from trainer.rl import evaluation
 from trainer.rl.actor import TOTALS, Actor
 from trainer.rl.agents import Loss, QAgent
 from trainer.rl.envs import registry
 from trainer.rl.envs.vector import VectorEnvironment, failures_as_user_errors
-from trainer.rl.replay import check_memory, memory_bytes
+from trainer.rl.replay import memory_bytes
 from trainer.rl.transitions import Transition
 from trainer.strategy import Runtime
 
@@ -42,6 +43,10 @@ class QLearningTask:
 
     Each replica has its own environments and replay and draws its share of a batch; the
     gradients are summed, so that the networks stay equal.
+
+    Attributes:
+      agent: what is trained.
+      replay_bytes: memory of the replay, over all replicas.
     """
 
     unit = "environment step"
@@ -58,7 +63,14 @@ class QLearningTask:
         self.stride = config.train.environments * config.train.collect_steps
         self._environments = [registry.make(config.environment) for _ in range(runtime.replicas)]
         first = self._environments[0]
-        check_memory(memory_bytes(config.replay, first.observation_shape, first.observation_dtype))
+        self.replay_bytes = memory_bytes(
+            config.replay, first.observation_shape, first.observation_dtype
+        )
+        check_fits(
+            self.replay_bytes,
+            "take a smaller replay.capacity",
+            f"{config.replay.capacity} transitions",
+        )
         self._iterations = -(-config.train.steps // self.stride)
         # A network of dense layers is fastest compiled; convolutions are not, on a CPU.
         self._compiles = runtime.compiles(default_on_cpu=config.model.kind in ("linear", "mlp"))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +34,8 @@ def train(
     job.announce(runtime)
     task = QLearningTask(experiment, runtime)
     session.check()
+    capacity, size = experiment.replay.capacity, task.replay_bytes / 2**20
+    print(f"replay {capacity:,} transitions in {size:,.1f} MiB", file=sys.stderr)
     train = experiment.train
 
     def final_evaluation(found: Found) -> tuple[str, Mapping[str, Value]]:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trainer import memory
 from trainer.config.supervised import CSV, TFDS, Digits, ImageFolder
 from trainer.errors import UserError
-from trainer.supervised.data import memory
 from trainer.supervised.data.load import load
 from trainer.supervised.data.table import read_rows
 

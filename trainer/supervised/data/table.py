@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.errors import UserError
+from trainer.memory import check_fits
 from trainer.registry import unknown_name
 from trainer.supervised.data.files import read_bytes
-from trainer.supervised.data.memory import check_fits
 
 # Cells are objects of their own until they are numbers; measured on 30 columns of 20 digits.
 _MEMORY_PER_BYTE = 8
