@@ -4,10 +4,10 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 # The first Python here that this project runs on; PYTHON=… overrides.
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 12))
 PYTHON ?= $(shell for python in python3.11 python3.10 python3 python; do \
-	$$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 12))' \
-	>/dev/null 2>&1 && { echo $$python; break; }; done)
-SUPPORTED = import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 12))
+	$$python -c '$(FITS)' >/dev/null 2>&1 && { echo $$python; break; }; done)
+PYTHON_FITS = $(and $(PYTHON),$(shell $(PYTHON) -c '$(FITS)' >/dev/null 2>&1 && echo yes))
 DEMO := runs/demo
 
 .PHONY: help setup demo test test-slow lint clean
@@ -19,8 +19,7 @@ help: ## list the targets
 setup: $(VENV)/installed ## create .venv and install the package with its tools
 
 $(VENV)/installed: setup.py
-	@test -n "$(PYTHON)" && $(PYTHON) -c '$(SUPPORTED)' 2>/dev/null || { \
-	echo "error: Python 3.10 or 3.11 with venv is needed; name one with PYTHON=/path/to/python3.11. Received: $(or $(PYTHON),none) ($$($(or $(PYTHON),python3) --version 2>&1 | head -n 1))" >&2; exit 2; }
+	$(if $(PYTHON_FITS),,$(error Python 3.10 or 3.11 with venv is needed; name one with PYTHON=/path/to/python3.11. Received: $(or $(PYTHON),none)))
 	@echo "installing into $(VENV): about 1.5 GB, a minute or two"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
