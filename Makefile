@@ -35,10 +35,10 @@ demo: setup ## train a CNN on handwritten digits and show what it says of three 
 	@echo 'Try: trainer train --config=configs/digits_cnn.py --config.model.kind=mlp --workdir=runs/mlp'
 
 test: setup ## run the tests, the slow ones aside
-	@$(BIN)/python -m pytest -q -m 'not slow'
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow'
 
 test-slow: setup ## run the slow tests too
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: setup ## check style and types
 	@$(BIN)/ruff check .
