@@ -156,16 +156,18 @@ def test_nothing_but_ours_is_on_the_screen(tmp_path):
     ids=" ".join,
 )
 def test_help_and_flag_errors_answer_at_once(arguments):
-    seconds = []
-    for _ in range(3):
+    # Other work on the machine may slow one call; not all of five.
+    for _ in range(5):
         started = time.perf_counter()
         process = subprocess.run(
             [sys.executable, "-X", "importtime", "-m", "trainer", *arguments],
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        seconds.append(time.perf_counter() - started)
+        seconds = time.perf_counter() - started
         assert "tensorflow" not in process.stderr
-    assert min(seconds) < 0.5
+        if seconds < 0.5:
+            return
+    pytest.fail(f"answers in {seconds:.2f} s")
 
 
 def test_help_lists_every_field_with_its_meaning(capsys):
