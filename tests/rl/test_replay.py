@@ -60,7 +60,7 @@ def filled(config, rows):
 
 def draws(made, number, rounds, progress=0.0):
     samples = [
-        made.sample(number, tf.constant([7, counter]), tf.constant(progress))
+        made.sample(1, number, tf.constant([7, counter]), tf.constant(progress))
         for counter in range(rounds)
     ]
     return np.concatenate([sample.indices for sample in samples]), samples[0]
@@ -93,6 +93,25 @@ def test_priorities_are_proportional(exponent):
     np.testing.assert_allclose(sample.weights, weights / weights.max(), rtol=1e-4)
 
 
+def test_each_of_several_batches_is_spread_over_the_whole_ring():
+    made = filled(prioritized(priority_exponent=1.0), rows=10)
+    errors = np.linspace(0.1, 4.0, 20)
+    made.update_priorities(tf.range(20), tf.constant(errors, tf.float32))
+    samples = [
+        made.sample(4, 50, tf.constant([7, counter]), tf.constant(0.5)) for counter in range(50)
+    ]
+    indices = np.stack([sample.indices for sample in samples]).reshape(50, 4, 50)
+    for batch in range(4):
+        counts = np.bincount(indices[:, batch].ravel(), minlength=20)
+        assert stats.chisquare(counts, errors / errors.sum() * 2500).pvalue > 0.001
+    weights = errors[indices[0]] ** -0.7
+    np.testing.assert_allclose(
+        np.reshape(samples[0].weights, [4, 50]),
+        weights / weights.max(axis=1, keepdims=True),
+        rtol=1e-4,
+    )
+
+
 def test_a_new_transition_has_the_largest_priority_so_far():
     made = filled(prioritized(priority_exponent=1.0), rows=2)
     made.update_priorities(tf.range(4), tf.constant([9.0, 1.0, 1.0, 1.0]))
@@ -122,7 +141,7 @@ def test_writing_and_drawing_compile(jit):
         @tf.function(jit_compile=jit)
         def turn(first, made=made):
             made.add(row(first), YES)
-            sample = made.sample(4, tf.stack([1, first]), tf.constant(0.0))
+            sample = made.sample(2, 2, tf.stack([1, first]), tf.constant(0.0))
             made.update_priorities(sample.indices, sample.transitions.reward)
             return sample.transitions.action
 

@@ -74,7 +74,7 @@ class Actor(tf.Module):
         """Transitions for `batches` updates, fields `[batches * share, ...]`."""
         seed = seeds.at(self._streams["replay"], self._draw_count)
         self._draw_count.assign_add(1)
-        return self._replay.sample(batches * self._draws, seed, progress)
+        return self._replay.sample(batches, self._draws, seed, progress)
 
     def learnt(self, sample: Sample, losses: tf.Tensor, td_error: tf.Tensor, updates: int) -> None:
         """Takes note of what updates on `sample` came to: losses and errors like its indices."""

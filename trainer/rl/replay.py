@@ -12,12 +12,12 @@ _PRIORITY_FLOOR = 1e-6
 
 
 class Sample(NamedTuple):
-    """Drawn transitions.
+    """Drawn transitions, one batch after another.
 
     Attributes:
       transitions: fields `[N, ...]`.
       indices: int32 `[N]`, where they lie, for new priorities.
-      weights: float32 `[N]`, importance weights, the largest 1.
+      weights: float32 `[N]`, importance weights, the largest of each batch 1.
     """
 
     transitions: Transition
@@ -102,9 +102,10 @@ class UniformReplay(tf.Module):
         """Writes one row; see `Ring.write`."""
         self.ring.write(transitions, counts)
 
-    def sample(self, number: int, seed: tf.Tensor, progress: tf.Tensor) -> Sample:
-        """Draws `number` transitions with replacement; `seed` is int32 `[2]`."""
+    def sample(self, batches: int, size: int, seed: tf.Tensor, progress: tf.Tensor) -> Sample:
+        """Draws `batches` of `size` transitions with replacement; `seed` is int32 `[2]`."""
         del progress
+        number = batches * size
         indices = tf.random.stateless_uniform([number], seed, 0, self.ring.size(), dtype=tf.int32)
         return Sample(self.ring.read(indices), indices, tf.ones([number]))
 
@@ -136,19 +137,19 @@ class PrioritizedReplay(tf.Module):
         priority = tf.where(counts, self._largest**self._config.priority_exponent, 0.0)
         self._set(indices, tf.fill(tf.shape(indices), priority))
 
-    def sample(self, number: int, seed: tf.Tensor, progress: tf.Tensor) -> Sample:
-        """Draws `number` transitions, one from each of as many equal parts of the mass.
+    def sample(self, batches: int, size: int, seed: tf.Tensor, progress: tf.Tensor) -> Sample:
+        """Draws batches of transitions, one from each of `size` equal parts of the mass.
 
         Args:
-          number: how many.
+          batches: how many; each is spread over the whole ring.
+          size: transitions of one batch.
           seed: int32 `[2]`.
           progress: share of the run done; the importance exponent rises to 1 with it.
         """
         mass = self._tree[1]
-        part = mass / number
-        offsets = tf.random.stateless_uniform([number], seed)
-        target = (tf.range(number, dtype=tf.float32) + offsets) * part
-        node = tf.ones([number], tf.int32)
+        offsets = tf.random.stateless_uniform([batches, size], seed)
+        target = tf.reshape((tf.range(size, dtype=tf.float32) + offsets) * (mass / size), [-1])
+        node = tf.ones([batches * size], tf.int32)
         for _ in range(self._depth):
             left = tf.gather(self._tree, 2 * node)
             right = tf.gather(self._tree, 2 * node + 1)
@@ -161,7 +162,9 @@ class PrioritizedReplay(tf.Module):
         first = self._config.importance_exponent
         exponent = first + (1 - first) * progress
         weights = (tf.cast(self.ring.size(), tf.float32) * probability) ** -exponent
-        return Sample(self.ring.read(indices), indices, weights / tf.reduce_max(weights))
+        weights = tf.reshape(weights, [batches, size])
+        weights /= tf.reduce_max(weights, axis=1, keepdims=True)
+        return Sample(self.ring.read(indices), indices, tf.reshape(weights, [-1]))
 
     def update_priorities(self, indices: tf.Tensor, td_error: tf.Tensor) -> None:
         """Gives the transitions at `indices` the priorities of `td_error`, both `[N]`."""
