@@ -122,7 +122,9 @@ def test_two_replicas_keep_one_network(folder):
 def test_nothing_is_learnt_before_the_warm_up():
     made = task()
     before = [variable.numpy() for variable in made.agent.trainable]
-    made.advance(7)  # 56 of 64 steps
+    # Two steps of four environments each time; the window holds two of them back.
+    made.advance(8)
+    assert int(made._actors[0].stored()) == 56
     for variable, old in zip(made.agent.trainable, before, strict=True):
         np.testing.assert_array_equal(variable, old)
     made.advance(1)
@@ -160,6 +162,7 @@ def test_cart_pole_is_learnt():
         (["replay.capacity=32", "replay.warmup=16"], "at least train.global_batch_size"),
         (["replay.warmup=9"], "replay.warmup must be at least"),
         (["replay.warmup=200000"], "warmup must be <= capacity"),
+        (["replay.capacity=1001", "replay.warmup=1001"], "at most the 1000 transitions"),
         (["replay.capacity=2000000000"], "smaller replay.capacity"),
         (["model.kind=cnn"], "needs images"),
         (["model.dropout=0.5"], "model.dropout must be 0"),

@@ -70,6 +70,10 @@ class Actor(tf.Module):
             # The first n - 1 windows begin before the first step.
             self._replay.add(transitions, before + number + 1 >= self._n)
 
+    def stored(self) -> tf.Tensor:
+        """How many transitions this replica remembers, int32."""
+        return self._replay.ring.size()
+
     def sample(self, batches: int, progress: tf.Tensor) -> Sample:
         """Transitions for `batches` updates, fields `[batches * share, ...]`."""
         seed = seeds.at(self._streams["replay"], self._draw_count)

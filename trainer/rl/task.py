@@ -1,6 +1,8 @@
 """Q-learning behind the loop's `Task`: collect, learn, repeat, inside the graph."""
 
+import contextlib
 import functools
+import sys
 from collections.abc import Mapping
 
 from trainer import strategy
@@ -103,12 +105,15 @@ class QLearningTask:
     def start(self, step: int) -> None:
         """Starts fresh episodes where a checkpoint could not hold the old ones."""
         if step and any(state.lost for state in self._python_states):
+            print("the environments cannot be saved: new episodes begin", file=sys.stderr)
             for actor in self._actors:
                 actor.begin_episodes_anew()
 
     def advance(self, iterations: int) -> float:
         """Runs `iterations` of collecting and learning; nothing is waited for."""
-        with failures_as_user_errors(self._environments[0]):
+        with contextlib.ExitStack() as stack:
+            for environment in self._environments:
+                stack.enter_context(failures_as_user_errors(environment))
             self._advance(tf.constant(iterations))
         return 0.0
 
@@ -151,7 +156,8 @@ class QLearningTask:
         for _ in tf.range(iterations):
             self._strategy.run(self._collect)
             self._done.assign_add(1)
-            if self._done * self.stride >= self._config.replay.warmup:
+            stored = self._actors[0].stored() * len(self._actors)
+            if stored >= self._config.replay.warmup:
                 for _ in tf.range(train.updates // together):
                     self._strategy.run(self._learn, args=(together,))
 
@@ -185,14 +191,11 @@ class QLearningTask:
         return tf.function(lambda parts: [self._update(*part) for part in parts], jit_compile=True)
 
     def _update(self, transitions: Transition, weights: tf.Tensor) -> Loss:
-        gradients, losses = self._gradients(transitions, weights)
+        gradients, losses = self.agent.gradients(
+            transitions, weights, self._config.train.global_batch_size
+        )
         self.agent.apply(gradients)
         return losses
-
-    def _gradients(
-        self, transitions: Transition, weights: tf.Tensor
-    ) -> tuple[list[tf.Tensor], Loss]:
-        return self.agent.gradients(transitions, weights, self._config.train.global_batch_size)
 
     def _actor(self) -> Actor:
         if len(self._actors) == 1:
@@ -227,6 +230,12 @@ def check(config: ReinforcementLearning, runtime: Runtime) -> None:
         raise UserError(
             f"agent.n_step must be at most the {rows} steps that replay.capacity holds of each of "
             f"{train.environments} environments. Received: {n}"
+        )
+    if replay.warmup > rows * train.environments:
+        raise UserError(
+            f"replay.warmup must be at most the {rows * train.environments} transitions that fit "
+            f"into replay.capacity={replay.capacity} as whole rows of {train.environments} "
+            f"environments. Received: {replay.warmup}"
         )
 
 
