@@ -115,6 +115,7 @@ def test_each_of_several_batches_is_spread_over_the_whole_ring():
 def test_a_new_transition_has_the_largest_priority_so_far():
     made = filled(prioritized(priority_exponent=1.0), rows=2)
     made.update_priorities(tf.range(4), tf.constant([9.0, 1.0, 1.0, 1.0]))
+    made.update_priorities(tf.range(1, 4), tf.ones([3]))
     made.add(row(4), YES)
     indices, _ = draws(made, 500, 20)
     counts = np.bincount(indices, minlength=6)
