@@ -168,7 +168,7 @@ class EvaluateRL(Section):
     interim_episodes: int = setting(20, "Episodes of an evaluation on the way.", minimum=2)
     checkpoint: str = setting(
         "best",
-        "Which weights the final evaluation, `evaluate` and `export` take.",
+        "Which weights the final evaluation and `evaluate` take.",
         choices=("best", "last"),
     )
 
