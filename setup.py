@@ -14,6 +14,7 @@ setup(
         "gymnasium>=1.0,<2",
         # TFDS 4.9.10 imports it without declaring it.
         "importlib_resources>=6",
+        "matplotlib>=3.8",
         "ml_collections>=1.1,<2",
         "numpy>=1.26,<2",
         "pillow>=10",

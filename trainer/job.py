@@ -97,7 +97,9 @@ def run(job: Job, path: str, runtime: Runtime, session: Session) -> Mapping[str,
     writer: Writer = Memory()
     stream: TextIO = io.StringIO()
     if runtime.is_chief:
-        _prepare(workdir, job)
+        prepare(path, job.experiment)
+        if job.signature is not None:
+            run_workdir.write_json(workdir.signature, job.signature)
         writer, stream = Files(workdir.metrics, workdir.tensorboard), sys.stderr
     checkpoints = Checkpoints(
         workdir.checkpoints,
@@ -169,16 +171,20 @@ def checkpoint_of(path: str, weights: str) -> Found:
     return found
 
 
-def _prepare(workdir: WorkDirectory, job: Job) -> None:
+def prepare(path: str, experiment: bridge.Experiment) -> None:
+    """Makes the work directory of an experiment that is not finished.
+
+    Raises:
+      UserError: if it cannot be made.
+    """
+    workdir = WorkDirectory(path)
     try:
         tf.io.gfile.makedirs(workdir.path)
     except tf.errors.OpError as error:
         raise UserError(
             f"--workdir cannot be made: {error.message}. Received: {workdir.path!r}"
         ) from error
-    run_workdir.write_atomically(workdir.config, bridge.to_json(job.experiment))
-    if job.signature is not None:
-        run_workdir.write_json(workdir.signature, job.signature)
+    run_workdir.write_atomically(workdir.config, bridge.to_json(experiment))
     if tf.io.gfile.exists(workdir.result):
         tf.io.gfile.remove(workdir.result)
 

@@ -145,7 +145,7 @@ def test_cart_pole_is_learnt():
     """Balancing for 100 steps takes a right target, discount and sign: about 9 at random."""
     made = task(LEARNING)
     made.advance(1250)
-    figures = made.evaluate_finally()
+    figures = made.evaluator.evaluate_finally()
     assert figures["return_mean"] > 80
     # Q means what it says: the first value is near the return that follows.
     assert abs(figures["q_first_mean"] - figures["discounted_return_mean"]) < 6

@@ -1,15 +1,16 @@
 """`trainer evaluate`."""
 
 import json
+import sys
 from collections.abc import Sequence
 
 from trainer.cli import flags
 from trainer.config.supervised import Supervised
 from trainer.errors import UserError
 
-USAGE = "trainer evaluate --workdir=DIR [--split=test] [flags]"
+USAGE = "trainer evaluate --workdir=DIR [--split=test] [--render] [flags]"
 TAKES_CONFIG = False
-FLAGS = (flags.workdir, flags.split, flags.data_dir, flags.placement)
+FLAGS = (flags.workdir, flags.split, flags.data_dir, flags.placement, flags.render)
 
 
 def run(arguments: Sequence[str], started: float) -> None:
@@ -24,11 +25,18 @@ def run(arguments: Sequence[str], started: float) -> None:
     experiment = load_experiment(values.workdir)
     placement = from_flags(values)
     if isinstance(experiment, Supervised):
+        if values.render:
+            raise UserError(f"--render draws agents only. Received: {values.workdir!r}")
         from trainer.supervised.evaluation import evaluate
 
         result = evaluate(experiment, values.workdir, values.split, placement, values.data_dir)
     else:
-        from trainer.rl.training import evaluate as evaluate_agent
+        from trainer.rl.experiment import evaluate as evaluate_agent
 
         result = evaluate_agent(experiment, values.workdir, placement)
+        if values.render:
+            from trainer.rl.pictures import render
+
+            for line in render(experiment, values.workdir, placement):
+                print(line, file=sys.stderr)
     print(json.dumps(result))

@@ -64,6 +64,24 @@ def split(values: flags.FlagValues) -> None:
     flags.DEFINE_string("split", "test", "train | validation | test.", flag_values=values)
 
 
+def render(values: flags.FlagValues) -> None:
+    """`--render`."""
+    flags.DEFINE_boolean(
+        "render",
+        False,
+        "Of an agent: also write WORKDIR/policy.gif, a greedy episode, and "
+        "WORKDIR/learning_curve.png.",
+        flag_values=values,
+    )
+
+
+def output(values: flags.FlagValues) -> None:
+    """`--output`."""
+    flags.DEFINE_string(
+        "output", "", "A new directory for the SavedModel: local or gs://….", flag_values=values
+    )
+
+
 def parse(define: Sequence[Define], arguments: Sequence[str]) -> tuple[flags.FlagValues, list[str]]:
     """The parsed flags and the positional arguments.
 

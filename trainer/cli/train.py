@@ -43,7 +43,7 @@ def run(arguments: Sequence[str], started: float) -> None:
 
                 result = train(experiment, values.workdir, placement, values.data_dir, session)
             else:
-                from trainer.rl.training import train as train_agent
+                from trainer.rl.experiment import train as train_agent
 
                 result = train_agent(experiment, values.workdir, placement, session)
     if result is not None:
@@ -52,16 +52,20 @@ def run(arguments: Sequence[str], started: float) -> None:
 
 def _summary(result: Mapping[str, Any], workdir: str) -> str:
     figures = "  ".join(
-        f"{name} {value:.4f}"
+        f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
         for name, value in result["metrics"].items()
         if isinstance(value, int | float)
     )
     follow_up = f"trainer evaluate --workdir={workdir}"
     if result["task"] == "supervised":
         follow_up += f"   trainer predict --workdir={workdir} FILE…"
+    else:
+        follow_up += " --render"
+    seeds = "".join(f"seed_{seed}/, " for seed in result.get("seeds", ()))
+    files = f"{seeds}result.json, metrics.jsonl, {'' if seeds else 'checkpoints/, '}tensorboard/"
     return (
         f"finished: step {result['step']}  {figures}  "
         f"({result['seconds']['train']:.1f} s of training)\n"
-        f"files in {workdir}: result.json, metrics.jsonl, checkpoints/, tensorboard/\n"
+        f"files in {workdir}: {files}\n"
         f"next: {follow_up}"
     )

@@ -179,6 +179,12 @@ class ReinforcementLearning(Section):
 
     task: str = setting("rl", "Which kind of experiment.", choices=("rl",))
     seed: int = setting(0, "Everything random is a function of it.", minimum=0)
+    seeds: int = setting(
+        1,
+        "Runs to train, of seed, seed + 1 and so on, each in a folder of its own; the result "
+        "reports across them.",
+        minimum=1,
+    )
     environment: Environment = dataclasses.field(default_factory=Environment)
     model: Model = dataclasses.field(default_factory=MLP)
     agent: Agent = dataclasses.field(default_factory=DQN)

@@ -9,6 +9,7 @@ from trainer.config.rl import C51, DQN, QLinear, ReinforcementLearning
 from trainer.rl import tf_agents_door as tf_agents
 from trainer.rl.networks import build_q_network
 from trainer.rl.transitions import Transition
+from trainer.strategy import Runtime
 
 _MID = 1  # TF-Agents' StepType.MID
 
@@ -172,6 +173,14 @@ class QAgent(tf.Module):
             self._target_network.variables, self._network.variables, strict=True
         ):
             target.assign(target + rate * (source - target))
+
+
+def compiles(config: ReinforcementLearning, runtime: Runtime) -> bool:
+    """Whether XLA compiles acting and learning.
+
+    A network of dense layers is fastest compiled; convolutions are not, on a CPU.
+    """
+    return runtime.compiles(default_on_cpu=config.model.kind in ("linear", "mlp"))
 
 
 def _optimizer(config: ReinforcementLearning) -> Optimizer:

@@ -1,7 +1,7 @@
 """Greedy episodes in environments of their own, and what may be said of their returns."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,8 +46,15 @@ class Evaluator:
         self._environments: dict[int, VectorEnvironment] = {}
         self._players: dict[int, tf.types.experimental.PolymorphicFunction] = {}
 
-    def evaluate(self, episodes: int, stream: str) -> Mapping[str, Value]:
-        """Statistics of so many episodes; the stream names their seeds."""
+    def evaluate_on_the_way(self) -> Mapping[str, Value]:
+        """Few episodes, the same ones each time, by which the best checkpoint is chosen."""
+        return self._evaluate(self._config.evaluate.interim_episodes, "interim")
+
+    def evaluate_finally(self) -> Mapping[str, Value]:
+        """Episodes that no choice was made by."""
+        return self._evaluate(self._config.evaluate.episodes, "final")
+
+    def _evaluate(self, episodes: int, stream: str) -> Mapping[str, Value]:
         if episodes not in self._environments:
             environment = registry.make(self._config.environment)
             self._environments[episodes] = environment
@@ -99,6 +106,23 @@ def summarize(episodes: Episodes, seed: int) -> Mapping[str, Value]:
         "q_first_mean": float(np.mean(episodes.first_q)),
         "discounted_return_mean": float(np.mean(episodes.discounted_returns)),
         "episodes": len(returns),
+    }
+
+
+def summarize_seeds(runs: Sequence[Mapping[str, Value]], seed: int) -> Mapping[str, Value]:
+    """Statistics across runs, each with its `return_mean` as its score.
+
+    Source: Agarwal et al. (2021): the interval is of the runs, not of their episodes.
+    """
+    scores = np.asarray([run["return_mean"] for run in runs], np.float64)
+    low, high = interval(scores, seed)
+    return {
+        "return_mean": float(scores.mean()),
+        "return_iqm": float(stats.trim_mean(scores, 0.25)),
+        "return_ci95": [low, high],
+        "return_min": float(scores.min()),
+        "return_of_each_seed": scores.tolist(),
+        "seeds": len(scores),
     }
 
 

@@ -13,7 +13,7 @@ from trainer.memory import check_fits
 from trainer.metrics import Value
 from trainer.rl import evaluation
 from trainer.rl.actor import TOTALS, Actor
-from trainer.rl.agents import Loss, QAgent
+from trainer.rl.agents import Loss, QAgent, compiles
 from trainer.rl.envs import registry
 from trainer.rl.envs.vector import VectorEnvironment, failures_as_user_errors
 from trainer.rl.replay import memory_bytes
@@ -48,6 +48,7 @@ class QLearningTask:
 
     Attributes:
       agent: what is trained.
+      evaluator: plays greedy episodes with it.
       replay_bytes: memory of the replay, over all replicas.
     """
 
@@ -74,8 +75,7 @@ class QLearningTask:
             f"{config.replay.capacity} transitions",
         )
         self._iterations = -(-config.train.steps // self.stride)
-        # A network of dense layers is fastest compiled; convolutions are not, on a CPU.
-        self._compiles = runtime.compiles(default_on_cpu=config.model.kind in ("linear", "mlp"))
+        self._compiles = compiles(config, runtime)
         with self._strategy.scope():
             self.agent = QAgent(
                 config,
@@ -100,7 +100,7 @@ class QLearningTask:
             done=self._done,
             python=self._python_states,
         )
-        self._evaluator = evaluation.Evaluator(config, self.agent, self._compiles)
+        self.evaluator = evaluation.Evaluator(config, self.agent, self._compiles)
 
     def start(self, step: int) -> None:
         """Starts fresh episodes where a checkpoint could not hold the old ones."""
@@ -139,11 +139,7 @@ class QLearningTask:
 
     def evaluate(self) -> Mapping[str, Value]:
         """Greedy episodes, the same ones each time."""
-        return self._evaluator.evaluate(self._config.evaluate.interim_episodes, "interim")
-
-    def evaluate_finally(self) -> Mapping[str, Value]:
-        """Greedy episodes that no choice was made by."""
-        return self._evaluator.evaluate(self._config.evaluate.episodes, "final")
+        return self.evaluator.evaluate_on_the_way()
 
     def scale_learning_rate(self, factor: float) -> None:
         """Makes every later step size `factor` times the configured one."""

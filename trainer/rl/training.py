@@ -1,37 +1,32 @@
-"""`trainer train` for a reinforcement learning experiment."""
+"""One run of an agent: trained, or resumed, in a work directory."""
 
-import dataclasses
 import math
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-from trainer import job, strategy
+from trainer import job
 from trainer.backend import tf
 from trainer.config.rl import ReinforcementLearning
 from trainer.loop import Plan
 from trainer.metrics import Value
 from trainer.rl.task import QLearningTask
 from trainer.run.checkpoints import Found, restore
+from trainer.strategy import Runtime
 
 _REPORTS_A_RUN = 20
 _EVALUATIONS_A_RUN = 10
 
 
 def train(
-    experiment: ReinforcementLearning,
-    path: str,
-    placement: strategy.Placement,
-    session: job.Session,
+    experiment: ReinforcementLearning, path: str, runtime: Runtime, session: job.Session
 ) -> Mapping[str, Any] | None:
-    """Trains, or resumes, in the work directory `path`; returns what `job.run` does.
+    """Trains, or resumes, the run of `experiment.seed`; returns what `job.run` does.
 
     Raises:
       UserError: if settings, environment or placement do not fit.
       Interrupted: when a stop was requested; the state is saved.
     """
-    runtime = _create_runtime(placement)
-    job.announce(runtime)
     task = QLearningTask(experiment, runtime)
     session.check()
     capacity, size = experiment.replay.capacity, task.replay_bytes / 2**20
@@ -40,7 +35,7 @@ def train(
 
     def final_evaluation(found: Found) -> tuple[str, Mapping[str, Value]]:
         restore(found, tf.train.Checkpoint(agent=task.agent))
-        return "eval", task.evaluate_finally()
+        return "eval", task.evaluator.evaluate_finally()
 
     def throughput(steps_per_second: float, input_wait_fraction: float) -> Mapping[str, float]:
         return {
@@ -64,27 +59,6 @@ def train(
         runtime,
         session,
     )
-
-
-def evaluate(
-    experiment: ReinforcementLearning, path: str, placement: strategy.Placement
-) -> Mapping[str, Any]:
-    """Greedy episodes of a run's chosen checkpoint, with its step.
-
-    Raises:
-      UserError: if there is no checkpoint.
-    """
-    found = job.checkpoint_of(path, experiment.evaluate.checkpoint)
-    task = QLearningTask(experiment, _create_runtime(placement))
-    restore(found, tf.train.Checkpoint(agent=task.agent))
-    return {"split": "eval", "step": found.step, "metrics": dict(task.evaluate_finally())}
-
-
-def _create_runtime(placement: strategy.Placement) -> strategy.Runtime:
-    if placement.precision == "auto":
-        # Bootstrapped targets feed rounding back into themselves; bfloat16 only if asked for.
-        placement = dataclasses.replace(placement, precision="float32")
-    return strategy.create(placement)
 
 
 def make_plan(experiment: ReinforcementLearning, stride: int) -> Plan:

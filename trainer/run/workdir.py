@@ -13,7 +13,7 @@ from trainer.config import bridge
 from trainer.errors import UserError
 
 # More of these is the one change that goes on in the same work directory.
-_MAY_GROW = ("train.steps", "train.epochs")
+_MAY_GROW = ("train.steps", "train.epochs", "seeds")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,132 @@
+"""An experiment with agents: one run, or one for each of its seeds and a report across them."""
+
+import dataclasses
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trainer import job, strategy
+from trainer.config.rl import ReinforcementLearning
+from trainer.metrics import Files, Record, Value
+from trainer.rl import training
+from trainer.rl.evaluation import summarize_seeds
+from trainer.rl.trained import Trained, load
+from trainer.run import workdir as run_workdir
+from trainer.run.workdir import WorkDirectory
+
+
+def train(
+    experiment: ReinforcementLearning,
+    path: str,
+    placement: strategy.Placement,
+    session: job.Session,
+) -> Mapping[str, Any] | None:
+    """Trains, or resumes, every run of the experiment; the content of result.json.
+
+    Raises:
+      UserError: if settings, environment or placement do not fit.
+      Interrupted: when a stop was requested; the state is saved.
+    """
+    runtime = create_runtime(placement)
+    job.announce(runtime)
+    if experiment.seeds == 1:
+        return training.train(experiment, path, runtime, session)
+    job.prepare(path, experiment)
+    results: dict[int, Mapping[str, Any]] = {}
+    for number, (run, directory) in enumerate(runs(experiment, path), 1):
+        print(f"seed {run.seed}: {number} of {experiment.seeds}", file=sys.stderr)
+        result = job.finished_result(directory, run)
+        if result is None:
+            own_session = dataclasses.replace(session, started=time.time())
+            result = training.train(run, directory, runtime, own_session)
+        assert result is not None, "agents train in one process"
+        results[run.seed] = result
+    across = _across(experiment, list(results.values()))
+    combined = _combine(experiment, results, across)
+    workdir = WorkDirectory(path)
+    writer = Files(workdir.metrics, workdir.tensorboard)
+    writer.rewind(-1)
+    writer.write(Record(combined["step"], "eval", time.time(), across))
+    run_workdir.write_json(workdir.result, combined)
+    return combined
+
+
+def evaluate(
+    experiment: ReinforcementLearning, path: str, placement: strategy.Placement
+) -> Mapping[str, Any]:
+    """Greedy episodes of each run's chosen checkpoint, with its step.
+
+    Raises:
+      UserError: if there is no checkpoint.
+    """
+    agents = load_each(experiment, path, placement)
+    steps = [trained.step for trained in agents]
+    metrics = [trained.evaluator.evaluate_finally() for trained in agents]
+    if experiment.seeds == 1:
+        return {"split": "eval", "step": steps[0], "metrics": dict(metrics[0])}
+    across = summarize_seeds(metrics, experiment.seed)
+    return {"split": "eval", "step": steps, "metrics": dict(across)}
+
+
+def load_each(
+    experiment: ReinforcementLearning, path: str, placement: strategy.Placement
+) -> list[Trained]:
+    """The trained agent of each of the experiment's runs."""
+    runtime = create_runtime(placement)
+    return [load(run, directory, runtime) for run, directory in runs(experiment, path)]
+
+
+def runs(experiment: ReinforcementLearning, path: str) -> list[tuple[ReinforcementLearning, str]]:
+    """The experiment of each seed with its work directory."""
+    if experiment.seeds == 1:
+        return [(experiment, path)]
+    seeds = range(experiment.seed, experiment.seed + experiment.seeds)
+    return [
+        (
+            dataclasses.replace(experiment, seed=seed, seeds=1),
+            os.path.join(path, f"seed_{seed}"),
+        )
+        for seed in seeds
+    ]
+
+
+def create_runtime(placement: strategy.Placement) -> strategy.Runtime:
+    """The runtime of a placement; agents compute in float32 unless asked otherwise."""
+    if placement.precision == "auto":
+        # Bootstrapped targets feed rounding back into themselves.
+        placement = dataclasses.replace(placement, precision="float32")
+    return strategy.create(placement)
+
+
+def _across(
+    experiment: ReinforcementLearning, results: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Value]:
+    finals = [{"return_mean": result["metrics"]["eval/return_mean"]} for result in results]
+    return summarize_seeds(finals, experiment.seed)
+
+
+def _combine(
+    experiment: ReinforcementLearning,
+    results: Mapping[int, Mapping[str, Any]],
+    across: Mapping[str, Value],
+) -> dict[str, Any]:
+    """One result of many: sums of seconds, means of rates, statistics of returns."""
+    each = list(results.values())
+    return {
+        "status": "finished",
+        "task": experiment.task,
+        "step": max(result["step"] for result in each),
+        "metrics": {f"eval/{name}": value for name, value in across.items()},
+        "seeds": {str(seed): result["metrics"] for seed, result in results.items()},
+        "throughput": {
+            name: sum(result["throughput"][name] for result in each) / len(each)
+            for name in each[0]["throughput"]
+        },
+        "seconds": {
+            name: sum(result["seconds"][name] for result in each) for name in each[0]["seconds"]
+        },
+        "strategy": each[0]["strategy"],
+        "versions": each[0]["versions"],
+    }
