@@ -146,6 +146,12 @@ def test_best_and_newest_checkpoints_are_kept(tmp_path):
     assert Checkpoints(str(tmp_path), keep=2).steps() == [100, 80, 40]
 
 
+def test_among_equals_the_later_is_the_best(tmp_path):
+    loop = make_loop(tmp_path, Counter(scores={40: 999.0, 60: 999.0}))
+    loop.run()
+    assert loop.state.best_step == 60
+
+
 def test_no_state_is_saved_twice(tmp_path, monkeypatch):
     saved = []
     save = Checkpoints.save

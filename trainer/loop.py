@@ -300,9 +300,12 @@ class Loop:
 
     def _judge(self, value: float) -> None:
         state = self.state
-        better = value > state.best_value if self._plan.best_is_max else value < state.best_value
-        if state.best_step < 0 or better:
+        gain = value - state.best_value if self._plan.best_is_max else state.best_value - value
+        first = state.best_step < 0
+        if first or gain >= 0:
+            # Among equals the later one has learnt longer.
             state.best_step, state.best_value = state.step, value
+        if first or gain > 0:
             state.evaluations_since_best = 0
         else:
             state.evaluations_since_best += 1

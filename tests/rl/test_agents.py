@@ -178,20 +178,6 @@ def test_the_target_network_moves_when_it_is_due():
             start = target.numpy()
 
 
-def test_epsilon_is_the_share_of_random_actions():
-    agent = make(DQN())
-    observation = tf.repeat(batch().observation[:1], 6000, axis=0)
-    greedy = int(tf.argmax(agent.q_values(observation)[0]))
-    for epsilon in (0.0, 0.3, 1.0):
-        actions = agent.act(observation, tf.constant(epsilon), tf.constant([1, 2])).numpy()
-        shares = np.bincount(actions, minlength=ACTIONS) / 6000
-        expected = np.full(ACTIONS, epsilon / ACTIONS)
-        expected[greedy] += 1 - epsilon
-        np.testing.assert_allclose(shares, expected, atol=0.03)
-        again = agent.act(observation, tf.constant(epsilon), tf.constant([1, 2])).numpy()
-        np.testing.assert_array_equal(actions, again)
-
-
 def test_tf_agents_own_policy_acts_the_same():
     for section in (DQN(), C51(), Dueling()):
         agent = make(section)
@@ -199,7 +185,7 @@ def test_tf_agents_own_policy_acts_the_same():
         from tf_agents.trajectories import time_step
 
         step = agent.tf_agent.policy.action(time_step.restart(observation, BATCH))
-        mine = agent.act(observation, tf.constant(0.0), tf.constant([0, 0]))
+        mine = agent.greedy(observation)
         np.testing.assert_array_equal(step.action, mine)
 
 

@@ -43,6 +43,12 @@ class _Agent(Section):
     epsilon_decay_steps: int = setting(
         10_000, "Environment steps of linear fall between the two.", minimum=1
     )
+    epsilon_duration: float = setting(
+        1.0,
+        "Steps that a random action is held on average; more than 1 where a goal takes "
+        "persistence to find.",
+        minimum=1.0,
+    )
     target_update_period: int = setting(
         100, "Updates between two moves of the target network.", minimum=1
     )

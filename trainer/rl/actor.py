@@ -8,6 +8,7 @@ from trainer.config.rl import ReinforcementLearning
 from trainer.rl import seeds
 from trainer.rl.agents import QAgent
 from trainer.rl.envs.vector import Carry, VectorEnvironment
+from trainer.rl.exploration import NOTHING_HELD, explore
 from trainer.rl.replay import Sample, make_replay
 from trainer.rl.transitions import Transition, Window, empty_window, n_step, slide
 
@@ -46,8 +47,13 @@ class Actor(tf.Module):
         self._n = getattr(config.agent, "n_step", 1)
         shape, dtype = environment.observation_shape, environment.observation_dtype
         self._replay = make_replay(config.replay, self._count, replicas, shape, dtype)
-        # What lies between two steps: where the episodes stand, and the last n steps.
-        between = (self._fresh(), empty_window(self._n, self._count, shape, dtype))
+        # What lies between two steps: where the episodes stand, the last n steps, and the
+        # random actions that are still held.
+        between = (
+            self._fresh(),
+            empty_window(self._n, self._count, shape, dtype),
+            tf.fill([self._count], NOTHING_HELD),
+        )
         self._structure = tf.nest.map_structure(lambda _: 0, between)
         self._between = [tf.Variable(t, trainable=False) for t in tf.nest.flatten(between)]
         self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -95,7 +101,7 @@ class Actor(tf.Module):
         return tf.function(self._take_steps, jit_compile=self._compiles)
 
     def _take_steps(self) -> list[Transition]:
-        carry, window = tf.nest.pack_sequence_as(
+        carry, window, held = tf.nest.pack_sequence_as(
             self._structure, [variable.value() for variable in self._between]
         )
         totals = tf.zeros([3], tf.float64)
@@ -104,7 +110,14 @@ class Actor(tf.Module):
             seed = seeds.at(self._streams["step"], self._steps + number)
             act_seed, step_seed = tf.unstack(tf.random.split(seed, 2))
             observation = self.environment.observe(carry)
-            action = self._agent.act(observation, self.epsilon(number), act_seed)
+            action, held = explore(
+                self._agent.greedy(observation),
+                held,
+                self.epsilon(number),
+                getattr(self._config.agent, "epsilon_duration", 1.0),
+                self.environment.num_actions,
+                act_seed,
+            )
             carry, output = self.environment.step(carry, action, step_seed)
             ended = output.terminated | output.truncated
             step = Transition(
@@ -124,7 +137,9 @@ class Actor(tf.Module):
                     tf.reduce_sum(finished * tf.cast(output.episode_length, tf.float64)),
                 ]
             )
-        for variable, value in zip(self._between, tf.nest.flatten((carry, window)), strict=True):
+        for variable, value in zip(
+            self._between, tf.nest.flatten((carry, window, held)), strict=True
+        ):
             variable.assign(value)
         self._steps.assign_add(self._config.train.collect_steps)
         self.totals.assign_add(tf.concat([totals, tf.zeros([2], tf.float64)], axis=0))

@@ -112,17 +112,12 @@ class QAgent(tf.Module):
             return tf.reduce_sum(tf.nn.softmax(output) * self._support, axis=-1)
         return output
 
-    def act(self, observation: tf.Tensor, epsilon: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Actions int32 `[B]`: random with probability epsilon, else of the largest Q.
+    def greedy(self, observation: tf.Tensor) -> tf.Tensor:
+        """Actions int32 `[B]` of the largest Q.
 
         Among equal Q values the first is taken, as TF-Agents' greedy policy does.
         """
-        greedy = tf.argmax(self.q_values(observation), axis=-1, output_type=tf.int32)
-        batch = greedy.shape[0]
-        draws = tf.random.stateless_uniform([2, batch], seed)
-        # Flooring a uniform number keeps to one draw; the bound guards its upper rounding.
-        random = tf.cast(draws[1] * self._num_actions, tf.int32)
-        return tf.where(draws[0] < epsilon, tf.minimum(random, self._num_actions - 1), greedy)
+        return tf.argmax(self.q_values(observation), axis=-1, output_type=tf.int32)
 
     def loss(self, transitions: Transition) -> Loss:
         """Losses of a batch of transitions, fields `[B, ...]`."""

@@ -76,7 +76,7 @@ class Evaluator:
         playing = tf.ones([episodes], tf.bool)
         step = tf.constant(0)
         while tf.reduce_any(playing):
-            action = self._agent.act(environment.observe(carry), tf.constant(0.0), seed)
+            action = self._agent.greedy(environment.observe(carry))
             step_seeds = tf.stack([step_seed[0], step_seed[1] + step])
             carry, output = environment.step(carry, action, step_seeds)
             counted = tf.cast(playing, tf.float32)

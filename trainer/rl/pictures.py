@@ -75,8 +75,7 @@ def play(trained: Trained) -> Film:
 
     @tf.function
     def step(carry, seed):  # type: ignore[no-untyped-def]  # a nest of the environment's own
-        action = agent.act(environment.observe(carry), tf.constant(0.0), seed)
-        return environment.step(carry, action, seed)
+        return environment.step(carry, agent.greedy(environment.observe(carry)), seed)
 
     number = 0
     while True:

@@ -1,0 +1,68 @@
+"""What is compared: the settings that both sides of a comparison share."""
+
+import dataclasses
+from typing import Any
+
+from trainer.config.common import MLP, Adam
+from trainer.config.rl import DQN, Environment, ReinforcementLearning, TrainRL, Uniform
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """DQN on CartPole-v1.
+
+    Attributes:
+      units: widths of the network's hidden layers.
+      environments: stepped at once.
+      collect_steps: of each environment before the next updates.
+      updates: after each collection.
+      batch_size: transitions an update.
+      backend: where the environment runs.
+    """
+
+    units: tuple[int, ...]
+    environments: int
+    collect_steps: int
+    updates: int
+    batch_size: int = 64
+    learning_rate: float = 1e-4
+    capacity: int = 100_000
+    warmup: int = 1_000
+    target_update_period: int = 100
+    clip_norm: float = 10.0
+    backend: str = "auto"
+
+    def config(self, steps: int) -> ReinforcementLearning:
+        """Our experiment of this setting."""
+        return ReinforcementLearning(
+            environment=Environment(name="CartPole-v1", backend=self.backend),
+            model=MLP(units=self.units),
+            agent=DQN(target_update_period=self.target_update_period),
+            replay=Uniform(capacity=self.capacity, warmup=self.warmup),
+            optimizer=Adam(learning_rate=self.learning_rate, clip_norm=self.clip_norm),
+            train=TrainRL(
+                steps=steps,
+                environments=self.environments,
+                collect_steps=self.collect_steps,
+                updates=self.updates,
+                global_batch_size=self.batch_size,
+            ),
+        )
+
+    def peer(self, environments: int) -> dict[str, Any]:
+        """The same for a peer that steps so many environments at once."""
+        values = dataclasses.asdict(self)
+        steps = self.environments * self.collect_steps
+        return {**values, "environments": environments, "steps": steps}
+
+
+SETTINGS = {
+    # rl-zoo's rhythm for CartPole: 256 steps, then 128 updates.
+    "half": Setting(units=(256, 256), environments=32, collect_steps=8, updates=128),
+    "tutorial": Setting(
+        units=(100,), environments=8, collect_steps=4, updates=32, learning_rate=1e-3, clip_norm=0.0
+    ),
+    "gymnasium": Setting(
+        units=(256, 256), environments=8, collect_steps=4, updates=16, backend="gymnasium"
+    ),
+}
