@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 # The first Python here that this project runs on; PYTHON=… overrides.
 FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 12))
@@ -10,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3.10 python3 python; do \
 PYTHON_FITS = $(and $(PYTHON),$(shell $(PYTHON) -c '$(FITS)' >/dev/null 2>&1 && echo yes))
 DEMO := runs/demo
 
-.PHONY: help setup demo test test-slow lint clean
+.PHONY: help setup demo test test-slow lint bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -45,5 +46,15 @@ lint: setup ## check style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+bench: setup $(PEERS)/installed ## speed against Stable-Baselines3 and TF-Agents' tutorial, in turns
+	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python benchmarks/episodes.py
+
+$(PEERS)/installed: benchmarks/peers.txt
+	@echo "installing what is compared with into $(PEERS): about 1 GB"
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/pip install --quiet --disable-pip-version-check --requirement benchmarks/peers.txt
+	@touch $@
+
 clean: ## remove what the targets made, runs/ aside
-	@rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(PEERS) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

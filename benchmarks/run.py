@@ -23,11 +23,11 @@ class Side(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Two sides that do the same; `bar` is the ratio that was aimed at."""
+    """Sides that do the same; `bar` is the ratio aimed at, to the fastest peer."""
 
     title: str
     ours: Side
-    peer: Side
+    peers: dict[str, Side]
     bar: float
 
 
@@ -37,57 +37,63 @@ def comparisons() -> dict[str, Comparison]:
     def ours(name: str, steps: int) -> Side:
         return Side([sys.executable, str(HERE / "ours.py"), name], steps)
 
-    def stable_baselines3(name: str, environments: int, steps: int) -> Side:
-        setting = json.dumps(SETTINGS[name].peer(environments))
-        return Side([str(PEERS), str(HERE / "stable_baselines3_dqn.py"), setting], steps)
+    def stable_baselines3(name: str, environments: int, threads: int) -> Side:
+        setting = json.dumps(SETTINGS[name].peer(environments, threads))
+        return Side([str(PEERS), str(HERE / "stable_baselines3_dqn.py"), setting], 2_048)
 
-    tutorial = Side([sys.executable, str(HERE / "tf_agents_tutorial.py")], 500)
     return {
         "half": Comparison(
-            "256-256, batch 64, half an update a step; Stable-Baselines3, 1 environment",
+            "CartPole-v1, 256-256, batch 64, half an update a step",
             ours("half", 8_192),
-            stable_baselines3("half", 1, 2_048),
-            6.0,
-        ),
-        "half-8": Comparison(
-            "the same; Stable-Baselines3, 8 environments",
-            ours("half", 8_192),
-            stable_baselines3("half", 8, 2_048),
+            {
+                f"Stable-Baselines3, {environments} environments, {threads} threads": (
+                    stable_baselines3("half", environments, threads)
+                )
+                for environments in (1, 8)
+                for threads in (1, 2)
+            },
             6.0,
         ),
         "tutorial": Comparison(
-            "network 100, batch 64, one update a step; TF-Agents' tutorial loop",
+            "CartPole-v1, network 100, batch 64, one update a step",
             ours("tutorial", 8_192),
-            tutorial,
+            {
+                "TF-Agents' tutorial loop": Side(
+                    [sys.executable, str(HERE / "tf_agents_tutorial.py")], 500
+                )
+            },
             8.0,
         ),
         "gymnasium": Comparison(
-            "Gymnasium's CartPole, 256-256, batch 64, half an update a step, 8 environments; "
-            "Stable-Baselines3",
+            "Gymnasium's CartPole-v1, 256-256, batch 64, half an update a step, 8 environments",
             ours("gymnasium", 4_096),
-            stable_baselines3("gymnasium", 8, 2_048),
+            {
+                f"Stable-Baselines3, {threads} threads": stable_baselines3("gymnasium", 8, threads)
+                for threads in (1, 2)
+            },
             1.0,
         ),
     }
 
 
 def measure(comparison: Comparison, turns: int) -> None:
-    """Runs both sides in turns and prints steps a second and their ratios."""
-    sides = (comparison.ours, comparison.peer)
-    processes = [_start(side.command) for side in sides]
-    for process, side in zip(processes, sides, strict=True):
-        _turn(process, side.steps)  # compiles, fills the replay
-    rates: list[list[float]] = [[], []]
+    """Runs all sides in turns and prints steps a second, and ours over each peer's."""
+    sides = {"ours": comparison.ours, **comparison.peers}
+    processes = {name: _start(side.command) for name, side in sides.items()}
+    for name, side in sides.items():
+        _turn(processes[name], side.steps)  # compiles, fills the replay
+    rates: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(turns):
-        for process, side, own in zip(processes, sides, rates, strict=True):
-            own.append(side.steps / _turn(process, side.steps))
-    for process in processes:
+        for name, side in sides.items():
+            rates[name].append(side.steps / _turn(processes[name], side.steps))
+    for process in processes.values():
         process.stdin.close()  # type: ignore[union-attr]
         process.wait()
-    ratios = [ours / peer for ours, peer in zip(*rates, strict=True)]
-    print(comparison.title)
-    print(f"  ours {_spread(rates[0])}   peer {_spread(rates[1])}   environment steps/s")
-    print(f"  ratio {_spread(ratios, '.2f')}   bar {comparison.bar:g}", flush=True)
+    print(f"{comparison.title}: environment steps/s, median (least–most) of {turns} turns")
+    print(f"  ours: {_spread(rates['ours'])}; at least {comparison.bar:g} times a peer is aimed at")
+    for name in comparison.peers:
+        ratios = [ours / peer for ours, peer in zip(rates["ours"], rates[name], strict=True)]
+        print(f"  {name}: {_spread(rates[name])}; ratio {_spread(ratios, '.2f')}", flush=True)
 
 
 def _start(command: Sequence[str]) -> "subprocess.Popen[str]":

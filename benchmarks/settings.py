@@ -49,11 +49,11 @@ class Setting:
             ),
         )
 
-    def peer(self, environments: int) -> dict[str, Any]:
-        """The same for a peer that steps so many environments at once."""
+    def peer(self, environments: int, threads: int) -> dict[str, Any]:
+        """The same for a peer that steps so many environments at once, with so many threads."""
         values = dataclasses.asdict(self)
         steps = self.environments * self.collect_steps
-        return {**values, "environments": environments, "steps": steps}
+        return {**values, "environments": environments, "steps": steps, "threads": threads}
 
 
 SETTINGS = {

@@ -4,6 +4,7 @@ import json
 import sys
 
 import gymnasium
+import torch
 from contender import serve
 from stable_baselines3 import DQN
 from stable_baselines3.common.vec_env import DummyVecEnv
@@ -12,6 +13,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 def main() -> None:
     """Serves the setting that the first argument describes in JSON."""
     setting = json.loads(sys.argv[1])
+    torch.set_num_threads(setting["threads"])
     environments = DummyVecEnv([lambda: gymnasium.make("CartPole-v1")] * setting["environments"])
     model = DQN(
         "MlpPolicy",

@@ -33,7 +33,7 @@ def main() -> None:
         ),
         optimizer=keras.optimizers.Adam(learning_rate=1e-3),
         td_errors_loss_fn=common.element_wise_squared_loss,
-        train_step_counter=tf.Variable(0),
+        train_step_counter=tf.Variable(0, dtype=tf.int64),
     )
     agent.initialize()
     replay = tf_uniform_replay_buffer.TFUniformReplayBuffer(

@@ -1,0 +1,22 @@
+"""The founding document's Q-learning on CartPole-v1: a linear Q, alpha 0.1, gamma 0.9, greedy.
+
+    trainer train --config=configs/cartpole_q_linear.py --workdir=runs/q_linear
+
+QLINEAR
+"""
+
+from trainer.config.common import Linear
+from trainer.config.rl import Environment, QLinear, ReinforcementLearning, TrainRL, Uniform
+
+
+def get_config() -> ReinforcementLearning:
+    """One update a step, on that very step: a replay of one transition."""
+    return ReinforcementLearning(
+        environment=Environment(name="CartPole-v1"),
+        model=Linear(),
+        agent=QLinear(alpha=0.1, discount=0.9),
+        replay=Uniform(capacity=1, warmup=1),
+        train=TrainRL(
+            steps=50_000, environments=1, collect_steps=1, updates=1, global_batch_size=1
+        ),
+    )

@@ -1,0 +1,30 @@
+"""DQN on MountainCar-v0, whose goal is found by holding random actions for 20 steps on average.
+
+    trainer train --config=configs/mountain_car_dqn.py --workdir=runs/mountain_car
+
+MOUNTAIN
+"""
+
+from trainer.config.common import MLP, Adam
+from trainer.config.rl import DQN, Environment, ReinforcementLearning, TrainRL, Uniform
+
+
+def get_config() -> ReinforcementLearning:
+    """The experiment."""
+    return ReinforcementLearning(
+        environment=Environment(name="MountainCar-v0"),
+        model=MLP(units=(256, 256)),
+        agent=DQN(
+            discount=0.98,
+            n_step=3,
+            epsilon_final=0.07,
+            epsilon_decay_steps=20_000,
+            epsilon_duration=20.0,
+            target_update_period=300,
+        ),
+        replay=Uniform(capacity=10_000, warmup=1_000),
+        optimizer=Adam(learning_rate=4e-3, clip_norm=10.0),
+        train=TrainRL(
+            steps=60_000, environments=8, collect_steps=2, updates=8, global_batch_size=128
+        ),
+    )
