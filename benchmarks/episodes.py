@@ -8,7 +8,7 @@ import time
 
 from trainer import strategy
 from trainer.config.common import MLP, Adam
-from trainer.config.rl import DQN, Environment, ReinforcementLearning, TrainRL, Uniform
+from trainer.config.rl import DoubleDQN, Environment, ReinforcementLearning, TrainRL, Uniform
 from trainer.rl.task import QLearningTask
 
 EPISODES = 100_000
@@ -23,15 +23,15 @@ def config(seed: int) -> ReinforcementLearning:
         seed=seed,
         environment=Environment(name="CartPole-v1"),
         model=MLP(units=(64, 64)),
-        agent=DQN(
+        agent=DoubleDQN(
             n_step=5,
             epsilon_initial=0.2,
             epsilon_final=0.0,
             epsilon_decay_steps=2_000_000,
-            target_update_period=100,
+            target_update_period=200,
         ),
-        replay=Uniform(capacity=500_000, warmup=20_000),
-        optimizer=Adam(learning_rate=1e-3, schedule="linear", clip_norm=10.0),
+        replay=Uniform(capacity=4_000_000, warmup=20_000),
+        optimizer=Adam(learning_rate=5e-4, schedule="linear", clip_norm=10.0),
         train=TrainRL(
             steps=_STEPS_OF_SCHEDULE,
             environments=1_024,
@@ -64,8 +64,8 @@ def main() -> None:
         if iterations % 400 == 0:
             seconds = time.perf_counter() - started
             print(
-                f"{seconds:6.1f} s  {iterations * task.stride:>11,} steps  {episodes:>7,} episodes  "
-                f"return {windows[-1][1]:6.1f}  epsilon {figures['epsilon']:.3f}",
+                f"{seconds:6.1f} s  {iterations * task.stride:>11,} steps  {episodes:>7,} episodes"
+                f"  return {windows[-1][1]:6.1f}  epsilon {figures['epsilon']:.3f}",
                 flush=True,
             )
     seconds = time.perf_counter() - started

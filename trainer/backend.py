@@ -50,11 +50,6 @@ def _refuse_another_keras() -> None:
 _refuse_another_keras()
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# What is compiled for a CPU here are the small products of agents: dividing one among
-# threads costs more than it saves. A user's own flags come later and win.
-os.environ["XLA_FLAGS"] = " ".join(
-    ["--xla_cpu_multi_thread_eigen=false", *os.environ.get("XLA_FLAGS", "").split()]
-)
 
 with quiet_imports():
     import tensorflow as tf
