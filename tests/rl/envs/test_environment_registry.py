@@ -37,6 +37,15 @@ def test_an_unknown_name_lists_the_nearest(name, backend, nearest):
         registry.make(config_rl.Environment(name=name, backend=backend))
 
 
+def test_of_many_names_only_the_like_are_listed():
+    with pytest.raises(UserError) as caught:
+        registry.make(config_rl.Environment(name="Acrobat-v1"))
+    message = str(caught.value)
+    assert "Did you mean 'Acrobot-v1'? Known: Acrobot-v1, " in message
+    assert " more. Received: 'Acrobat-v1'" in message
+    assert len(message) < 400
+
+
 def test_time_limit_replaces_the_environments_own():
     environment = registry.make(config_rl.Environment(name="CartPole-v1", time_limit=7))
     assert environment._time_limit == 7
