@@ -2,7 +2,9 @@
 
     trainer train --config=configs/acrobot_dqn.py --workdir=runs/acrobot
 
-ACROBOT
+90,000 environment steps, the best of ten checkpoints by 100 episodes each; 92 to 130 seconds of
+training on two very busy CPU cores. Over seeds 0 to 4, 100 other episodes each, mean returns:
+-82.2, -80.0, -79.6, -78.5 and -79.6.
 """
 
 from trainer.config.common import MLP, Adam

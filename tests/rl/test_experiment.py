@@ -15,6 +15,7 @@ from trainer.metrics import read_records
 from trainer.rl import pictures
 
 SMALL = (
+    "--jit=off",
     "--config.environment.time_limit=40",
     "--config.model.units=16",
     "--config.train.steps=1500",
@@ -74,7 +75,7 @@ def test_one_more_seed_trains_only_that_one(trained, capsys):
 
 
 def test_evaluate_repeats_the_report_and_draws(trained, capsys):
-    assert run(["evaluate", f"--workdir={trained}", "--render"]) == 0
+    assert run(["evaluate", f"--workdir={trained}", "--render", "--jit=off"]) == 0
     captured = capsys.readouterr()
     printed = json.loads(captured.out)
     found = {f"eval/{name}": value for name, value in printed["metrics"].items()}
