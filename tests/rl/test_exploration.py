@@ -22,7 +22,7 @@ def play(epsilon, mean_duration, steps=300):
 
 
 @pytest.mark.parametrize("mean_duration", [1.0, 8.0])
-@pytest.mark.parametrize("epsilon", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("epsilon", [0.0, 0.2, 0.8, 1.0])
 def test_epsilon_is_the_share_of_random_actions(epsilon, mean_duration):
     actions, held = play(epsilon, mean_duration)
     later = held[50:]
