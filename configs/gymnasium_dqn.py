@@ -5,7 +5,9 @@
 With `--config.environment.name=Acrobot-v1`, `my_module:MyEnvironment`, or any id with discrete
 actions it is another environment's; pixels take `--config.model.kind=cnn`.
 
-GYM
+50,000 environment steps, the best of ten checkpoints by 20 episodes each; 33 to 75 seconds of
+training on two busy CPU cores. Over seeds 0 to 4, 100 other episodes each, mean returns: 500.0,
+500.0, 500.0, 500.0 and 499.7.
 """
 
 from trainer.config.common import MLP, Adam
