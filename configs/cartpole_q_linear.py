@@ -2,10 +2,11 @@
 
     trainer train --config=configs/cartpole_q_linear.py --workdir=runs/q_linear
 
-50,000 environment steps, 12 to 27 seconds on two busy CPU cores. Over seeds 0 to 4, 100
-episodes each, mean returns: 36, 9, 9, 9 and 9, where random actions get 22. Greedy from the
+50,000 environment steps, 12 to 27 seconds of training on two busy CPU cores. Over seeds 0 to 4,
+100 episodes each, mean returns: 36, 9, 9, 9 and 9, where random actions get 22. Greedy from the
 first step, a linear Q of raw observations settles on one action; the document's 274 is not
-reached by its rule as written.
+reached by its rule as written. With alpha 0.01, discount 0.99 and one random action in ten: 40,
+43, 36, 38 and 36.
 """
 
 from trainer.config.common import Linear
