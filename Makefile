@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3.11 python3.10 python3 python; do \
 PYTHON_FITS = $(and $(PYTHON),$(shell $(PYTHON) -c '$(FITS)' >/dev/null 2>&1 && echo yes))
 DEMO := runs/demo
 
-.PHONY: help setup demo test test-slow lint clean
+.PHONY: help setup demo test test-slow lint image-test clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -44,6 +44,10 @@ lint: setup ## check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+ACCELERATORS := cpu tpu
+image-test: setup ## as root on Debian, build the image without Docker, train and resume in it
+	@$(BIN)/python tests/ship/prove_image.py $(ACCELERATORS)
 
 clean: ## remove what the targets made, runs/ aside
 	@rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,155 @@
+"""What only TensorFlow can tell, looked at in a process of its own.
+
+`python -m trainer.doctor.in_tensorflow` reads a request as JSON and prints findings as JSON. A
+TensorFlow that aborts or hangs then is a finding, too; and what it held is let go at once.
+"""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from glob import glob
+from typing import TYPE_CHECKING
+
+from trainer.doctor.directories import is_remote
+from trainer.doctor.finding import Finding, of_error
+from trainer.errors import UserError
+
+if TYPE_CHECKING:
+    from trainer.strategy import Placement, Runtime
+
+_SECONDS = 120
+# A run beside us needs the memory of its GPU; an unreachable gs:// is tried for minutes.
+_ENVIRONMENT = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "GCS_RETRY_CONFIG_MAX_RETRIES": "2"}
+_MARK = "findings: "
+
+
+def examine(placement: Mapping[str, object], workdir: str, data_dir: str) -> list[Finding]:
+    """Starts the process and returns what it finds, or how it ended."""
+    request = json.dumps({"placement": placement, "workdir": workdir, "data_dir": data_dir})
+    started = time.perf_counter()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", __name__],
+            input=request,
+            env={**os.environ, **_ENVIRONMENT},
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        text = f"TensorFlow does not answer within {_SECONDS} s"
+        remedy = "look whether another process holds the accelerator; --quick leaves it alone"
+        return [Finding("devices", "fail", text, remedy)]
+    for line in done.stdout.splitlines():
+        if line.startswith(_MARK):
+            seconds = f"TensorFlow starts, in {time.perf_counter() - started:.1f} s"
+            findings = [Finding(**finding) for finding in json.loads(line.removeprefix(_MARK))]
+            return [Finding("start", "ok", seconds), *findings]
+    error = (done.stderr.strip().splitlines() or [""])[-1]
+    text = f"TensorFlow does not start (status {done.returncode}): {error[:200]}"
+    return [Finding("start", "fail", text, "python -c 'import trainer.backend' shows all of it")]
+
+
+def _main() -> None:
+    request = json.load(sys.stdin)
+    from trainer.strategy import Placement
+
+    findings = [
+        *_check_devices(),
+        *_check_strategy(Placement(**request["placement"])),
+        *(_check_remote("workdir", request["workdir"], writes=True)),
+        *(_check_remote("data_dir", request["data_dir"], writes=False)),
+    ]
+    print(_MARK + json.dumps([dataclasses.asdict(finding) for finding in findings]))
+
+
+def _check_devices() -> Iterator[Finding]:
+    """What TensorFlow sees, and accelerators of the machine that it does not."""
+    from trainer.backend import tf
+
+    seen = {kind: tf.config.list_physical_devices(kind) for kind in ("CPU", "GPU", "TPU")}
+    text = ", ".join(f"{len(devices)} {kind}" for kind, devices in seen.items() if devices)
+    yield Finding("devices", "ok", text)
+    for kind, files, remedy in (
+        (
+            "GPU",
+            ("/dev/nvidia[0-9]*",),
+            "install the build for GPUs: pip install 'trainer[gpu]', the image's ACCELERATOR=gpu",
+        ),
+        (
+            "TPU",
+            ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*"),
+            "end the process that holds it, or install the build: python3 docker/install.py tpu",
+        ),
+    ):
+        nodes = [node for pattern in files for node in glob(pattern)]
+        if nodes and not seen[kind]:
+            text = f"the machine has {len(nodes)} {kind}, TensorFlow sees none"
+            yield Finding("devices", "warn", text, remedy)
+
+
+def _check_strategy(placement: "Placement") -> Iterator[Finding]:
+    """The strategy that a run would take, its precision, and whether XLA compiles for it."""
+    from trainer import strategy
+
+    try:
+        kind, reason = strategy.choose(placement)
+        if kind in ("tpu", "multi_worker"):
+            # To make it would take the TPU, or wait for the other hosts.
+            yield Finding("strategy", "ok", f"strategy {kind} ({reason}); not started here")
+            return
+        runtime = strategy.create(placement)
+    except UserError as error:
+        yield of_error("strategy", error)
+        return
+    yield Finding("strategy", "ok", runtime.description.removeprefix("strategy "))
+    yield _check_xla(runtime)
+
+
+def _check_xla(runtime: "Runtime") -> Finding:
+    """Compiles a product of matrices in the precision of a run."""
+    from trainer.backend import tf
+
+    dtype = tf.as_dtype(runtime.precision.removeprefix("mixed_"))
+    product = tf.function(tf.matmul, jit_compile=True)
+    one = tf.ones([2, 2], dtype)
+    try:
+        runtime.strategy.run(product, args=(one, one))
+    except tf.errors.OpError as error:
+        text = f"XLA does not compile: {error.message.splitlines()[0]}"
+        return Finding("xla", "fail", text, "install the extra of the accelerator, or --jit=off")
+    used = "every step" if runtime.compiles(False) else "agents, where they gain by it"
+    return Finding("xla", "ok", f"compiles {dtype.name}; --jit={runtime.jit} compiles {used}")
+
+
+def _check_remote(check: str, path: str, writes: bool) -> Iterator[Finding]:
+    """Whether a gs:// path can be read, or written."""
+    if not is_remote(path):
+        return
+    from trainer.backend import tf
+    from trainer.run.workdir import check_bucket
+
+    probe = f"{path.rstrip('/')}/.doctor-{os.getpid()}"
+    try:
+        check_bucket(path)
+        if writes:
+            with tf.io.gfile.GFile(probe, "w") as file:
+                file.write("trainer doctor was here\n")
+            tf.io.gfile.remove(probe)
+        else:
+            tf.io.gfile.listdir(path)
+    except UserError as error:
+        yield of_error(check, error)
+    except tf.errors.OpError as error:
+        text = f"{path} cannot be {'written' if writes else 'read'} ({type(error).__name__})"
+        yield Finding(check, "fail", text, "gcloud auth application-default login; ask for access")
+    else:
+        yield Finding(check, "ok", f"{path} can be {'written' if writes else 'read'}")
+
+
+if __name__ == "__main__":
+    _main()
