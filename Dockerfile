@@ -22,8 +22,10 @@ COPY --from=dependencies /opt/venv /opt/venv
 WORKDIR /app
 COPY configs configs
 COPY trainer trainer
-# What the read-only root of a container cannot keep later: bytecode, the volume's owner.
-RUN /opt/venv/bin/python -m compileall -q trainer configs && install -d -o 10001 -g 10001 /runs
+# What a container with a read-only root cannot make: bytecode, and where volumes go.
+RUN /opt/venv/bin/python -m compileall -q trainer configs \
+    && install -d /data \
+    && install -d -o 10001 -g 10001 /runs
 ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
     TFDS_DATA_DIR=/data \
@@ -32,7 +34,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 VOLUME /runs
 USER 10001:10001
 HEALTHCHECK --interval=1m --timeout=20s \
-    CMD trainer doctor --quick --workdir=/runs || exit 1
+    CMD ["sh", "-c", "trainer doctor --quick --workdir=/runs || exit 1"]
 ENTRYPOINT ["trainer"]
 
 # The same image with the tests and what runs them; never pushed.

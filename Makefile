@@ -50,4 +50,4 @@ image-test: setup ## as root on Debian, build the image without Docker, train an
 	@$(BIN)/python tests/ship/prove_image.py $(ACCELERATORS)
 
 clean: ## remove what the targets made, runs/ aside
-	@rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) build/image *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -147,6 +147,12 @@ def _check(placement: Placement) -> None:
         raise UserError(
             f"--tpu goes with --strategy=tpu. Received: --strategy={placement.strategy}"
         )
+    if placement.strategy == "multi_worker" and not training_hosts():
+        raise UserError(
+            "--strategy=multi_worker reads the cluster from the environment variable TF_CONFIG, "
+            'as {"cluster": {"worker": ["host1:port", "host2:port"]}, "task": {"type": "worker", '
+            f'"index": 0}}}}. Received: TF_CONFIG={os.environ.get("TF_CONFIG", "")!r}'
+        )
 
 
 def choose(placement: Placement) -> tuple[str, str]:
@@ -201,7 +207,7 @@ def _gpu(placement: Placement) -> tf.distribute.Strategy:
     if not tf.config.list_physical_devices("GPU"):
         raise UserError(
             "no GPU is visible to TensorFlow; take --strategy=cpu, or install the extra with "
-            "pip install 'trainer[gpu]'. Received: --strategy=gpu"
+            "pip install -e '.[gpu]'. Received: --strategy=gpu"
         )
     return tf.distribute.OneDeviceStrategy("/gpu:0")
 
@@ -219,12 +225,6 @@ def _mirrored(placement: Placement) -> tf.distribute.Strategy:
 
 def _multi_worker(placement: Placement) -> tf.distribute.Strategy:
     del placement
-    if not training_hosts():
-        raise UserError(
-            "--strategy=multi_worker reads the cluster from the environment variable TF_CONFIG, "
-            'as {"cluster": {"worker": ["host1:port", "host2:port"]}, "task": {"type": "worker", '
-            f'"index": 0}}}}. Received: TF_CONFIG={os.environ.get("TF_CONFIG", "")!r}'
-        )
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 

@@ -2,8 +2,9 @@
 
     python tests/ship/prove_image.py cpu [tpu]
 
-Needs root, apt and a package index. What it makes lies in build/image; removing that undoes it,
-the Debian packages aside.
+Needs root, apt and a package index; ends with status 77 where it cannot work. What it makes
+lies in build/image; removing that undoes it, the Debian packages podman, runc and mmdebstrap
+aside, which it installs first.
 """
 
 import contextlib
@@ -17,10 +18,13 @@ import time
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "image"
-PROGRAMS = {"podman": "podman", "runc": "runc", "mmdebstrap": "mmdebstrap"}
+# The exit status where this machine cannot build or run images.
+CANNOT = 77
+PROGRAMS = ("podman", "runc", "mmdebstrap")
 BASE = "localhost/stand-in-base"
 # Where the Python of the stand-in base is the one that runs this, wheels fit both.
 SUITE, PYTHON = "bookworm", (3, 11)
@@ -39,11 +43,16 @@ TRAIN = ("train", "--config=configs/digits_cnn.py", "--workdir=/runs/digits")
 def main(accelerators: Sequence[str]) -> None:
     """Proves the image of each accelerator, saying what it does."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None or sys.version_info[:2] != PYTHON:
-        sys.exit("image-test needs root, a Debian and Python 3.11")
+        _give_up("it needs root, a Debian and Python 3.11")
     _install_programs()
     BUILD.mkdir(parents=True, exist_ok=True)
     _make_base()
+    trial = subprocess.run([*RUN, "--rm", BASE, "true"], capture_output=True, text=True)
+    if trial.returncode:
+        _give_up(f"no container runs on this machine: {trial.stderr.strip()}")
     for accelerator in accelerators:
+        if accelerator not in ("cpu", "gpu", "tpu"):
+            sys.exit(f"an accelerator is cpu, gpu or tpu. Received: {accelerator!r}")
         image = f"localhost/trainer:{accelerator}"
         with _timed(f"{image}: wheels"):
             wheels = _make_wheels(accelerator)
@@ -56,6 +65,11 @@ def main(accelerators: Sequence[str]) -> None:
             _use(image)
 
 
+def _give_up(reason: str) -> NoReturn:
+    print(f"SKIPPED, NOTHING WAS PROVED OF THE IMAGE: {reason}", file=sys.stderr)
+    sys.exit(CANNOT)
+
+
 @contextlib.contextmanager
 def _timed(what: str) -> Iterator[None]:
     started = time.perf_counter()
@@ -65,12 +79,15 @@ def _timed(what: str) -> Iterator[None]:
 
 
 def _install_programs() -> None:
-    missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
-    if missing:
-        print(f"installing Debian packages: {' '.join(missing)}", flush=True)
-        subprocess.run(["apt-get", "update", "-qq"], check=True)
-        options = ("-qq", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300")
-        subprocess.run(["apt-get", "install", *options, *missing], check=True)
+    missing = [program for program in PROGRAMS if not shutil.which(program)]
+    if not missing:
+        return
+    print(f"installing Debian packages: {' '.join(missing)}", flush=True)
+    options = ("-qq", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300")
+    for command in (("apt-get", "update", "-qq"), ("apt-get", "install", *options, *missing)):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            _give_up(f"{' '.join(command)} failed: {done.stderr.strip()}")
 
 
 def _make_base() -> None:
@@ -144,8 +161,8 @@ def _use(image: str) -> None:
     assert "No module named pip" in _in(run, image, "sh", "-c", "python -m pip; true")
     health = json.loads(_output(*PODMAN, "image", "inspect", image))[0]["Healthcheck"]["Test"]
     started = time.perf_counter()
-    assert health[0] == "CMD-SHELL", health
-    findings = _in(run, image, "sh", "-c", health[1])
+    assert health[0] == "CMD", health
+    findings = _in(run, image, *health[1:])
     print(findings, f"health in {time.perf_counter() - started:.1f} s, container and all", sep="")
     print(_output(*run, "--rm", image, "doctor", "--workdir=/runs/digits"))
 

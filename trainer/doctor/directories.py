@@ -48,13 +48,14 @@ def check_disk(path: str) -> Finding:
     return Finding("disk", level, text, "remove old runs, or take another --workdir")
 
 
-def check_data_dir(path: str) -> Finding:
+def check_data_dir(path: str, is_asked_for: bool) -> Finding:
     """Whether local data can be read; writing is only for those who prepare it."""
     try:
         count = len(os.listdir(path))
     except OSError as error:
         text = f"{path} cannot be read: {error.strerror}"
-        return Finding("data_dir", "fail", text, "name another with --data_dir or TFDS_DATA_DIR")
+        level: Level = "fail" if is_asked_for else "warn"
+        return Finding("data_dir", level, text, "name another with --data_dir or TFDS_DATA_DIR")
     access = "read and written" if os.access(path, os.W_OK) else "read, not written"
     return Finding("data_dir", "ok", f"{path} can be {access}, {count} entries")
 

@@ -21,9 +21,9 @@ def examine_quickly(workdir: str, data_dir: str) -> list[Finding]:
         findings.append(directories.check_disk("."))
     elif not directories.is_remote(workdir):
         findings += directories.check_workdir(workdir)
-    data_dir = data_dir or os.environ.get("TFDS_DATA_DIR", "")
-    if data_dir and not directories.is_remote(data_dir):
-        findings.append(directories.check_data_dir(data_dir))
+    where = data_dir or os.environ.get("TFDS_DATA_DIR", "")
+    if where and not directories.is_remote(where):
+        findings.append(directories.check_data_dir(where, is_asked_for=bool(data_dir)))
     return findings
 
 
@@ -36,8 +36,8 @@ def examine(placement: Mapping[str, object], workdir: str, data_dir: str) -> lis
       data_dir: where data lie; empty: TFDS_DATA_DIR, or nowhere.
     """
     with ThreadPoolExecutor() as pool:
-        data_dir = data_dir or os.environ.get("TFDS_DATA_DIR", "")
-        tensorflow = pool.submit(in_tensorflow.examine, placement, workdir, data_dir)
+        where = data_dir or os.environ.get("TFDS_DATA_DIR", "")
+        tensorflow = pool.submit(in_tensorflow.examine, placement, workdir, where)
         gcloud, docker = pool.submit(programs.check_gcloud), pool.submit(programs.check_docker)
         return [
             *examine_quickly(workdir, data_dir),

@@ -28,4 +28,4 @@ class Finding:
 def of_error(check: str, error: UserError) -> Finding:
     """The failure that a run would meet; without what was received, which may be a secret."""
     text, _, remedy = str(error).partition(" Received: ")[0].partition("; ")
-    return Finding(check, "fail", text, remedy or "see trainer train --help")
+    return Finding(check, "fail", text, remedy.rstrip(".") or "see trainer doctor --help")

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from glob import glob
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.doctor.directories import is_remote
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _SECONDS = 120
 # A run beside us needs the memory of its GPU; an unreachable gs:// is tried for minutes.
 _ENVIRONMENT = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "GCS_RETRY_CONFIG_MAX_RETRIES": "2"}
+_GOOGLE = "0x1ae0"  # as a PCI vendor
 _MARK = "findings: "
 
 
@@ -60,7 +62,7 @@ def _main() -> None:
 
     findings = [
         *_check_devices(),
-        *_check_strategy(Placement(**request["placement"])),
+        *check_strategy(Placement(**request["placement"])),
         *(_check_remote("workdir", request["workdir"], writes=True)),
         *(_check_remote("data_dir", request["data_dir"], writes=False)),
     ]
@@ -74,30 +76,44 @@ def _check_devices() -> Iterator[Finding]:
     seen = {kind: tf.config.list_physical_devices(kind) for kind in ("CPU", "GPU", "TPU")}
     text = ", ".join(f"{len(devices)} {kind}" for kind, devices in seen.items() if devices)
     yield Finding("devices", "ok", text)
-    for kind, files, remedy in (
+    for kind, nodes, remedy in (
         (
             "GPU",
-            ("/dev/nvidia[0-9]*",),
-            "install the build for GPUs: pip install 'trainer[gpu]', the image's ACCELERATOR=gpu",
+            glob("/dev/nvidia[0-9]*"),
+            "install the build for GPUs: pip install -e '.[gpu]'; the image's ACCELERATOR=gpu",
         ),
         (
             "TPU",
-            ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*"),
-            "end the process that holds it, or install the build: python3 docker/install.py tpu",
+            _tpu_nodes(),
+            "end the process that holds it; or install the build for TPUs, docker/install.py tpu",
         ),
     ):
-        nodes = [node for pattern in files for node in glob(pattern)]
         if nodes and not seen[kind]:
             text = f"the machine has {len(nodes)} {kind}, TensorFlow sees none"
             yield Finding("devices", "warn", text, remedy)
 
 
-def _check_strategy(placement: "Placement") -> Iterator[Finding]:
+def _tpu_nodes() -> list[str]:
+    """The device files of TPUs; newer ones are among those of other passed-through devices."""
+    groups = [
+        vendor.parts[-4]
+        for vendor in Path("/sys/kernel/iommu_groups").glob("*/devices/*/vendor")
+        if vendor.read_text().strip() == _GOOGLE
+    ]
+    nodes = (f"/dev/vfio/{group}" for group in sorted(set(groups)))
+    return [*glob("/dev/accel[0-9]*"), *filter(os.path.exists, nodes)]
+
+
+def check_strategy(placement: "Placement") -> Iterator[Finding]:
     """The strategy that a run would take, its precision, and whether XLA compiles for it."""
     from trainer import strategy
+    from trainer.backend import tf
 
     try:
         kind, reason = strategy.choose(placement)
+        is_local = placement.tpu in ("", "local")
+        if kind == "tpu" and is_local and not tf.config.list_physical_devices("TPU"):
+            raise UserError("no TPU is visible to TensorFlow; see the devices above")
         if kind in ("tpu", "multi_worker"):
             # To make it would take the TPU, or wait for the other hosts.
             yield Finding("strategy", "ok", f"strategy {kind} ({reason}); not started here")
