@@ -1,78 +1,39 @@
-"""What only TensorFlow can tell, looked at in a process of its own.
+"""What only TensorFlow can tell.
 
-`python -m trainer.doctor.in_tensorflow` reads a request as JSON and prints findings as JSON. A
-TensorFlow that aborts or hangs then is a finding, too; and what it held is let go at once.
+`python -m trainer.doctor.in_tensorflow` reads a request as JSON and prints findings as JSON.
 """
 
 import dataclasses
 import json
 import os
-import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from trainer import strategy
+from trainer.backend import tf
 from trainer.doctor.directories import is_remote
 from trainer.doctor.finding import Finding, of_error
 from trainer.errors import UserError
+from trainer.run.workdir import check_bucket
 
-if TYPE_CHECKING:
-    from trainer.strategy import Placement, Runtime
-
-_SECONDS = 120
-# A run beside us needs the memory of its GPU; an unreachable gs:// is tried for minutes.
-_ENVIRONMENT = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "GCS_RETRY_CONFIG_MAX_RETRIES": "2"}
 _GOOGLE = "0x1ae0"  # as a PCI vendor
-_MARK = "findings: "
-
-
-def examine(placement: Mapping[str, object], workdir: str, data_dir: str) -> list[Finding]:
-    """Starts the process and returns what it finds, or how it ended."""
-    request = json.dumps({"placement": placement, "workdir": workdir, "data_dir": data_dir})
-    started = time.perf_counter()
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", __name__],
-            input=request,
-            env={**os.environ, **_ENVIRONMENT},
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        text = f"TensorFlow does not answer within {_SECONDS} s"
-        remedy = "look whether another process holds the accelerator; --quick leaves it alone"
-        return [Finding("devices", "fail", text, remedy)]
-    for line in done.stdout.splitlines():
-        if line.startswith(_MARK):
-            seconds = f"TensorFlow starts, in {time.perf_counter() - started:.1f} s"
-            findings = [Finding(**finding) for finding in json.loads(line.removeprefix(_MARK))]
-            return [Finding("start", "ok", seconds), *findings]
-    error = (done.stderr.strip().splitlines() or [""])[-1]
-    text = f"TensorFlow does not start (status {done.returncode}): {error[:200]}"
-    return [Finding("start", "fail", text, "python -c 'import trainer.backend' shows all of it")]
 
 
 def _main() -> None:
     request = json.load(sys.stdin)
-    from trainer.strategy import Placement
-
     findings = [
         *_check_devices(),
-        *check_strategy(Placement(**request["placement"])),
-        *(_check_remote("workdir", request["workdir"], writes=True)),
-        *(_check_remote("data_dir", request["data_dir"], writes=False)),
+        *check_strategy(strategy.Placement(**request["placement"])),
+        *_check_remote("workdir", request["workdir"], writes=True),
+        *_check_remote("data_dir", request["data_dir"], writes=False),
     ]
-    print(_MARK + json.dumps([dataclasses.asdict(finding) for finding in findings]))
+    print(json.dumps([dataclasses.asdict(finding) for finding in findings]))
 
 
 def _check_devices() -> Iterator[Finding]:
     """What TensorFlow sees, and accelerators of the machine that it does not."""
-    from trainer.backend import tf
-
     seen = {kind: tf.config.list_physical_devices(kind) for kind in ("CPU", "GPU", "TPU")}
     text = ", ".join(f"{len(devices)} {kind}" for kind, devices in seen.items() if devices)
     yield Finding("devices", "ok", text)
@@ -104,16 +65,14 @@ def _tpu_nodes() -> list[str]:
     return [*glob("/dev/accel[0-9]*"), *filter(os.path.exists, nodes)]
 
 
-def check_strategy(placement: "Placement") -> Iterator[Finding]:
+def check_strategy(placement: strategy.Placement) -> Iterator[Finding]:
     """The strategy that a run would take, its precision, and whether XLA compiles for it."""
-    from trainer import strategy
-    from trainer.backend import tf
-
     try:
         kind, reason = strategy.choose(placement)
         is_local = placement.tpu in ("", "local")
         if kind == "tpu" and is_local and not tf.config.list_physical_devices("TPU"):
-            raise UserError("no TPU is visible to TensorFlow; see the devices above")
+            yield Finding("strategy", "fail", "no TPU is visible to TensorFlow", "see the devices")
+            return
         if kind in ("tpu", "multi_worker"):
             # To make it would take the TPU, or wait for the other hosts.
             yield Finding("strategy", "ok", f"strategy {kind} ({reason}); not started here")
@@ -126,10 +85,8 @@ def check_strategy(placement: "Placement") -> Iterator[Finding]:
     yield _check_xla(runtime)
 
 
-def _check_xla(runtime: "Runtime") -> Finding:
+def _check_xla(runtime: strategy.Runtime) -> Finding:
     """Compiles a product of matrices in the precision of a run."""
-    from trainer.backend import tf
-
     dtype = tf.as_dtype(runtime.precision.removeprefix("mixed_"))
     product = tf.function(tf.matmul, jit_compile=True)
     one = tf.ones([2, 2], dtype)
@@ -137,18 +94,22 @@ def _check_xla(runtime: "Runtime") -> Finding:
         runtime.strategy.run(product, args=(one, one))
     except tf.errors.OpError as error:
         text = f"XLA does not compile: {error.message.splitlines()[0]}"
-        return Finding("xla", "fail", text, "install the extra of the accelerator, or --jit=off")
-    used = "every step" if runtime.compiles(False) else "agents, where they gain by it"
-    return Finding("xla", "ok", f"compiles {dtype.name}; --jit={runtime.jit} compiles {used}")
+        if runtime.name == "cpu" and runtime.jit != "on":
+            return Finding("xla", "warn", text, "networks train without it; agents with --jit=off")
+        return Finding("xla", "fail", text, "--jit=off; or install the build for the accelerator")
+    if runtime.compiles(default_on_cpu=False):
+        used = "every step is compiled"
+    elif runtime.jit == "off":
+        used = "nothing is compiled"
+    else:
+        used = "agents are compiled, networks are faster without"
+    return Finding("xla", "ok", f"compiles {dtype.name}; --jit={runtime.jit}: {used}")
 
 
 def _check_remote(check: str, path: str, writes: bool) -> Iterator[Finding]:
     """Whether a gs:// path can be read, or written."""
     if not is_remote(path):
         return
-    from trainer.backend import tf
-    from trainer.run.workdir import check_bucket
-
     probe = f"{path.rstrip('/')}/.doctor-{os.getpid()}"
     try:
         check_bucket(path)
