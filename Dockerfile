@@ -37,13 +37,13 @@ HEALTHCHECK --interval=1m --timeout=20s \
     CMD ["sh", "-c", "trainer doctor --quick --workdir=/runs || exit 1"]
 ENTRYPOINT ["trainer"]
 
-# The same image with the tests and what runs them; never pushed.
+# The same image with the tests and what runs them; never pushed. The base's Python has pip.
 FROM runtime AS test
 USER 0
 COPY . .
 ARG ACCELERATOR=cpu
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
-    python3 docker/install.py /opt/venv "${ACCELERATOR}" dev
+    PATH="${PATH#*:}" python3 docker/install.py /opt/venv "${ACCELERATOR}" dev
 USER 10001:10001
 ENTRYPOINT ["python", "-m", "pytest", "-p", "no:cacheprovider"]
 CMD ["-q", "-n", "2", "--dist", "loadfile", "-m", "not slow"]
