@@ -8,9 +8,9 @@ aside, which it installs first.
 """
 
 import contextlib
-import importlib.util
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -47,9 +47,7 @@ def main(accelerators: Sequence[str]) -> None:
     _install_programs()
     BUILD.mkdir(parents=True, exist_ok=True)
     _make_base()
-    trial = subprocess.run([*RUN, "--rm", BASE, "true"], capture_output=True, text=True)
-    if trial.returncode:
-        _give_up(f"no container runs on this machine: {trial.stderr.strip()}")
+    _must_work(*RUN, "--rm", BASE, "true")
     for accelerator in accelerators:
         if accelerator not in ("cpu", "gpu", "tpu"):
             sys.exit(f"an accelerator is cpu, gpu or tpu. Received: {accelerator!r}")
@@ -70,6 +68,13 @@ def _give_up(reason: str) -> NoReturn:
     sys.exit(CANNOT)
 
 
+def _must_work(*command: str) -> None:
+    """Runs what depends on the machine alone, and nothing of ours."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        _give_up(f"{' '.join(command)} failed: {done.stderr.strip()}")
+
+
 @contextlib.contextmanager
 def _timed(what: str) -> Iterator[None]:
     started = time.perf_counter()
@@ -84,10 +89,8 @@ def _install_programs() -> None:
         return
     print(f"installing Debian packages: {' '.join(missing)}", flush=True)
     options = ("-qq", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300")
-    for command in (("apt-get", "update", "-qq"), ("apt-get", "install", *options, *missing)):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            _give_up(f"{' '.join(command)} failed: {done.stderr.strip()}")
+    _must_work("apt-get", "update", "-qq")
+    _must_work("apt-get", "install", *options, *missing)
 
 
 def _make_base() -> None:
@@ -97,22 +100,17 @@ def _make_base() -> None:
     archive = BUILD / "base.tar"
     packages = "ca-certificates,python3,python3-pip,python3-venv"
     with _timed(f"{BASE}: Debian {SUITE} with {packages}"):
-        command = ("mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}")
-        subprocess.run([*command, SUITE, str(archive)], check=True)
         path = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        _output(*PODMAN, "import", "--change", path, str(archive), BASE)
+        _must_work("mmdebstrap", "--variant=minbase", f"--include={packages}", SUITE, str(archive))
+        _must_work(*PODMAN, "import", "--change", path, str(archive), BASE)
         archive.unlink()
 
 
 def _make_wheels(accelerator: str) -> Path:
     """All that the build will ask its index for, by whatever index is set up here."""
-    specification = importlib.util.spec_from_file_location("install", ROOT / "docker/install.py")
-    assert specification is not None
-    assert specification.loader is not None
-    install = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(install)
+    choose = runpy.run_path(str(ROOT / "docker/install.py"))["choose"]
     listed = "\n".join(metadata.requires("trainer") or ())
-    packages, keras = install.choose(listed, accelerator)
+    packages, keras = choose(listed, accelerator)
     wheels = BUILD / f"wheels-{accelerator}"
     pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(wheels))
     subprocess.run([*pip, "setuptools", "wheel", *packages], check=True)
@@ -137,11 +135,15 @@ def _build(image: str, accelerator: str, wheels: Path) -> None:
 def _use(image: str) -> None:
     """Trains, is stopped, goes on in another container, and answers for its health."""
     volume = f"runs-{image.rpartition(':')[2]}"
+    name = f"first-{volume}"
+    _succeeds(*PODMAN, "rm", "--force", name)
     _succeeds(*PODMAN, "volume", "rm", "--force", volume)
     run = (*RUN, "--volume", f"{volume}:/runs")
-    name = f"first-{volume}"
     _output(*run, "--detach", "--name", name, image, *TRAIN)
+    deadline = time.monotonic() + 300
     while "  train  " not in _output(*PODMAN, "logs", name):
+        if time.monotonic() > deadline:
+            sys.exit(f"no step within 300 s: {_output(*PODMAN, 'logs', name)}")
         time.sleep(0.2)
     _output(*PODMAN, "stop", "--time", "60", name)
     first = _output(*PODMAN, "logs", name)
