@@ -46,16 +46,40 @@ def levels(done):
     return {finding["check"]: finding["level"] for finding in json.loads(done.stdout)}
 
 
-def test_all_of_it(doctor, tmp_path):
-    done = doctor("--json", f"--workdir={tmp_path / 'run'}", f"--data_dir={tmp_path}")
+def test_all_of_it_and_no_secret(doctor, tmp_path):
+    """Secrets planted where an environment, a file or a daemon's address may hold one."""
+    credentials = tmp_path / "application_default_credentials.json"
+    credentials.write_text('{"type": "authorized_user", "refresh_token": "planted-refresh"}')
+    (tmp_path / "config.json").write_text('{"auths": {"x": {"auth": "planted-auth"}}}')
+    (tmp_path / "token").write_text("planted-gcloud")
+    done = doctor(
+        "--json",
+        f"--workdir={tmp_path / 'run'}",
+        f"--data_dir={tmp_path}",
+        **SECRETS,
+        DOCKER_CONFIG=str(tmp_path),
+        DOCKER_HOST="tcp://user:planted-daemon@127.0.0.1:9",
+        GOOGLE_APPLICATION_CREDENTIALS=str(credentials),
+        CLOUDSDK_AUTH_ACCESS_TOKEN_FILE=str(tmp_path / "token"),
+        GOOGLE_AUTH_TOKEN_FOR_TESTING="planted-gs",
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    found = levels(done)
-    assert set(found) >= {
+    assert "planted" not in done.stdout
+    assert set(levels(done)) >= {
         "python", "packages", "tensorflow", "TF_CONFIG", "temporary", "workdir", "disk",
         "data_dir", "start", "devices", "strategy", "xla", "gcloud", "docker",
     }  # fmt: skip
     assert all(finding["remedy"] for finding in json.loads(done.stdout) if finding["level"] != "ok")
+
+
+def test_a_wrong_tf_config_is_not_repeated(doctor):
+    secret = '{"cluster": {"worker": ["a:1"]}, "password": "planted-cluster"}'
+    for arguments in (("--quick",), ("--quick", "--json")):
+        done = doctor(*arguments, **SECRETS, TF_CONFIG=secret)
+        assert done.returncode == 2
+        assert "TF_CONFIG is wrong" in done.stdout
+        assert "planted" not in done.stdout + done.stderr
 
 
 def test_a_failure_is_status_2_and_a_line(doctor, tmp_path):
@@ -83,29 +107,6 @@ def test_a_tensorflow_that_aborts_is_a_finding_and_quick_never_loads_it(doctor, 
     done = doctor("--quick", PYTHONPATH=str(tmp_path))
     assert done.returncode == 0, done.stdout
     assert time.perf_counter() - started < 3
-
-
-def test_no_secret_is_shown(doctor, tmp_path):
-    """Planted where an environment, a file or a daemon's address may hold one."""
-    credentials = tmp_path / "application_default_credentials.json"
-    credentials.write_text('{"type": "authorized_user", "refresh_token": "planted-refresh"}')
-    (tmp_path / "config.json").write_text('{"auths": {"x": {"auth": "planted-auth"}}}')
-    (tmp_path / "token").write_text("planted-gcloud")
-    for arguments in ((), ("--quick", "--json")):
-        done = doctor(
-            *arguments,
-            f"--workdir={tmp_path}",
-            **SECRETS,
-            TF_CONFIG='{"cluster": {"worker": ["planted-host"]}, "password": "planted-cluster"}',
-            DOCKER_CONFIG=str(tmp_path),
-            DOCKER_HOST="tcp://user:planted-daemon@127.0.0.1:9",
-            GOOGLE_APPLICATION_CREDENTIALS=str(credentials),
-            CLOUDSDK_AUTH_ACCESS_TOKEN_FILE=str(tmp_path / "token"),
-            GOOGLE_AUTH_TOKEN_FOR_TESTING="planted-gs",
-        )
-        assert done.returncode == 2
-        assert "TF_CONFIG" in done.stdout
-        assert "planted" not in done.stdout + done.stderr
 
 
 def test_flags_only(doctor):
