@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3.10 python3 python; do \
 PYTHON_FITS = $(and $(PYTHON),$(shell $(PYTHON) -c '$(FITS)' >/dev/null 2>&1 && echo yes))
 DEMO := runs/demo
 
-.PHONY: help setup demo test test-slow lint bench clean
+.PHONY: help setup demo test test-slow lint bench image-test clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -56,5 +56,9 @@ $(PEERS)/installed: benchmarks/peers.txt
 	@$(PEERS)/bin/pip install --quiet --disable-pip-version-check --requirement benchmarks/peers.txt
 	@touch $@
 
+ACCELERATORS := cpu tpu
+image-test: setup ## as root on Debian, build the image without Docker, train and resume in it
+	@$(BIN)/python tests/ship/prove_image.py $(ACCELERATORS)
+
 clean: ## remove what the targets made, runs/ aside
-	@rm -rf $(VENV) $(PEERS) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(PEERS) build/image *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

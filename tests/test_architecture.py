@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "trainer"
 # package. `supervised` and `rl` share a row and still may not import each other.
 ROWS = (
     ("errors",),
-    ("memory", "registry"),
+    ("cluster", "memory", "registry"),
     ("config",),
     ("signals",),
     ("backend",),
@@ -23,7 +23,7 @@ ROWS = (
     ("metrics",),
     ("loop",),
     ("job",),
-    ("supervised", "rl"),
+    ("supervised", "rl", "doctor"),
     ("cli",),
     ("__main__",),
 )

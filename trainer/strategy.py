@@ -4,10 +4,10 @@ Placement is chosen at run time and is no part of an experiment's configuration.
 """
 
 import dataclasses
-import json
 import os
 
 from trainer.backend import keras, tf
+from trainer.cluster import training_hosts
 from trainer.errors import UserError
 from trainer.registry import unknown_name
 
@@ -57,7 +57,7 @@ class Runtime:
     @property
     def workers(self) -> int:
         """Processes that train together."""
-        return max(1, _workers_in_tf_config()) if self._is_multi_worker else 1
+        return max(1, len(training_hosts())) if self._is_multi_worker else 1
 
     @property
     def worker(self) -> int:
@@ -100,8 +100,7 @@ def create(placement: Placement) -> Runtime:
     Raises:
       UserError: if a device that was asked for is not there, or TF_CONFIG is wrong.
     """
-    _check(placement)
-    kind, reason = _choose(placement)
+    kind, reason = choose(placement)
     if placement.virtual_devices:
         _split_devices(placement.virtual_devices, "GPU" if _uses_gpu(kind) else "CPU")
     strategy = _MAKERS[kind](placement)
@@ -148,14 +147,26 @@ def _check(placement: Placement) -> None:
         raise UserError(
             f"--tpu goes with --strategy=tpu. Received: --strategy={placement.strategy}"
         )
+    if placement.strategy == "multi_worker" and not training_hosts():
+        raise UserError(
+            "--strategy=multi_worker reads the cluster from the environment variable TF_CONFIG, "
+            'as {"cluster": {"worker": ["host1:port", "host2:port"]}, "task": {"type": "worker", '
+            f'"index": 0}}}}. Received: TF_CONFIG={os.environ.get("TF_CONFIG", "")!r}'
+        )
 
 
-def _choose(placement: Placement) -> tuple[str, str]:
+def choose(placement: Placement) -> tuple[str, str]:
+    """The kind of strategy, and why; nothing is initialized.
+
+    Raises:
+      UserError: if the flags contradict each other, or TF_CONFIG is wrong.
+    """
+    _check(placement)
     if placement.strategy != "auto":
         return placement.strategy, "as asked"
     if placement.tpu:
         return "tpu", f"--tpu={placement.tpu}"
-    if _workers_in_tf_config() > 1:
+    if len(training_hosts()) > 1:
         return "multi_worker", "TF_CONFIG names several workers"
     if tf.config.list_physical_devices("TPU"):
         return "tpu", "a TPU is here"
@@ -196,7 +207,7 @@ def _gpu(placement: Placement) -> tf.distribute.Strategy:
     if not tf.config.list_physical_devices("GPU"):
         raise UserError(
             "no GPU is visible to TensorFlow; take --strategy=cpu, or install the extra with "
-            "pip install 'trainer[gpu]'. Received: --strategy=gpu"
+            "pip install -e '.[gpu]'. Received: --strategy=gpu"
         )
     return tf.distribute.OneDeviceStrategy("/gpu:0")
 
@@ -214,12 +225,6 @@ def _mirrored(placement: Placement) -> tf.distribute.Strategy:
 
 def _multi_worker(placement: Placement) -> tf.distribute.Strategy:
     del placement
-    if not _workers_in_tf_config():
-        raise UserError(
-            "--strategy=multi_worker reads the cluster from the environment variable TF_CONFIG, "
-            'as {"cluster": {"worker": ["host1:port", "host2:port"]}, "task": {"type": "worker", '
-            f'"index": 0}}}}. Received: TF_CONFIG={os.environ.get("TF_CONFIG", "")!r}'
-        )
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
@@ -244,24 +249,6 @@ _MAKERS = {
     "multi_worker": _multi_worker,
     "tpu": _tpu,
 }
-
-
-def _workers_in_tf_config() -> int:
-    text = os.environ.get("TF_CONFIG", "")
-    if not text:
-        return 0
-    try:
-        config = json.loads(text)
-        cluster, task = config["cluster"], config["task"]
-        addresses = cluster[task["type"]]
-        if not 0 <= int(task["index"]) < len(addresses):
-            raise ValueError(f"task index {task['index']} of {len(addresses)}")
-        return sum(len(cluster.get(job, ())) for job in ("chief", "worker"))
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"TF_CONFIG is wrong ({type(error).__name__}: {error}); it is JSON with `cluster` and "
-            f"`task`. Received: {text!r}"
-        ) from None
 
 
 def _is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -108,7 +108,7 @@ CASES = {
         "no run of ours",
         lambda here: write(here / "home" / "thesis.txt", "mine"),
     ),
-    "an unwritable work directory": (train("--workdir=/proc/run"), "cannot be made"),
+    "an unwritable work directory": (train("--workdir=/proc/run"), "--workdir"),
     "a work directory with a broken config.json": (
         train("--workdir=old"),
         "is not JSON",
@@ -202,6 +202,7 @@ def here(tmp_path, monkeypatch, request):
     (tmp_path / "configs").symlink_to(request.config.rootpath / "configs")
     (tmp_path / "README.md").write_text("")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
     monkeypatch.delenv("TF_CONFIG", raising=False)
     return tmp_path
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "measure a run's chosen checkpoint on a split",
     "predict": "classify files with a run's chosen checkpoint",
     "export": "save an agent's policy as a SavedModel of TF-Agents",
+    "doctor": "look at what is here to run on, and what stands in the way",
 }
 
 

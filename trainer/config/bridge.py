@@ -1,8 +1,8 @@
 """Between an experiment and the outside: mappings, JSON, configuration files, flags."""
 
 import dataclasses
-import importlib.util
 import json
+import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -139,13 +139,11 @@ def load(path: str) -> Experiment:
     return experiment
 
 
-def _run_file(file: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("trainer_user_config", file)
-    assert spec is not None
-    loader = spec.loader
-    assert loader is not None
-    module = importlib.util.module_from_spec(spec)
-    _call(lambda: loader.exec_module(module), str(file))
+def _run_file(file: Path) -> types.ModuleType:
+    # Not imported: that would leave bytecode beside the user's file.
+    module = types.ModuleType("trainer_user_config")
+    module.__file__ = str(file)
+    _call(lambda: exec(compile(file.read_bytes(), file, "exec"), module.__dict__), str(file))
     return module
 
 

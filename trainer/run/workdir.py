@@ -84,6 +84,7 @@ def check_usable(path: str, experiment: bridge.Experiment) -> None:
 
 def _check_writable(path: str) -> None:
     if "://" in path:
+        check_bucket(path)
         return
     existing = os.path.abspath(path)
     while not os.path.lexists(existing):
@@ -92,6 +93,29 @@ def _check_writable(path: str) -> None:
         raise UserError(f"--workdir: {existing} is a file, not a directory. Received: {path!r}")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise UserError(f"--workdir: {existing} may not be written. Received: {path!r}")
+
+
+def check_bucket(path: str) -> None:
+    """Refuses a remote path whose bucket cannot be looked into.
+
+    TensorFlow would ask for a missing bucket again and again, without end.
+
+    Raises:
+      UserError: if the bucket is missing, or neither network nor permission leads to it.
+    """
+    bucket = "/".join(path.split("/")[:3])
+    try:
+        exists = tf.io.gfile.exists(bucket)
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"{bucket} cannot be reached ({type(error).__name__}); look at the network, and log "
+            f"in: gcloud auth application-default login. Received: {path!r}"
+        ) from error
+    if not exists:
+        raise UserError(
+            f"there is no bucket {bucket}; make it: gcloud storage buckets create {bucket}. "
+            f"Received: {path!r}"
+        )
 
 
 def load_experiment(path: str) -> bridge.Experiment:

@@ -1,0 +1,1 @@
+"""What is here to run on, and what stands in the way: findings with their remedies."""

@@ -1,0 +1,101 @@
+"""Python and the packages, by their metadata: nothing is imported."""
+
+import sys
+from importlib import metadata
+
+from packaging.requirements import Requirement
+
+from trainer.doctor.finding import Finding
+
+# One of them brings the module `tensorflow`; two overwrite each other's files.
+BUILDS = ("tensorflow", "tensorflow-cpu", "tensorflow-tpu")
+_PYTHONS = ((3, 10), (3, 11))
+_INSTALL = "make setup in a checkout, or python3 docker/install.py ENVIRONMENT cpu|gpu|tpu"
+
+
+def check_python() -> Finding:
+    """Whether this is a Python that the packages exist for."""
+    version = sys.version.split()[0]
+    if sys.version_info[:2] in _PYTHONS:
+        return Finding("python", "ok", version)
+    return Finding("python", "fail", f"{version}, not 3.10 or 3.11", f"{_INSTALL}, with either")
+
+
+def check_packages() -> list[Finding]:
+    """Requirements that are not met, and versions that do not go together."""
+    try:
+        listed = metadata.requires("trainer") or []
+    except metadata.PackageNotFoundError:
+        return [Finding("packages", "fail", "trainer itself is not installed", _INSTALL)]
+    required = [Requirement(line) for line in listed]
+    always = [one for one in required if one.marker is None]
+    findings = [
+        *_check_requirements(always),
+        *_check_tensorflow(),
+        *_check_libtpu([one for one in required if one.name == "libtpu"]),
+    ]
+    if any(finding.level != "ok" for finding in findings):
+        return findings
+    return [Finding("packages", "ok", f"all {len(always)} as setup.py asks"), *findings]
+
+
+def _check_requirements(required: list[Requirement]) -> list[Finding]:
+    findings = []
+    for one in required:
+        # Which build of TensorFlow is installed is looked at on its own.
+        found = _tensorflow()[1] if one.name == "tensorflow" else _version(one.name)
+        if not found:
+            text = f"{one.name} is not installed"
+        elif not one.specifier.contains(found, prereleases=True):
+            text = f"{one.name} is {found}, not {one.specifier}"
+        else:
+            continue
+        findings.append(Finding("packages", "fail", text, f"pip install '{one}'"))
+    return findings
+
+
+def _check_tensorflow() -> list[Finding]:
+    builds = [build for build in BUILDS if _version(build)]
+    if len(builds) > 1:
+        return [
+            Finding(
+                "tensorflow",
+                "fail",
+                f"{' and '.join(builds)} overwrite each other's files",
+                f"pip uninstall {' '.join(builds)}; then {_INSTALL}",
+            )
+        ]
+    build, version = _tensorflow()
+    keras = _version("tf_keras")
+    if not version or not keras:
+        return []
+    minor = ".".join(version.split(".")[:2])
+    if keras.split(".")[:2] != version.split(".")[:2]:
+        text = f"tf_keras {keras} does not go with {build} {version}"
+        remedy = f"pip install --no-deps 'tf_keras=={minor}.*'"
+        return [Finding("tensorflow", "fail", text, remedy)]
+    return [Finding("tensorflow", "ok", f"{build} {version}, tf_keras {keras}")]
+
+
+def _check_libtpu(pins: list[Requirement]) -> list[Finding]:
+    found = _version("libtpu")
+    if not found and not _version("tensorflow-tpu"):
+        return []
+    for pin in pins:
+        if not found or not pin.specifier.contains(found, prereleases=True):
+            text = f"libtpu is {found or 'not installed'}; TensorFlow aborts with any other than "
+            text += str(pin.specifier).lstrip("=")
+            return [Finding("libtpu", "fail", text, f"pip install 'libtpu{pin.specifier}'")]
+    return [Finding("libtpu", "ok", found)]
+
+
+def _tensorflow() -> tuple[str, str]:
+    """The build that is installed and its version; both empty if there is none."""
+    return next(((build, _version(build)) for build in BUILDS if _version(build)), ("", ""))
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
