@@ -27,16 +27,16 @@ def config(seed: int) -> ReinforcementLearning:
             n_step=5,
             epsilon_initial=0.2,
             epsilon_final=0.0,
-            epsilon_decay_steps=2_000_000,
+            epsilon_decay_steps=500_000,
             target_update_period=200,
         ),
         replay=Uniform(capacity=4_000_000, warmup=20_000),
         optimizer=Adam(learning_rate=5e-4, schedule="linear", clip_norm=10.0),
         train=TrainRL(
             steps=_STEPS_OF_SCHEDULE,
-            environments=1_024,
+            environments=256,
             collect_steps=4,
-            updates=16,
+            updates=8,
             global_batch_size=256,
         ),
     )
@@ -55,13 +55,13 @@ def main() -> None:
     windows: list[tuple[float, float]] = []
     while episodes < EPISODES:
         task.reset_metrics()
-        task.advance(20)
-        iterations += 20
+        task.advance(50)
+        iterations += 50
         figures = task.metrics()
         if figures["episodes"]:
             windows.append((figures["episodes"], figures["return_mean"]))
             episodes += int(figures["episodes"])
-        if iterations % 400 == 0:
+        if iterations % 2000 == 0:
             seconds = time.perf_counter() - started
             print(
                 f"{seconds:6.1f} s  {iterations * task.stride:>11,} steps  {episodes:>7,} episodes"
