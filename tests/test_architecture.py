@@ -17,6 +17,7 @@ ROWS = (
     ("memory", "registry"),
     ("config",),
     ("signals",),
+    ("cloud",),
     ("backend",),
     ("models", "optim", "strategy"),
     ("run",),

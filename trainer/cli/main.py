@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "train an experiment, or resume it",
     "evaluate": "measure a run's chosen checkpoint on a split",
     "predict": "classify files with a run's chosen checkpoint",
+    "submit": "run it on a cloud TPU or GPU, or in a container",
 }
 
 
