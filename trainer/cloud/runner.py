@@ -191,7 +191,9 @@ class Runner:
                     statuses = [0]
                 else:
                     statuses = self._end_of_all(children)
-                state = "" if plan.state is None else self._look(plan.state)
+                # A job that ended well needs no look at its machines.
+                look = plan.state if plan.end is not None or any(statuses) else None
+                state = self._look(look) if look is not None else ""
             except (_Stop, UserError) as error:
                 if plan.has_identifier or isinstance(error, _Stop):
                     self._ask_to_stop(children)

@@ -34,6 +34,7 @@ def plan(job: Job, settings: Settings, max_hours: float) -> Plan:
     gpus = accelerators.gpus(settings.accelerator, settings.machine_type)
     place = (*gcloud.given("project", settings.project), f"--region={settings.vertex_region}")
     staging = f"{settings.bucket}/trainer-staging/{job.name}"
+    staged = {path: f"gs://{staging}/{carried_path(path)}" for _, path in job.files}
     placement = (f"--strategy={strategy(settings.hosts, gpus.count)}",)
     scheduling: dict[str, str] = {"timeout": f"{round(max_hours * 3600)}s"}
     if settings.spot:
@@ -53,8 +54,7 @@ def plan(job: Job, settings: Settings, max_hours: float) -> Plan:
     return Plan(
         name=job.name,
         prepare=tuple(
-            gcloud.command("storage cp", path, f"gs://{staging}/{carried_path(path)}")
-            for _, path in job.files
+            gcloud.command("storage cp", path, object_) for path, object_ in staged.items()
         ),
         make=gcloud.command(
             "ai custom-jobs create",
@@ -73,17 +73,22 @@ def plan(job: Job, settings: Settings, max_hours: float) -> Plan:
         has_identifier=True,
         ready=None,
         stage=(),
-        job=(about("stream-logs", f"--polling-interval={settings.poll_seconds}"),),
+        job=(_unbuffered(about("stream-logs", f"--polling-interval={settings.poll_seconds}")),),
         # `stream-logs` looks at the job's state once, at its start, and never ends by itself.
         end=Wait(describe, done=_DONE, failed=_ENDED),
         state=describe,
         judge=_judge,
         stop=(about("cancel"),),
-        clear=(gcloud.command("storage rm", "--recursive", f"gs://{staging}"),),
+        clear=(gcloud.command("storage rm", *staged.values()),),
         # A job that has ended is a record that costs nothing, and leads to its log.
         delete=(),
         results=job.workdir,
     )
+
+
+def _unbuffered(command: Command) -> Command:
+    """The command, showing each line at once where its output is no terminal."""
+    return Command(("env", "PYTHONUNBUFFERED=1", *command.argv))
 
 
 def _list(values: Sequence[str]) -> str:
