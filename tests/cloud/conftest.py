@@ -4,6 +4,7 @@ The server keeps what gcloud asked for and answers as the services do. `ssh` and
 are scripts that reach a folder instead of a host; everything else is the real thing.
 """
 
+# ruff: noqa: ARG002, N815  (answers take what every answer takes; http.server names its methods)
 import base64
 import dataclasses
 import hashlib
@@ -48,6 +49,7 @@ class Cloud:
     """
 
     folder: Path
+    root: Path = ROOT
     requests: list[Request] = dataclasses.field(default_factory=list)
     states: list[str] = dataclasses.field(default_factory=lambda: ["PROVISIONING", "ACTIVE"])
     job_states: list[tuple] = dataclasses.field(default_factory=list)
@@ -70,7 +72,13 @@ class Cloud:
         ]
 
     def machines(self):
-        return sorted((self.folder / "machines").iterdir())
+        return sorted(path.name for path in (self.folder / "machines").iterdir())
+
+    def started(self):
+        """One line for each start of a job: folder, TF_CONFIG, TPU_LOAD_LIBRARY, arguments."""
+        path = self.folder / "started"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line for line in lines if not line.startswith("nvidia-smi")]
 
     def submit(self, *arguments, **environment):
         return subprocess.Popen(
@@ -293,7 +301,13 @@ def operation(name):
 
 
 def stored(bucket, name):
-    return {"kind": "storage#object", "bucket": bucket, "name": name, "size": "1", "generation": "1"}
+    return {
+        "kind": "storage#object",
+        "bucket": bucket,
+        "name": name,
+        "size": "1",
+        "generation": "1",
+    }
 
 
 def compute_operation(name, done):
@@ -446,10 +460,8 @@ def cloud(tmp_path):
     }
     # gcloud makes a key where there is none; a given one saves it the time.
     (tmp_path / ".ssh").mkdir()
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", tmp_path / ".ssh" / "google_compute_engine"],
-        check=True,
-    )
+    key = tmp_path / ".ssh" / "google_compute_engine"
+    subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", key], check=True)
     yield cloud
     server.shutdown()
 

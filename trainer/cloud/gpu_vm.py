@@ -33,7 +33,6 @@ def plan(job: Job, settings: Settings, folder: str, max_hours: float) -> Plan:
         stage = virtual_machine.pull(settings.image)
     else:
         stage = virtual_machine.install(job.name, "gpu")
-    prepare_host = f"{_GPUS_ANSWER} &&\n{virtual_machine.unpack(job.name)} &&\n{stage}"
 
     def ssh(host: str, text: str) -> Command:
         flags = (*virtual_machine.SSH_FLAGS, f"--command={text}")
@@ -73,13 +72,14 @@ def plan(job: Job, settings: Settings, folder: str, max_hours: float) -> Plan:
         ),
         has_identifier=False,
         ready=None,
-        stage=tuple(
-            step
-            for host in hosts
-            for step in (
-                gcloud.command("compute scp", tar, f"{host}:{job.name}.tar.gz", *place),
-                ssh(host, prepare_host),
-            )
+        stage=(
+            # One after another: the first puts the key for ssh into the project.
+            *((ssh(host, _GPUS_ANSWER),) for host in hosts),
+            tuple(
+                gcloud.command("compute scp", tar, f"{host}:{job.name}.tar.gz", *place)
+                for host in hosts
+            ),
+            tuple(ssh(host, f"{virtual_machine.unpack(job.name)} &&\n{stage}") for host in hosts),
         ),
         job=tuple(ssh(host, run(number)) for number, host in enumerate(hosts)),
         end=None,

@@ -63,7 +63,7 @@ class Plan:
       make: makes the machines or the job; None where there is nothing to make.
       has_identifier: `make` prints the identifier that `$JOB` stands for.
       ready: when what was made can be used.
-      stage: brings the code or the image there.
+      stage: steps that bring the code or the image there; the commands of a step run together.
       job: run together, one a host; they print the job's output.
       end: when the job is over, where its commands do not end with it.
       state: tells how the machines, or the job, are once the commands have ended.
@@ -79,7 +79,7 @@ class Plan:
     make: Command | None
     has_identifier: bool
     ready: Wait | None
-    stage: tuple[Command, ...]
+    stage: tuple[tuple[Command, ...], ...]
     job: tuple[Command, ...]
     end: Wait | None
     state: Command | None
@@ -97,7 +97,7 @@ def script(plan: Plan, poll_seconds: int, keep: bool) -> str:
         steps.append(f'JOB="$({plan.make})"' if plan.has_identifier else str(plan.make))
     if plan.ready is not None:
         steps.append(_wait(plan.ready, poll_seconds))
-    steps += [str(command) for command in plan.stage]
+    steps += [_together(step) for step in plan.stage]
     steps.append(_job(plan, poll_seconds))
     lines = ["{", " &&\n".join(steps), "}; status=$?"]
     lines += [str(command) for command in (*plan.clear, *(() if keep else plan.delete))]
@@ -124,11 +124,15 @@ def _job(plan: Plan, poll_seconds: int) -> str:
             f'result=$?; sleep {drain_seconds(poll_seconds)}; pkill -P "$logs"; kill "$logs"\n'
             f'[ "$result" = 0 ]; }}'
         )
-    if len(plan.job) == 1:
-        return str(plan.job[0])
-    started = " ".join(f"{command} & pid{n}=$!;" for n, command in enumerate(plan.job))
-    ended = " && ".join(f'wait "$pid{n}"' for n in range(len(plan.job)))
-    return f"{{ {started} {ended}; }}"
+    return _together(plan.job)
+
+
+def _together(commands: Sequence[Command]) -> str:
+    if len(commands) == 1:
+        return str(commands[0])
+    started = "\n".join(f"{command} & pid{n}=$!" for n, command in enumerate(commands))
+    ended = " && ".join(f'wait "$pid{n}"' for n in range(len(commands)))
+    return f"{{ {started}\n{ended}; }}"
 
 
 def drain_seconds(poll_seconds: int) -> int:

@@ -21,7 +21,7 @@ _FORMS = re.compile(
     r"|eyJ[\w-]+\.[\w-]+\.[\w-]+"  # JSON web tokens
     r"|(?<=[Bb]earer )[\w.~+/=-]{8,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*"
-    r"|(?<=\"private_key\": )\".*"
+    r"|(?<=\"private_key\": )\"[^\"]*\""
 )
 # Shorter values would hide ordinary words.
 _SHORTEST = 8

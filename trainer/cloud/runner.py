@@ -103,8 +103,8 @@ class Runner:
             self._make()
             ready = self._plan.ready is None or self._wait_until_ready(self._plan.ready)
             if ready:
-                for command in self._plan.stage:
-                    self._must(command)
+                for step in self._plan.stage:
+                    self._must(*step)
                 end = self._follow()
             else:
                 end = End.PREEMPTED
@@ -232,10 +232,10 @@ class Runner:
             self._screen.note(f"$ {command}")
         stopping = [Child(command, self._screen.note, self._screen.note) for command in stops]
         give_up = time.monotonic() + _TIME_TO_SAVE
+        heard = [child.wait(max(0.0, give_up - time.monotonic())) == 0 for child in stopping]
         for child in stopping:
-            child.wait(max(0.0, give_up - time.monotonic()))
             child.end()
-        if self._plan.end is None:
+        if all(heard) and self._plan.end is None:
             for child in children:
                 child.wait(max(0.0, give_up - time.monotonic()))
 
@@ -262,20 +262,29 @@ class Runner:
             time.sleep(self._poll_seconds)
         return False
 
-    def _must(self, command: Command) -> None:
-        """Runs a command that has to succeed; one over ssh may need several tries."""
+    def _must(self, *commands: Command) -> None:
+        """Runs commands together that have to succeed; over ssh they may need several tries."""
+        pending = list(commands)
         for attempt in range(_CONNECTIONS_TRIED):
             if attempt:
                 self._screen.note("no connection yet; trying again")
                 self._pause(self._poll_seconds)
-            self._screen.note(f"$ {command}")
-            child = Child(command, self._screen.note, self._screen.note)
-            status = self._end_of(child)
-            if status == 0:
+            for command in pending:
+                self._screen.note(f"$ {command}")
+            children = [Child(c, self._screen.note, self._screen.note) for c in pending]
+            try:
+                statuses = [self._end_of(child) for child in children]
+            finally:
+                for child in children:
+                    child.end()
+            failed = [number for number, status in enumerate(statuses) if status]
+            if not failed:
                 return
-            if status != CONNECTION_LOST:
-                break
-        raise _refused(command, _message(child.errors))
+            refusal = _refused(pending[failed[0]], _message(children[failed[0]].errors))
+            if {statuses[number] for number in failed} != {CONNECTION_LOST}:
+                raise refusal
+            pending = [pending[number] for number in failed]
+        raise refusal
 
     def _end_of(self, child: Child) -> int:
         try:
@@ -313,7 +322,7 @@ def _message(lines: Sequence[str]) -> str:
 
 
 def _refused(command: Command, message: str) -> UserError:
-    words = " ".join(word for word in command.argv if not word.startswith("-"))
+    words = " ".join(" ".join(word for word in command.argv if word[0] != "-").split())
     remedy = (
         "ask for quota, or take another zone or accelerator"
         if _QUOTA.search(message)

@@ -45,6 +45,8 @@ def plan(job: Job, settings: Settings, folder: str, max_hours: float) -> Plan:
         flags = (f"--worker={worker}", *virtual_machine.SSH_FLAGS, f"--command={text}")
         return gcloud.command("compute tpus tpu-vm ssh", job.name, *place, *flags)
 
+    remote = f"{job.name}:{job.name}.tar.gz"
+    scp = gcloud.command("compute tpus tpu-vm scp", tar, remote, *place, "--worker=all")
     describe = gcloud.command(
         "compute tpus queued-resources describe",
         job.name,
@@ -70,14 +72,8 @@ def plan(job: Job, settings: Settings, folder: str, max_hours: float) -> Plan:
         has_identifier=False,
         ready=Wait(describe, done=("ACTIVE",), failed=_LOST),
         stage=(
-            gcloud.command(
-                "compute tpus tpu-vm scp",
-                tar,
-                f"{job.name}:{job.name}.tar.gz",
-                *place,
-                "--worker=all",
-            ),
-            ssh("all", f"{virtual_machine.unpack(job.name)} &&\n{stage}"),
+            (scp,),
+            (ssh("all", f"{virtual_machine.unpack(job.name)} &&\n{stage}"),),
         ),
         job=(ssh("0", virtual_machine.run(job.name, command)),),
         end=None,
