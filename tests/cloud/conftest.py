@@ -133,7 +133,7 @@ class Cloud:
         name = re.search(r"queuedResourceId=([^&]+)", request.query)[1]
         if name in self.made:
             return 409, error(409, "ALREADY_EXISTS", f"{name} already exists")
-        self.made[name] = request.body["tpu"]["nodeSpec"][0]["node"]
+        self.made[name] = dict(request.body["tpu"]["nodeSpec"][0]["node"])
         return 200, operation(name)
 
     def get_queued(self, request, name):
@@ -178,7 +178,7 @@ class Cloud:
         return 200, operation(name)
 
     def guest_attributes(self, request):
-        return 200, {"guestAttributes": []}
+        return 200, {"guestAttributes": [{"queryPath": "", "queryValue": {"items": []}}]}
 
     def get_operation(self, request, name):
         response = self.node(name) if name in self.made else {}

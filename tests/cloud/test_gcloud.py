@@ -49,7 +49,7 @@ def without_keys(value):
     """A request body without the key for ssh, which is another one each time."""
     if isinstance(value, dict):
         return {name: without_keys(item) for name, item in value.items() if name != "ssh-keys"}
-    return value
+    return [without_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def test_a_tpu_from_request_to_deletion(cloud):
@@ -204,7 +204,13 @@ def test_a_pod_has_the_files_on_every_host_and_the_job_on_the_first(cloud):
 def asked(cloud):
     """What was asked for that changes something, without what differs from run to run."""
     changes = [r for r in cloud.requests if r.method in ("POST", "DELETE")]
-    ignored = ("getGuestAttributes", "entries:list", "setCommonInstanceMetadata", "/upload/")
+    ignored = (
+        "getGuestAttributes",
+        "entries:list",
+        "setCommonInstanceMetadata",
+        "/upload/",
+        "/wait",
+    )
     return [
         (r.method, r.path, r.query, without_keys(r.body))
         for r in changes
@@ -219,6 +225,7 @@ def test_pasting_the_dry_run_does_what_the_run_does(cloud, target):
 
     def reset():
         cloud.requests.clear()
+        cloud.metadata = {"items": []}
         cloud.states[:] = ["ACTIVE"] if target == "tpu-vm" else ["RUNNING"]
         cloud.job_states[:] = [("JOB_STATE_RUNNING", None)] * 3 + [("JOB_STATE_SUCCEEDED", None)]
         (cloud.folder / "number").write_text("0")
