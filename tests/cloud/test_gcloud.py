@@ -143,11 +143,12 @@ def test_a_tpu_that_is_taken_away_is_asked_for_again(cloud, until):
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_deletes_and_exits_with_75(cloud, until):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_ctrl_c_saves_deletes_and_exits_with_75(cloud, until, number):
     cloud.runs(SAVES_WHEN_ASKED)
     process = cloud.submit(*TPU)
     until(cloud.started)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     status, output, errors = finish(process)
     assert status == 75, errors
     assert output.splitlines() == ["running", "saved"]

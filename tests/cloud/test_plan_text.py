@@ -12,7 +12,7 @@ from trainer.cloud import vertex, virtual_machine
 from trainer.cloud.job import Job, carried_path, make_name
 from trainer.cloud.plan import IDENTIFIER, Command, End, Plan, Wait, script
 
-SHOW = "import json, sys; print(json.dumps([sys.argv[1:], sys.stdin.read()]))"
+SHOW = "import json, sys; print(json.dumps([sys.argv[1:], sys.stdin.buffer.read().decode()]))"
 # Whatever an argument can hold.
 WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 
@@ -31,13 +31,12 @@ def seen(text, **environment):
 @given(st.lists(WORDS, max_size=6), WORDS)
 def test_a_shell_reads_the_words_and_the_input(words, text):
     command = Command((sys.executable, "-c", SHOW, *(w for w in words if w != IDENTIFIER)), text)
-    # A terminal's line ends come out as they went in.
     printed = subprocess.run(
-        ["sh", "-c", str(command)], stdin=subprocess.DEVNULL, capture_output=True
+        ["sh", "-c", str(command)], stdin=subprocess.DEVNULL, capture_output=True, check=True
     )
     arguments, stdin = json.loads(printed.stdout)
     assert arguments == [word for word in words if word != IDENTIFIER]
-    assert stdin.replace("\r\n", "\n") == text.replace("\r\n", "\n").replace("\r", "\n")
+    assert stdin == text
 
 
 def test_the_identifier_stays_a_variable():

@@ -178,6 +178,27 @@ def test_a_request_that_fails_otherwise_is_repeated(here):
     assert log(here) == ["made", "deleted"] * 2
 
 
+def test_a_machine_that_is_taken_away_while_it_is_prepared_is_made_again():
+    lost = sh("test $(grep -c made log) = 2 || { rm machine; echo 'ERROR: no node' >&2; exit 1; }")
+    run(plan("true", stage=((lost,),)))
+
+
+def test_a_request_that_vanishes_is_repeated():
+    states = sh("test $(grep -c made log) = 2 && echo ACTIVE || { echo NOT_FOUND >&2; exit 1; }")
+    run(plan("true", ready=Wait(states, ("ACTIVE",), ("FAILED",))))
+
+
+def test_a_screen_that_is_gone_is_no_reason_to_leave_machines(here):
+    text = CTRL_C.format(tests=os.path.dirname(__file__)).replace("until test -e asked", "until :")
+    process = subprocess.Popen(
+        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    process.stderr.close()
+    process.wait(60)
+    assert log(here)[:2] == ["made", "deleted"]
+
+
 def test_commands_about_what_was_made_have_its_identifier(here, monkeypatch):
     monkeypatch.setattr(runner, "drain_seconds", lambda _: 0)
     describe = Command(("sh", "-c", 'echo "$1" >> about; echo DONE', "sh", IDENTIFIER))

@@ -3,7 +3,9 @@
 import importlib
 import os
 import shutil
+import signal
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,6 +14,7 @@ from absl import flags as absl_flags
 from trainer.cli import flags, train
 from trainer.cli.main import COMMANDS
 from trainer.cloud import settings as cloud_settings
+from trainer.cloud.plan import Plan, script
 from trainer.errors import UserError
 from trainer.registry import unknown_name
 from trainer.signals import StopRequest
@@ -77,50 +80,62 @@ def run(arguments: Sequence[str], started: float) -> None:
     chosen = cloud_settings.load(values.settings, values.target, given)
     experiment = flags.experiment(file, overrides)
 
-    from trainer.cloud.plan import script
     from trainer.cloud.redaction import redactor
     from trainer.cloud.runner import JobFailed, Limits, Runner
     from trainer.cloud.screen import Screen
     from trainer.cloud.submission import Submission
 
     of_command = [name for name in _given(values, command_flags) if name != "workdir"]
-    plan = Submission(
-        target=values.target,
-        settings=chosen,
-        command=values.command,
-        experiment=experiment,
-        files=(
-            ("config", file),
-            *((name, str(values[name].value)) for name in of_command if name in _FILE_FLAGS),
-        ),
-        arguments=(
-            *overrides,
-            *(values[name].serialize() for name in of_command if name not in _FILE_FLAGS),
-        ),
-        workdir=values.workdir,
-        data_dir=values.data_dir,
-        max_hours=values.max_hours,
-    ).plan()
+
+    def plan(folder: str) -> Plan:
+        return Submission(
+            target=values.target,
+            settings=chosen,
+            command=values.command,
+            experiment=experiment,
+            files=(
+                ("config", file),
+                *((name, str(values[name].value)) for name in of_command if name in _FILE_FLAGS),
+            ),
+            arguments=(
+                *overrides,
+                *(values[name].serialize() for name in of_command if name not in _FILE_FLAGS),
+            ),
+            workdir=values.workdir,
+            data_dir=values.data_dir if "data_dir" in of_command else "",
+            max_hours=values.max_hours,
+            folder=folder,
+        ).plan()
+
     screen = Screen(redactor(os.environ))
     if values.dry_run:
-        screen.output(script(plan, chosen.poll_seconds, values.keep))
+        screen.output(script(plan(tempfile.gettempdir()), chosen.poll_seconds, values.keep))
         return
-    program = "docker" if values.target == "docker" else "gcloud"
-    if shutil.which(program) is None:
-        raise UserError(
-            f"{program} is not installed; --dry_run prints the commands without it. "
-            f"Received: --target={values.target}"
-        )
     limits = Limits(values.max_restarts, values.max_hours, values.keep)
-    with StopRequest() as stop:
+    with StopRequest() as stop, tempfile.TemporaryDirectory() as folder:
+        # A terminal that is closed must not leave machines behind either.
+        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
+        submitted = plan(folder)
+        _check_installed(values.target)
         try:
-            Runner(plan, limits, chosen.poll_seconds, stop, screen).run()
+            Runner(submitted, limits, chosen.poll_seconds, stop, screen).run()
         except UserError as error:
             raise UserError(screen.redact(str(error))) from None
         except JobFailed as failure:
             screen.note(str(failure))
             sys.exit(1)
-    screen.note(f"results: {plan.results}\nnext: trainer evaluate --workdir={plan.results}")
+    screen.note(
+        f"results: {submitted.results}\nnext: trainer evaluate --workdir={submitted.results}"
+    )
+
+
+def _check_installed(target: str) -> None:
+    program = "docker" if target == "docker" else "gcloud"
+    if shutil.which(program) is None:
+        raise UserError(
+            f"{program} is not installed; --dry_run prints the commands without it. "
+            f"Received: --target={target}"
+        )
 
 
 def _command(arguments: Sequence[str]) -> str:

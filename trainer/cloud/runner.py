@@ -1,12 +1,18 @@
 """Executes a plan: makes, stages, follows the job, starts again, deletes whatever happens."""
 
 import dataclasses
-import re
 import time
 from collections.abc import Sequence
 
 from trainer.cloud.plan import Command, End, Plan, Wait, drain_seconds
 from trainer.cloud.processes import Child
+from trainer.cloud.refusal import (
+    message,
+    refused,
+    says_it_exists,
+    says_it_is_gone,
+    says_no_quota,
+)
 from trainer.cloud.screen import Screen
 from trainer.cloud.virtual_machine import CONNECTION_LOST
 from trainer.errors import Interrupted, UserError
@@ -23,10 +29,6 @@ _GOOD_CONNECTION = 60.0
 _TIME_TO_SAVE = 150.0
 _TIME_TO_FOLLOW = 60.0
 _TIME_TO_DELETE = 900.0
-
-_EXISTS = re.compile(r"ALREADY_EXISTS|already exists", re.I)
-_GONE = re.compile(r"NOT_FOUND|not found|matched no objects", re.I)
-_QUOTA = re.compile(r"RESOURCE_EXHAUSTED|quota", re.I)
 
 
 class JobFailed(Exception):
@@ -102,12 +104,7 @@ class Runner:
             made = True
             self._make()
             ready = self._plan.ready is None or self._wait_until_ready(self._plan.ready)
-            if ready:
-                for step in self._plan.stage:
-                    self._must(*step)
-                end = self._follow()
-            else:
-                end = End.PREEMPTED
+            end = self._follow() if ready and self._stage() else End.PREEMPTED
             return end
         except _AlreadyExists as error:
             made = False
@@ -128,35 +125,47 @@ class Runner:
         child = Child(make, show, self._screen.note)
         # Where only its answer tells what was made, the answer is waited for.
         status = child.wait(_TIME_TO_DELETE) if self._plan.has_identifier else self._end_of(child)
-        if status:
-            message = _message(child.errors)
-            if _EXISTS.search(message):
+        if status != 0:
+            said = message(child.errors)
+            if says_it_exists(said):
                 delete = " ".join(map(str, self._plan.delete))
                 raise _AlreadyExists(
                     f"this job already runs, or was kept; wait for it, or delete it with: {delete} "
-                    f"Received: {message}"
+                    f"Received: {said}"
                 )
-            raise _refused(make, message)
+            raise refused(make, said)
         self._identifier = child.output[-1].strip() if self._plan.has_identifier else ""
 
     def _wait_until_ready(self, wait: Wait) -> bool:
         state = self._wait(wait)
-        if state.split()[0] in wait.done:
+        if state.split()[:1] == [*wait.done]:
             return True
-        if _QUOTA.search(state):
-            raise _refused(wait.describe, state)
+        if says_no_quota(state):
+            raise refused(wait.describe, state)
         self._screen.note(f"{self._plan.name}: {state}")
         return False
 
+    def _stage(self) -> bool:
+        """Whether everything is there; not if the machines were taken away meanwhile."""
+        try:
+            for step in self._plan.stage:
+                self._must(*step)
+        except UserError:
+            state = "" if self._plan.state is None else self._look(self._plan.state)
+            if self._plan.judge([1], state) is not End.PREEMPTED:
+                raise
+            return False
+        return True
+
     def _wait(self, wait: Wait) -> str:
-        """What `describe` printed when it was over."""
-        shown = ""
+        """What `describe` printed when it was over; empty if the thing is gone."""
+        shown = None
         while True:
             state = self._look(wait.describe)
             if state != shown:
-                self._screen.note(f"{self._plan.name}: {state or 'no state yet'}")
+                self._screen.note(f"{self._plan.name}: {state or 'gone'}")
                 shown = state
-            if state and state.split()[0] in (*wait.done, *wait.failed):
+            if not state or state.split()[0] in (*wait.done, *wait.failed):
                 return state
             self._pause(self._poll_seconds)
 
@@ -166,12 +175,12 @@ class Runner:
             child = Child(describe.identified(self._identifier), None, None)
             if self._end_of(child) == 0:
                 return " ".join(child.output).strip()
-            message = _message(child.errors)
-            if _GONE.search(message):
+            said = message(child.errors)
+            if says_it_is_gone(said):
                 return ""
-            self._screen.note(message)
+            self._screen.note(said)
             self._pause(self._poll_seconds)
-        raise _refused(describe, message)
+        raise refused(describe, said)
 
     def _follow(self) -> End:
         """Shows the job's output until it ends; a lost connection is made again."""
@@ -194,7 +203,8 @@ class Runner:
                 # A job that ended well needs no look at its machines.
                 look = plan.state if plan.end is not None or any(statuses) else None
                 state = self._look(look) if look is not None else ""
-            except (_Stop, UserError) as error:
+            except BaseException as error:
+                # A service's own job goes on unless it is told; a machine is deleted anyway.
                 if plan.has_identifier or isinstance(error, _Stop):
                     self._ask_to_stop(children)
                 raise
@@ -207,7 +217,7 @@ class Runner:
             lasted = time.monotonic() - started
             failures = failures + 1 if lasted < _GOOD_CONNECTION else 1
             if failures == _CONNECTIONS_TRIED:
-                raise _refused(commands[0], _message(children[0].errors))
+                raise refused(commands[0], message(children[0].errors))
             self._screen.note("the connection broke; the machine is well; connecting again")
             self._pause(self._poll_seconds)
 
@@ -254,11 +264,11 @@ class Runner:
         for _ in range(_DELETIONS_TRIED):
             child = Child(command, None, None)
             status = child.wait(_TIME_TO_DELETE)
-            message = _message(child.errors)
-            if status == 0 or _GONE.search(message):
+            said = message(child.errors)
+            if status == 0 or says_it_is_gone(said):
                 return True
             child.end()
-            self._screen.note(message)
+            self._screen.note(said)
             time.sleep(self._poll_seconds)
         return False
 
@@ -280,7 +290,7 @@ class Runner:
             failed = [number for number, status in enumerate(statuses) if status]
             if not failed:
                 return
-            refusal = _refused(pending[failed[0]], _message(children[failed[0]].errors))
+            refusal = refused(pending[failed[0]], message(children[failed[0]].errors))
             if {statuses[number] for number in failed} != {CONNECTION_LOST}:
                 raise refusal
             pending = [pending[number] for number in failed]
@@ -312,20 +322,3 @@ class Runner:
 
 class _AlreadyExists(Exception):
     """What was to be made is there, and is not ours to delete."""
-
-
-def _message(lines: Sequence[str]) -> str:
-    """The error among the last lines of standard error, as one line."""
-    lines = [line for line in lines if line.strip()]
-    starts = [n for n, line in enumerate(lines) if line.startswith("ERROR:")]
-    return " ".join(" ".join(lines[starts[-1] if starts else -1 :]).split())
-
-
-def _refused(command: Command, message: str) -> UserError:
-    words = " ".join(" ".join(word for word in command.argv if word[0] != "-").split())
-    remedy = (
-        "ask for quota, or take another zone or accelerator"
-        if _QUOTA.search(message)
-        else "see what it says"
-    )
-    return UserError(f"{message or 'a command failed'}; {remedy}. Received: {words[:120]}")

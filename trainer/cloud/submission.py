@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import tempfile
 from pathlib import Path
 
 from trainer.cloud import docker, gpu_vm, tpu_vm, vertex
@@ -30,6 +29,7 @@ class Submission:
       workdir: as given; empty: to be derived.
       data_dir: as given.
       max_hours: for the whole submission.
+      folder: for files on the way to a machine.
     """
 
     target: str
@@ -41,6 +41,7 @@ class Submission:
     workdir: str
     data_dir: str
     max_hours: float
+    folder: str
 
     def plan(self) -> Plan:
         """The commands.
@@ -55,11 +56,10 @@ class Submission:
         if self.target == "docker":
             return self._docker(job)
         self._check_cloud(job.workdir)
-        folder = tempfile.gettempdir()
         if self.target == "tpu-vm":
-            return tpu_vm.plan(job, self.settings, folder, self.max_hours)
+            return tpu_vm.plan(job, self.settings, self.folder, self.max_hours)
         if self.target == "gpu-vm":
-            return gpu_vm.plan(job, self.settings, folder, self.max_hours)
+            return gpu_vm.plan(job, self.settings, self.folder, self.max_hours)
         return vertex.plan(job, self.settings, self.max_hours)
 
     def _job(self) -> Job:
