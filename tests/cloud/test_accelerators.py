@@ -59,8 +59,9 @@ def test_gpus_and_their_machines(accelerator, machine, expected):
     ("function", "arguments", "expected"),
     [
         (tpu, ("v4-9",), "Did you mean 'v4-"),
-        (tpu, ("v5e-8",), "Did you mean 'v"),
-        (tpu, ("",), "v2-8"),
+        (tpu, ("v5e-8",), "v5e is v5litepod"),
+        (tpu, ("v5litepod",), "Did you mean 'v5litepod-"),
+        (tpu, ("",), "Known: v2, v3"),
         (tpu, ("v4-8", "tpu-ubuntu2204-bsae"), "Did you mean 'tpu-ubuntu2204-base'?"),
         (tpu, ("v6e-8", "v2-alpha-tpuv5"), "Did you mean 'v2-alpha-tpuv6e'?"),
         (gpus, ("nvidia-a100",), "Did you mean 'nvidia-"),

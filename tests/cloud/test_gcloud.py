@@ -190,7 +190,11 @@ def test_a_pod_has_the_files_on_every_host_and_the_job_on_the_first(cloud):
     for machine in cloud.machines():
         folder = cloud.folder / "machines" / machine
         assert (folder / name / "configs" / "digits_cnn.py").exists()
-        assert "install --quiet --disable-pip-version-check .[tpu]" in (folder / "pip").read_text()
+        assert (folder / "pip").read_text().splitlines() == [
+            "install --quiet --disable-pip-version-check .[tpu]",
+            "uninstall --quiet --yes tensorflow",
+            "install --quiet --force-reinstall --no-deps tensorflow-tpu==2.20.0",
+        ]
     (job,) = cloud.started()
     assert job.startswith(str(cloud.folder / "machines" / "192.0.2.0"))
     assert " 0 train " in job

@@ -106,10 +106,12 @@ def tpu(accelerator: str, runtime_version: str = "") -> TPU:
     Raises:
       UserError: if the table has no such type, or the type no such runtime version.
     """
-    name, _, size = accelerator.rpartition("-")
+    name, _, size = accelerator.partition("-")
     family = _TPU_FAMILIES.get(name)
-    if family is None or size not in map(str, family.sizes):
-        known = [f"{name}-{size}" for name, one in _TPU_FAMILIES.items() for size in one.sizes]
+    if family is None:
+        raise unknown_name(f"TPU version (v5e is v5litepod) as of {AS_OF}", name, _TPU_FAMILIES)
+    if size not in map(str, family.sizes):
+        known = [f"{name}-{one}" for one in family.sizes]
         raise unknown_name(f"TPU type as of {AS_OF}", accelerator, known)
     units = int(size)
     hosts = 1 if units <= family.one_host else units // family.pod_host
