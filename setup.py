@@ -28,6 +28,7 @@ setup(
         "tf-agents==0.19.0",
         # Same minor version as TensorFlow; pip takes the newest of both.
         "tf_keras>=2.20,<2.22",
+        "tomli>=2; python_version < '3.11'",
         "tqdm>=4.60",
     ],
     # The builds of TensorFlow; docker/install.py puts one in the place of `tensorflow`.

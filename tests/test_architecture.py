@@ -17,6 +17,7 @@ ROWS = (
     ("cluster", "memory", "registry"),
     ("config",),
     ("signals",),
+    ("cloud",),
     ("backend",),
     ("models", "optim", "strategy"),
     ("run",),

@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": "classify files with a run's chosen checkpoint",
     "export": "save an agent's policy as a SavedModel of TF-Agents",
     "doctor": "look at what is here to run on, and what stands in the way",
+    "submit": "run it on a cloud TPU or GPU, or in a container",
 }
 
 

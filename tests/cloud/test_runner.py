@@ -1,0 +1,298 @@
+"""The runner, on plans of small shell commands: real processes, real signals, no cloud."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from trainer.cloud import runner, virtual_machine
+from trainer.cloud.plan import IDENTIFIER, Command, End, Plan, Wait
+from trainer.cloud.runner import JobFailed, Limits, Runner
+from trainer.cloud.screen import Screen
+from trainer.errors import Interrupted, UserError
+from trainer.signals import StopRequest
+
+
+def sh(text):
+    return Command(("sh", "-c", text))
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def plan(text, **changes):
+    """Makes the file `machine`, runs `text` on it, deletes it; the machine is well while it is."""
+    values = {
+        "name": "n",
+        "prepare": (sh("touch packed"),),
+        "make": sh("echo made >> log; touch machine"),
+        "has_identifier": False,
+        "ready": None,
+        "stage": (),
+        "job": (sh(text),),
+        "end": None,
+        "state": sh("cat machine > /dev/null && echo well || echo gone"),
+        "judge": lambda statuses, state: virtual_machine.judge(statuses, state == "well"),
+        "stop": (sh("touch asked"),),
+        "clear": (sh("rm -f packed"),),
+        "delete": (sh("echo deleted >> log; rm -f machine"),),
+        "results": "gs://b/run",
+        **changes,
+    }
+    return Plan(**values)
+
+
+def run(the_plan, max_restarts=3, max_hours=1.0, keep=False, stop=None):
+    screen = Screen(lambda text: text)
+    Runner(the_plan, Limits(max_restarts, max_hours, keep), 0, stop or StopRequest(), screen).run()
+
+
+def log(here):
+    return (here / "log").read_text().split()
+
+
+def test_a_job_that_finishes(here, capfd):
+    run(plan("echo step 1; echo careful >&2; test -e machine -a -e packed"))
+    output = capfd.readouterr()
+    assert output.out == "step 1\n"
+    assert "careful\n" in output.err
+    assert "$ sh -c 'rm -f packed'" in output.err
+    assert sorted(path.name for path in here.iterdir()) == ["log"]
+    assert log(here) == ["made", "deleted"]
+
+
+@pytest.mark.parametrize(
+    "preempted", ["exit 75", "rm machine; exit 255", "rm machine; exit 1", "rm machine; kill $$"]
+)
+def test_after_a_preemption_it_starts_again(here, preempted, capfd):
+    run(plan(f"test $(grep -c made log) = 3 || {{ {preempted}; }}"))
+    assert log(here) == ["made", "deleted"] * 3
+    assert "preempted; starting again (2 of 3)" in capfd.readouterr().err
+
+
+def test_restarts_are_counted(here):
+    with pytest.raises(Interrupted, match="--max_restarts=1 is used up"):
+        run(plan("exit 75"), max_restarts=1)
+    assert log(here) == ["made", "deleted"] * 2
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(1, JobFailed), (137, JobFailed), (2, UserError)], ids=str
+)
+def test_a_failure_is_not_tried_again(here, status, error):
+    with pytest.raises(error):
+        run(plan(f"exit {status}"))
+    assert log(here) == ["made", "deleted"]
+
+
+def test_a_lost_connection_joins_the_same_job(here, capfd):
+    run(plan("echo try >> tries; test $(wc -l < tries) = 3 || exit 255"))
+    assert log(here) == ["made", "deleted"]
+    assert capfd.readouterr().err.count("connecting again") == 2
+
+
+def test_connections_are_given_up(here):
+    with pytest.raises(UserError, match="refused"):
+        run(plan("echo 'ERROR: refused' >&2; echo try >> tries; exit 255"))
+    assert len((here / "tries").read_text().split()) == 10
+    assert log(here) == ["made", "deleted"]
+
+
+def test_stages_over_ssh_are_tried_again_and_others_not(here):
+    flaky = sh("echo try >> tries; test $(wc -l < tries) = 3 || exit 255")
+    run(plan("true", stage=((flaky,),)))
+    assert len((here / "tries").read_text().split()) == 3
+    with pytest.raises(UserError, match="no space"):
+        run(plan("true", stage=((sh("echo 'ERROR: no space' >&2; exit 1"),),)))
+    assert log(here) == ["made", "deleted"] * 2
+
+
+def test_what_could_not_be_made_is_one_line(here):
+    refuse = sh("echo working >&2; printf 'ERROR: (gcloud.x) Quota\n - exceeded\n' >&2; exit 1")
+    with pytest.raises(UserError) as raised:
+        run(plan("true", make=refuse))
+    message = str(raised.value)
+    assert message.startswith("ERROR: (gcloud.x) Quota - exceeded; ask for quota")
+    assert "\n" not in message
+    assert "Received: " in message
+    # A request may have made something before it failed.
+    assert log(here) == ["deleted"]
+
+
+def test_what_is_there_already_is_not_deleted(here):
+    make = sh("echo 'ERROR: ALREADY_EXISTS' >&2; exit 1")
+    with pytest.raises(UserError, match="delete it with: sh -c 'echo deleted"):
+        run(plan("true", make=make))
+    assert not (here / "log").exists()
+    assert not (here / "packed").exists()
+
+
+def test_keep_leaves_it_and_says_how_to_delete_it(here, capfd):
+    run(plan("true"), keep=True)
+    assert log(here) == ["made"]
+    assert "kept, and paid for, until: sh -c 'echo deleted" in capfd.readouterr().err
+
+
+def test_keep_does_not_keep_a_preempted_machine(here):
+    run(plan("test $(grep -c made log) = 2 || exit 75"), keep=True)
+    assert log(here) == ["made", "deleted", "made"]
+
+
+def test_what_cannot_be_deleted_is_said(monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with pytest.raises(JobFailed, match=r"perhaps paid for; run: sh -c 'echo no"):
+        run(plan("true", delete=(sh("echo no >&2; exit 1"),)))
+
+
+def test_what_is_gone_counts_as_deleted():
+    run(plan("true", delete=(sh("echo 'ERROR: n was not found' >&2; exit 1"),)))
+
+
+def test_waits_until_ready(capfd):
+    states = sh("echo . >> looks; test $(wc -l < looks) -lt 3 && echo QUEUED || echo ACTIVE")
+    run(plan("true", ready=Wait(states, ("ACTIVE",), ("FAILED",))))
+    assert capfd.readouterr().err.count("n: QUEUED") == 1
+
+
+def test_a_state_that_cannot_be_read_once_is_read_again():
+    states = sh("echo . >> looks; test $(wc -l < looks) -lt 3 && exit 1; echo ACTIVE")
+    run(plan("true", ready=Wait(states, ("ACTIVE",), ("FAILED",))))
+
+
+def test_a_request_that_fails_for_want_of_quota_is_not_repeated(here):
+    with pytest.raises(UserError, match="take another zone"):
+        run(plan("true", ready=Wait(sh("echo FAILED Quota exceeded"), ("ACTIVE",), ("FAILED",))))
+    assert log(here) == ["made", "deleted"]
+
+
+def test_a_request_that_fails_otherwise_is_repeated(here):
+    states = sh("test $(grep -c made log) = 2 && echo ACTIVE || echo FAILED")
+    run(plan("true", ready=Wait(states, ("ACTIVE",), ("FAILED",))))
+    assert log(here) == ["made", "deleted"] * 2
+
+
+def test_a_machine_that_is_taken_away_while_it_is_prepared_is_made_again():
+    lost = sh("test $(grep -c made log) = 2 || { rm machine; echo 'ERROR: no node' >&2; exit 1; }")
+    run(plan("true", stage=((lost,),)))
+
+
+def test_a_request_that_vanishes_is_repeated():
+    states = sh("test $(grep -c made log) = 2 && echo ACTIVE || { echo NOT_FOUND >&2; exit 1; }")
+    run(plan("true", ready=Wait(states, ("ACTIVE",), ("FAILED",))))
+
+
+def test_a_screen_that_is_gone_is_no_reason_to_leave_machines(here):
+    text = CTRL_C.format(tests=os.path.dirname(__file__)).replace("until test -e asked", "until :")
+    process = subprocess.Popen(
+        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    process.stderr.close()
+    process.wait(60)
+    assert log(here)[:2] == ["made", "deleted"]
+
+
+def test_commands_about_what_was_made_have_its_identifier(here, monkeypatch):
+    monkeypatch.setattr(runner, "drain_seconds", lambda _: 0)
+    describe = Command(("sh", "-c", 'echo "$1" >> about; echo DONE', "sh", IDENTIFIER))
+    the_plan = plan(
+        "sleep 100",
+        make=sh("echo job/7"),
+        has_identifier=True,
+        end=Wait(describe, ("DONE",), ()),
+        state=describe,
+        judge=lambda _, state: End.FINISHED if state == "DONE" else End.FAILED,
+    )
+    started = time.monotonic()
+    run(the_plan)
+    assert time.monotonic() - started < 20
+    assert set((here / "about").read_text().split()) == {"job/7"}
+
+
+def test_hosts_run_together_and_one_that_fails_ends_all(here, monkeypatch):
+    monkeypatch.setattr(runner, "_TIME_TO_FOLLOW", 0.5)
+    run(plan("", job=(sh("until test -e b; do sleep 0.1; done; touch a"), sh("touch b"))))
+    assert (here / "a").exists()
+    started = time.monotonic()
+    with pytest.raises(JobFailed):
+        run(plan("", job=(sh("sleep 100"), sh("exit 1"))))
+    assert time.monotonic() - started < 20
+
+
+def test_the_time_limit_stops_and_deletes(here):
+    with pytest.raises(Interrupted, match=r"--max_hours=0\.0003"):
+        run(plan("until test -e asked; do sleep 0.1; done; touch saved"), max_hours=0.0003)
+    assert (here / "saved").exists()
+    assert log(here) == ["made", "deleted"]
+
+
+def test_a_stop_asks_the_job_to_save_and_deletes(here):
+    stop = StopRequest()
+
+    def press():
+        while not (here / "running").exists():
+            time.sleep(0.05)
+        stop.requested = True
+
+    threading.Thread(target=press).start()
+    with pytest.raises(Interrupted, match=r"^stopped$"):
+        run(plan("touch running; until test -e asked; do sleep 0.1; done; touch saved"), stop=stop)
+    assert (here / "saved").exists()
+    assert log(here) == ["made", "deleted"]
+
+
+@pytest.mark.parametrize("moment", ["make", "ready", "stage"])
+def test_a_stop_before_the_job_deletes_too(here, moment):
+    slow = "touch running; sleep 100"
+    changes = {
+        "make": {"make": sh(f"touch machine; {slow}")},
+        "ready": {"ready": Wait(sh(slow), ("ACTIVE",), ())},
+        "stage": {"stage": ((sh(slow),),)},
+    }[moment]
+    stop = StopRequest()
+
+    def press():
+        while not (here / "running").exists():
+            time.sleep(0.05)
+        stop.requested = True
+
+    threading.Thread(target=press).start()
+    with pytest.raises(Interrupted):
+        run(plan("touch started", **changes), stop=stop)
+    assert log(here)[-1] == "deleted"
+    assert not (here / "started").exists()
+    assert not (here / "machine").exists()
+
+
+CTRL_C = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from test_runner import plan, run
+from trainer.signals import StopRequest
+with StopRequest() as stop:
+    run(plan("touch running; until test -e asked; do sleep 0.1; done; exit 75"), stop=stop)
+"""
+
+
+def test_ctrl_c_reaches_us_and_not_the_children(here):
+    text = CTRL_C.format(tests=os.path.dirname(__file__))
+    process = subprocess.Popen(
+        [sys.executable, "-c", text], start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    while not (here / "running").exists():
+        time.sleep(0.05)
+    # As a terminal does: to the whole process group, twice by an impatient user.
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGINT)
+    errors = process.communicate(timeout=60)[1]
+    assert "asking the job to save and end" in errors
+    assert "Interrupted: stopped" in errors
+    assert log(here) == ["made", "deleted"]

@@ -1,0 +1,218 @@
+"""What is refused before anything is made, and the command lines of every target."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from trainer.cli.main import run
+
+CONFIG = "--config=configs/digits_cnn.py"
+TPU = ("--target=tpu-vm", "--zone=us-central2-b", "--accelerator=v4-8", "--workdir=gs://b/run")
+GPU = ("--target=gpu-vm", "--zone=us-central1-a", "--accelerator=nvidia-l4", "--workdir=gs://b/r")
+VERTEX = (
+    "--target=vertex",
+    "--zone=us-central1-a",
+    "--accelerator=nvidia-l4",
+    "--bucket=b",
+    "--image=i",
+)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch, request):
+    (tmp_path / "configs").symlink_to(request.config.rootpath / "configs")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+REFUSED = {
+    "no target": ([], "unknown value of --target"),
+    "unknown target": (["--target=gpu"], "Did you mean 'gpu-vm'?"),
+    "unknown command": ([*TPU, "--command=trian"], "Did you mean 'train'?"),
+    "unknown flag": ([*TPU, "--acelerator=v4-8"], "Did you mean '--accelerator'?"),
+    "junk": ([*TPU, "now"], "Received: now"),
+    "wrong override": ([*TPU, "--config.train.epoch=1"], "Did you mean 'train.epochs'?"),
+    "local work directory": ([*TPU, "--workdir=runs/x"], "--workdir=gs://"),
+    "no work directory": ([*TPU[:-1]], "--workdir=gs://BUCKET/FOLDER, or bucket="),
+    "no accelerator": ([*TPU, "--accelerator="], "needs accelerator"),
+    "no zone": ([*TPU, "--zone="], "needs zone"),
+    "no region": ([*VERTEX, "--zone="], "needs region"),
+    "no image": ([*VERTEX, "--image="], "needs image"),
+    "no bucket": ([*VERTEX, "--bucket=", "--workdir=gs://b/r"], "needs bucket"),
+    "bucket with a path": ([*VERTEX, "--bucket=gs://b"], "without gs://"),
+    "unknown TPU": ([*TPU, "--accelerator=v4-9"], "Did you mean 'v4-"),
+    "hosts of a TPU": ([*TPU, "--hosts=2"], "leave hosts out"),
+    "local data": (
+        [*GPU, "--config.data.kind=csv", "--config.data.path=t.csv"],
+        "reads data from a bucket",
+    ),
+    "no data directory": (
+        [*GPU, "--config.data.kind=tfds", "--config.data.name=mnist"],
+        "--data_dir=gs://",
+    ),
+    "local data directory": ([*GPU, "--data_dir=/data"], "Received: '/data'"),
+    "negative restarts": ([*TPU, "--max_restarts=-1"], "max_restarts"),
+    "no hours": ([*TPU, "--max_hours=0"], "max_hours"),
+    "missing settings": ([*TPU, "--settings=x.toml"], "--settings names no file"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_one_line_and_nothing_made(name, here, capfd):
+    arguments, expected = REFUSED[name]
+    assert run(["submit", CONFIG, *arguments]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert expected in line
+    assert "Received: " in line
+    assert [path.name for path in here.iterdir()] == ["configs"]
+
+
+def test_agents_are_refused_where_they_cannot_train(capfd):
+    for arguments in (TPU, (*GPU, "--hosts=2")):
+        assert run(["submit", "--config=configs/cartpole_dqn.py", *arguments]) == 2
+        assert "agents train on one host" in capfd.readouterr().err
+    assert run(["submit", "--config=configs/cartpole_dqn.py", *GPU, "--dry_run"]) == 0
+    assert "--config=configs/cartpole_dqn.py" in capfd.readouterr().out
+
+
+def test_without_the_program_it_says_so(monkeypatch, capfd):
+    monkeypatch.setenv("PATH", "/nowhere")
+    for target, program in ((TPU, "gcloud"), (("--target=docker", "--workdir=run"), "docker")):
+        assert run(["submit", CONFIG, *target]) == 2
+        assert f"error: {program} is not installed; --dry_run" in capfd.readouterr().err
+
+
+def printed(capfd, *arguments):
+    assert run(["submit", CONFIG, "--dry_run", *arguments]) == 0
+    return capfd.readouterr().out
+
+
+def test_the_same_command_has_the_same_name_and_another_another(capfd):
+    def name(*arguments):
+        return printed(capfd, *TPU, *arguments).partition("--node-id=")[2].split()[0]
+
+    assert name() == name()
+    assert len({name(), name("--config.seed=1"), name("--workdir=gs://b/other")}) == 3
+
+
+def test_a_work_directory_is_derived_from_the_bucket(capfd):
+    text = printed(capfd, *VERTEX)
+    name = text.partition("--display-name=")[2].split()[0]
+    assert f"--workdir=gs://b/{name}|" in text
+
+
+def test_a_placement_of_the_users_own_stays(capfd):
+    text = printed(capfd, *GPU, "--strategy=mirrored", "--precision=float32")
+    assert "--strategy=mirrored --precision=float32 --workdir=gs://b/r;" in text
+    assert "--strategy=gpu" not in text
+
+
+def test_several_gpus_are_mirrored(capfd):
+    assert "--strategy=mirrored;" in printed(capfd, *GPU, "--accelerator=nvidia-l4:4")
+
+
+def docker_words(capfd, *arguments):
+    text = printed(capfd, "--target=docker", *arguments)
+    (line,) = [line for line in text.splitlines() if line.startswith("docker ")]
+    return shlex.split(line)
+
+
+def test_docker_has_everything_where_it_lies_here(here, capfd):
+    (here / "data").mkdir()
+    words = docker_words(capfd, "--workdir=runs/x", "--gpus=all", "--data_dir=data", "--image=i:1")
+    name = words[3].removeprefix("--name=")
+    assert words == [
+        *("docker", "run", "--rm", f"--name={name}", f"--user={os.getuid()}:{os.getgid()}"),
+        *(f"--workdir={here}", "--gpus=all", f"--volume={here}/runs/x:{here}/runs/x:rw"),
+        f"--volume={here}/configs/digits_cnn.py:{here}/configs/digits_cnn.py:ro",
+        f"--volume={here}/data:{here}/data:ro",
+        *("i:1", "train", CONFIG, "--data_dir=data", "--workdir=runs/x"),
+    ]
+
+
+def test_docker_takes_credentials_to_a_bucket(here, capfd, monkeypatch):
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(here / "key.json"))
+    (here / "key.json").write_text("{}")
+    words = docker_words(capfd, "--workdir=gs://b/run")
+    assert f"--volume={here}/key.json:{here}/key.json:ro" in words
+    assert f"--env=GOOGLE_APPLICATION_CREDENTIALS={here}/key.json" in words
+    assert not [word for word in docker_words(capfd, "--workdir=run") if "key.json" in word]
+
+
+def test_secrets_in_arguments_are_not_printed(capfd, monkeypatch):
+    monkeypatch.setenv("BUCKET_TOKEN", "very-secret-token")
+    assert "very-secret-token" not in printed(capfd, *TPU, "--workdir=gs://b/very-secret-token")
+
+
+@pytest.mark.parametrize("target", [TPU, GPU, VERTEX], ids=lambda target: target[0])
+def test_no_submission_loads_tensorflow(target):
+    # The plan of every target, and the runner's modules.
+    code = (
+        "import sys; from trainer.cli.main import run; import trainer.cloud.runner;"
+        f"status = run(['submit', '--dry_run', {CONFIG!r}, *{target!r}]);"
+        "sys.exit(status or 'tensorflow' in sys.modules)"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr
+
+
+# A container without isolation: what follows the image runs here, under the container's name.
+DOCKER = """#!/bin/sh
+case "$1" in
+stop) kill -TERM "$(cat "$4.pid")";;
+run)
+  for word; do
+    shift
+    case "$word" in
+    --name=*) name=${word#*=};;
+    --workdir=*) if [ -z "$folder" ]; then folder=${word#*=}; fi;;
+    stand-in) break;;
+    esac
+  done
+  cd "$folder" && echo $$ > "$name.pid" && exec PYTHON -m trainer "$@";;
+esac
+"""
+
+
+@pytest.mark.slow
+def test_a_container_trains_is_stopped_and_goes_on(here, request):
+    (here / "bin").mkdir()
+    docker = here / "bin" / "docker"
+    docker.write_text(DOCKER.replace("PYTHON", sys.executable))
+    docker.chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{here / 'bin'}:{os.environ['PATH']}",
+        "PYTHONPATH": str(request.config.rootpath),
+    }
+
+    def submit():
+        return subprocess.Popen(
+            [sys.executable, "-m", "trainer", "submit", "--target=docker", "--image=stand-in",
+             CONFIG, "--workdir=run", "--config.model.filters=8,8", "--config.train.epochs=400"],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    process = submit()
+    while not (here / "run" / "metrics.jsonl").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 75, errors
+    assert errors.splitlines()[-1] == "stopped; run the same command to go on"
+
+    process = submit()
+    while not any("resuming at step" in line for line in process.stderr):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode == 75

@@ -1,0 +1,157 @@
+"""`trainer submit`."""
+
+import importlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from absl import flags as absl_flags
+
+from trainer.cli import flags, train
+from trainer.cli.main import COMMANDS
+from trainer.cloud import settings as cloud_settings
+from trainer.cloud.plan import Plan, script
+from trainer.errors import UserError
+from trainer.registry import unknown_name
+from trainer.signals import StopRequest
+
+USAGE = (
+    "trainer submit --target=docker|tpu-vm|gpu-vm|vertex --config=FILE [--workdir=gs://…] "
+    "[--dry_run] [flags of the command]"
+)
+TAKES_CONFIG = True
+_CARRIED = ("train", "tune")
+# Flags of a command that name a file which has to come along.
+_FILE_FLAGS = ("search",)
+
+
+def submission(values: absl_flags.FlagValues) -> None:
+    """What to submit where, and for how long."""
+    for name, default, text in (
+        ("target", "", "docker | tpu-vm | gpu-vm | vertex."),
+        ("settings", "", "Settings in TOML; empty: cloud.toml if it is there."),
+        ("command", "train", "What to run there: train | tune."),
+    ):
+        absl_flags.DEFINE_string(name, default, text, flag_values=values)
+    for name, text in (
+        ("dry_run", "Print the commands for a shell, and do nothing."),
+        ("keep", "Leave the machines, at the end."),
+    ):
+        absl_flags.DEFINE_boolean(name, False, text, flag_values=values)
+    absl_flags.DEFINE_integer(
+        "max_restarts", 3, "Starts after preemptions.", lower_bound=0, flag_values=values
+    )
+    absl_flags.DEFINE_float(
+        "max_hours",
+        24.0,
+        "Of the whole submission, waiting included.",
+        lower_bound=0.01,
+        flag_values=values,
+    )
+
+
+def settings(values: absl_flags.FlagValues) -> None:
+    """One flag for each setting; one that is given counts more than the file."""
+    define: dict[type, Any] = {
+        str: absl_flags.DEFINE_string,
+        int: absl_flags.DEFINE_integer,
+        bool: absl_flags.DEFINE_boolean,
+    }
+    for name, kind, default, text in cloud_settings.fields():
+        define[kind](name, default, f"Setting: {text}", flag_values=values)
+
+
+FLAGS = (submission, settings, *train.FLAGS)
+
+
+def run(arguments: Sequence[str], started: float) -> None:
+    """Submits, follows, deletes; or prints the commands that would."""
+    del started
+    file, overrides, rest = flags.split_config(arguments)
+    command_flags = importlib.import_module(f"trainer.cli.{_command(rest)}").FLAGS
+    values, positional = flags.parse((submission, settings, *command_flags), rest)
+    if positional:
+        raise UserError(f"submit takes flags only. Received: {' '.join(positional)}")
+    given = {name: values[name].value for name in _given(values, (settings,))}
+    chosen = cloud_settings.load(values.settings, values.target, given)
+    experiment = flags.experiment(file, overrides)
+
+    from trainer.cloud.redaction import redactor
+    from trainer.cloud.runner import JobFailed, Limits, Runner
+    from trainer.cloud.screen import Screen
+    from trainer.cloud.submission import Submission
+
+    of_command = [name for name in _given(values, command_flags) if name != "workdir"]
+
+    def plan(folder: str) -> Plan:
+        return Submission(
+            target=values.target,
+            settings=chosen,
+            command=values.command,
+            experiment=experiment,
+            files=(
+                ("config", file),
+                *((name, str(values[name].value)) for name in of_command if name in _FILE_FLAGS),
+            ),
+            arguments=(
+                *overrides,
+                *(values[name].serialize() for name in of_command if name not in _FILE_FLAGS),
+            ),
+            workdir=values.workdir,
+            data_dir=values.data_dir if "data_dir" in of_command else "",
+            max_hours=values.max_hours,
+            folder=folder,
+        ).plan()
+
+    screen = Screen(redactor(os.environ))
+    if values.dry_run:
+        screen.output(script(plan(tempfile.gettempdir()), chosen.poll_seconds, values.keep))
+        return
+    limits = Limits(values.max_restarts, values.max_hours, values.keep)
+    with StopRequest() as stop, tempfile.TemporaryDirectory() as folder:
+        # A terminal that is closed must not leave machines behind either.
+        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
+        submitted = plan(folder)
+        _check_installed(values.target)
+        try:
+            Runner(submitted, limits, chosen.poll_seconds, stop, screen).run()
+        except UserError as error:
+            raise UserError(screen.redact(str(error))) from None
+        except JobFailed as failure:
+            screen.note(str(failure))
+            sys.exit(1)
+    screen.note(
+        f"results: {submitted.results}\nnext: trainer evaluate --workdir={submitted.results}"
+    )
+
+
+def _check_installed(target: str) -> None:
+    program = "docker" if target == "docker" else "gcloud"
+    if shutil.which(program) is None:
+        raise UserError(
+            f"{program} is not installed; --dry_run prints the commands without it. "
+            f"Received: --target={target}"
+        )
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """The command to run there, which has flags of its own, before flags can be read."""
+    name = "train"
+    for number, argument in enumerate(arguments):
+        if argument == "--command":
+            name = arguments[number + 1] if number + 1 < len(arguments) else ""
+        elif argument.startswith("--command="):
+            name = argument.partition("=")[2]
+    carried = [command for command in _CARRIED if command in COMMANDS]
+    if name not in carried:
+        raise unknown_name("value of --command", name, carried)
+    return name
+
+
+def _given(values: absl_flags.FlagValues, define: Iterable[flags.Define]) -> list[str]:
+    """Names of those flags that were given."""
+    return [name for name in flags.new_values(tuple(define)) if values[name].present]
