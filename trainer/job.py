@@ -19,7 +19,7 @@ from trainer.run.workdir import WorkDirectory
 from trainer.signals import StopRequest
 from trainer.strategy import Runtime
 
-_PACKAGES = ("trainer", "tensorflow", "tf_keras", "numpy", "tf-agents")
+_PACKAGES = ("trainer", "tf_keras", "numpy", "tf-agents")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,4 +192,5 @@ def _agreed(runtime: Runtime, stop: StopRequest) -> Callable[[], bool]:
 
 def _versions() -> dict[str, str]:
     versions = {package: metadata.version(package) for package in _PACKAGES}
-    return {"python": sys.version.split()[0], **versions}
+    # The builds of TensorFlow are packages of several names.
+    return {"python": sys.version.split()[0], "tensorflow": tf.__version__, **versions}

@@ -59,7 +59,7 @@ def install(name: str, extra: str) -> str:
         # Both builds of TensorFlow have the same files in them: the TPU's must come last.
         steps += [
             ".venv/bin/pip uninstall --quiet --yes tensorflow",
-            "tpu_build=$(.venv/bin/pip freeze | grep ^tensorflow-tpu==)",
+            "tpu_build=$(.venv/bin/pip freeze | grep '^tensorflow[-_]tpu==')",
             '.venv/bin/pip install --quiet --force-reinstall --no-deps "$tpu_build"',
         ]
     return " &&\n".join(steps)
