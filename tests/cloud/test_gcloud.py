@@ -193,7 +193,7 @@ def test_a_pod_has_the_files_on_every_host_and_the_job_on_the_first(cloud):
         assert (folder / "pip").read_text().splitlines() == [
             "install --quiet --disable-pip-version-check .[tpu]",
             "uninstall --quiet --yes tensorflow",
-            "install --quiet --force-reinstall --no-deps tensorflow-tpu==2.20.0",
+            "install --quiet --force-reinstall --no-deps tensorflow_tpu==2.20.0",
         ]
     (job,) = cloud.started()
     assert job.startswith(str(cloud.folder / "machines" / "192.0.2.0"))

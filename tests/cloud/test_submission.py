@@ -1,15 +1,19 @@
 """What is refused before anything is made, and the command lines of every target."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
 import time
+import types
 
 import pytest
+from absl import flags as absl_flags
 
-from trainer.cli.main import run
+from trainer.cli import flags
+from trainer.cli.main import COMMANDS, run
 
 CONFIG = "--config=configs/digits_cnn.py"
 TPU = ("--target=tpu-vm", "--zone=us-central2-b", "--accelerator=v4-8", "--workdir=gs://b/run")
@@ -115,6 +119,31 @@ def test_a_placement_of_the_users_own_stays(capfd):
 
 def test_several_gpus_are_mirrored(capfd):
     assert "--strategy=mirrored;" in printed(capfd, *GPU, "--accelerator=nvidia-l4:4")
+
+
+def test_a_command_brings_its_own_flags_and_files(here, capfd, monkeypatch):
+    """As `tune` does with its search."""
+    tune = types.ModuleType("trainer.cli.tune")
+    tune.FLAGS = (flags.workdir, flags.placement, search)
+    monkeypatch.setitem(sys.modules, "trainer.cli.tune", tune)
+    monkeypatch.setitem(COMMANDS, "tune", "search")
+    arguments = (*VERTEX, "--command=tune", "--search=tune/x.py", "--max_trials=8")
+    assert run(["submit", CONFIG, *arguments]) == 2
+    assert "--search names no file" in capfd.readouterr().err
+    (here / "tune").mkdir()
+    (here / "tune" / "x.py").touch()
+    text = printed(capfd, *arguments)
+    assert re.search(
+        r"\^\|\^tune\|--config=/gcs/b/\S+/configs/digits_cnn.py\|--search=/gcs/b/\S+/tune/x.py"
+        r"\|--max_trials=8\|--workdir=gs://b/\S+\|--strategy=gpu",
+        text,
+    )
+    assert text.count("gcloud storage cp") == 2
+
+
+def search(values):
+    absl_flags.DEFINE_string("search", "", "", flag_values=values)
+    absl_flags.DEFINE_integer("max_trials", 1, "", flag_values=values)
 
 
 def docker_words(capfd, *arguments):

@@ -14,7 +14,11 @@ from absl import flags as absl_flags
 from trainer.cli import flags, train
 from trainer.cli.main import COMMANDS
 from trainer.cloud import settings as cloud_settings
-from trainer.cloud.plan import Plan, script
+from trainer.cloud.plan import script
+from trainer.cloud.redaction import redactor
+from trainer.cloud.runner import JobFailed, Limits, Runner
+from trainer.cloud.screen import Screen
+from trainer.cloud.submission import Submission
 from trainer.errors import UserError
 from trainer.registry import unknown_name
 from trainer.signals import StopRequest
@@ -71,6 +75,17 @@ FLAGS = (submission, settings, *train.FLAGS)
 def run(arguments: Sequence[str], started: float) -> None:
     """Submits, follows, deletes; or prints the commands that would."""
     del started
+    screen = Screen(redactor(os.environ))
+    try:
+        _submit(arguments, screen)
+    except UserError as error:
+        raise UserError(screen.redact(str(error))) from None
+    except JobFailed as failure:
+        screen.note(str(failure))
+        sys.exit(1)
+
+
+def _submit(arguments: Sequence[str], screen: Screen) -> None:
     file, overrides, rest = flags.split_config(arguments)
     command_flags = importlib.import_module(f"trainer.cli.{_command(rest)}").FLAGS
     values, positional = flags.parse((submission, settings, *command_flags), rest)
@@ -78,55 +93,37 @@ def run(arguments: Sequence[str], started: float) -> None:
         raise UserError(f"submit takes flags only. Received: {' '.join(positional)}")
     given = {name: values[name].value for name in _given(values, (settings,))}
     chosen = cloud_settings.load(values.settings, values.target, given)
-    experiment = flags.experiment(file, overrides)
-
-    from trainer.cloud.redaction import redactor
-    from trainer.cloud.runner import JobFailed, Limits, Runner
-    from trainer.cloud.screen import Screen
-    from trainer.cloud.submission import Submission
-
     of_command = [name for name in _given(values, command_flags) if name != "workdir"]
-
-    def plan(folder: str) -> Plan:
-        return Submission(
-            target=values.target,
-            settings=chosen,
-            command=values.command,
-            experiment=experiment,
-            files=(
-                ("config", file),
-                *((name, str(values[name].value)) for name in of_command if name in _FILE_FLAGS),
-            ),
-            arguments=(
-                *overrides,
-                *(values[name].serialize() for name in of_command if name not in _FILE_FLAGS),
-            ),
-            workdir=values.workdir,
-            data_dir=values.data_dir if "data_dir" in of_command else "",
-            max_hours=values.max_hours,
-            folder=folder,
-        ).plan()
-
-    screen = Screen(redactor(os.environ))
+    asked = Submission(
+        target=values.target,
+        settings=chosen,
+        command=values.command,
+        experiment=flags.experiment(file, overrides),
+        files=(
+            ("config", file),
+            *((name, str(values[name].value)) for name in of_command if name in _FILE_FLAGS),
+        ),
+        arguments=(
+            *overrides,
+            *(values[name].serialize() for name in of_command if name not in _FILE_FLAGS),
+        ),
+        workdir=values.workdir,
+        data_dir=values.data_dir if "data_dir" in of_command else "",
+        max_hours=values.max_hours,
+    )
     if values.dry_run:
-        screen.output(script(plan(tempfile.gettempdir()), chosen.poll_seconds, values.keep))
+        plan = asked.plan(tempfile.gettempdir())
+        screen.output(script(plan, chosen.poll_seconds, values.keep))
         return
     limits = Limits(values.max_restarts, values.max_hours, values.keep)
+    # A folder of its own: another submission must not exchange, or delete, what lies there.
     with StopRequest() as stop, tempfile.TemporaryDirectory() as folder:
         # A terminal that is closed must not leave machines behind either.
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
-        submitted = plan(folder)
+        plan = asked.plan(folder)
         _check_installed(values.target)
-        try:
-            Runner(submitted, limits, chosen.poll_seconds, stop, screen).run()
-        except UserError as error:
-            raise UserError(screen.redact(str(error))) from None
-        except JobFailed as failure:
-            screen.note(str(failure))
-            sys.exit(1)
-    screen.note(
-        f"results: {submitted.results}\nnext: trainer evaluate --workdir={submitted.results}"
-    )
+        Runner(plan, limits, chosen.poll_seconds, stop, screen).run()
+    screen.note(f"results: {plan.results}\nnext: trainer evaluate --workdir={plan.results}")
 
 
 def _check_installed(target: str) -> None:

@@ -29,7 +29,6 @@ class Submission:
       workdir: as given; empty: to be derived.
       data_dir: as given.
       max_hours: for the whole submission.
-      folder: for files on the way to a machine.
     """
 
     target: str
@@ -41,10 +40,12 @@ class Submission:
     workdir: str
     data_dir: str
     max_hours: float
-    folder: str
 
-    def plan(self) -> Plan:
+    def plan(self, folder: str) -> Plan:
         """The commands.
+
+        Args:
+          folder: for files on the way to a machine.
 
         Raises:
           UserError: if something is missing, or cannot work there.
@@ -57,9 +58,9 @@ class Submission:
             return self._docker(job)
         self._check_cloud(job.workdir)
         if self.target == "tpu-vm":
-            return tpu_vm.plan(job, self.settings, self.folder, self.max_hours)
+            return tpu_vm.plan(job, self.settings, folder, self.max_hours)
         if self.target == "gpu-vm":
-            return gpu_vm.plan(job, self.settings, self.folder, self.max_hours)
+            return gpu_vm.plan(job, self.settings, folder, self.max_hours)
         return vertex.plan(job, self.settings, self.max_hours)
 
     def _job(self) -> Job:

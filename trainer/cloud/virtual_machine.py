@@ -59,7 +59,7 @@ def install(name: str, extra: str) -> str:
         # Both builds of TensorFlow have the same files in them: the TPU's must come last.
         steps += [
             ".venv/bin/pip uninstall --quiet --yes tensorflow",
-            "tpu_build=$(.venv/bin/pip freeze | grep ^tensorflow-tpu==)",
+            "tpu_build=$(.venv/bin/pip freeze | grep '^tensorflow[-_]tpu==')",
             '.venv/bin/pip install --quiet --force-reinstall --no-deps "$tpu_build"',
         ]
     return " &&\n".join(steps)
@@ -97,12 +97,15 @@ def run(name: str, command: str) -> str:
     background = f"{command}; echo $? > job.status"
     return (
         f"cd {name} || exit 1\n"
-        f"[ -e job.pid ] || {{ nohup sh -c {shlex.quote(background)} > job.log 2>&1 < /dev/null &\n"
+        # The log is there before anybody reads it: what runs in the background may be late.
+        f"[ -e job.pid ] || {{ : > job.log\n"
+        f"nohup sh -c {shlex.quote(background)} >> job.log 2>&1 < /dev/null &\n"
         "echo $! > job.pid; }\n"
         'tail -n +1 -f --pid="$(cat job.pid)" job.log\n'
-        # A machine that was restarted has lost the job, which goes on from its checkpoint.
-        f"[ -e job.status ] || exit {EXIT_INTERRUPTED}\n"
-        'exit "$(cat job.status)"'
+        '[ -e job.status ] && exit "$(cat job.status)"\n'
+        # Not the job ended but the view of it; or a restart of the machine ended the job.
+        f'kill -0 "$(cat job.pid)" && exit {CONNECTION_LOST}\n'
+        f"exit {EXIT_INTERRUPTED}"
     )
 
 
