@@ -11,9 +11,11 @@ setup(
     python_requires=">=3.10,<3.12",
     install_requires=[
         "absl-py>=2.1",
+        "grpcio>=1.60",
         "gymnasium>=1.0,<2",
         # TFDS 4.9.10 imports it without declaring it.
         "importlib_resources>=6",
+        "keras-tuner>=1.4.8,<1.5",
         "matplotlib>=3.8",
         "ml_collections>=1.1,<2",
         "numpy>=1.26,<2",
@@ -28,6 +30,7 @@ setup(
         "tf-agents==0.19.0",
         # Same minor version as TensorFlow; pip takes the newest of both.
         "tf_keras>=2.20,<2.22",
+        "threadpoolctl>=3",
         "tomli>=2; python_version < '3.11'",
         "tqdm>=4.60",
     ],

@@ -25,6 +25,7 @@ ROWS = (
     ("loop",),
     ("job",),
     ("supervised", "rl", "doctor"),
+    ("tune",),
     ("cli",),
     ("__main__",),
 )

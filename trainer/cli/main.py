@@ -13,6 +13,7 @@ from trainer.registry import unknown_name
 
 COMMANDS = {
     "train": "train an experiment, or resume it",
+    "tune": "search for the best settings of an experiment",
     "evaluate": "measure a run's chosen checkpoint on a split",
     "predict": "classify files with a run's chosen checkpoint",
     "export": "save an agent's policy as a SavedModel of TF-Agents",

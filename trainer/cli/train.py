@@ -1,5 +1,6 @@
 """`trainer train`."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from trainer.cli import flags
 from trainer.config.supervised import Supervised
 from trainer.errors import UserError
 from trainer.signals import StopRequest
+from trainer.tune import hypertune
 
 USAGE = "trainer train --config=FILE --workdir=DIR [--config.section.field=value …] [flags]"
 TAKES_CONFIG = True
@@ -47,6 +49,7 @@ def run(arguments: Sequence[str], started: float) -> None:
 
                 result = train_agent(experiment, values.workdir, placement, session)
     if result is not None:
+        hypertune.report(result["metrics"], result["step"], os.environ)
         print(_summary(result, values.workdir))
 
 

@@ -114,6 +114,23 @@ def load(path: str) -> Experiment:
     Raises:
       UserError: if the file is missing, broken, or gives no experiment.
     """
+    if Path(path).suffix == ".json" and Path(path).is_file():
+        return from_json(Path(path).read_text(), path)
+    experiment = run_function(path, "get_config")
+    if not isinstance(experiment, Supervised | ReinforcementLearning):
+        raise UserError(
+            "get_config() must return a Supervised or a ReinforcementLearning from "
+            f"trainer.config. Received: {type(experiment).__name__} from {path}"
+        )
+    return experiment
+
+
+def run_function(path: str, name: str) -> Any:
+    """What the function `name` of a configuration file, Python without arguments, returns.
+
+    Raises:
+      UserError: if the file is missing, broken, or has no such function.
+    """
     file = Path(path)
     if not file.is_file():
         near = [str(other) for other in sorted(file.parent.glob("*.py"))]
@@ -122,21 +139,12 @@ def load(path: str) -> Experiment:
             if near
             else UserError(f"there is no configuration file. Received: {path!r}")
         )
-    if file.suffix == ".json":
-        return from_json(file.read_text(), path)
     if file.suffix != ".py":
         raise UserError(f"a configuration file ends in .py or .json. Received: {path!r}")
-    module = _run_file(file)
-    get_config = getattr(module, "get_config", None)
-    if not callable(get_config):
-        raise UserError(f"{path} has no function get_config(). Received: {path!r}")
-    experiment = _call(get_config, path)
-    if not isinstance(experiment, Supervised | ReinforcementLearning):
-        raise UserError(
-            "get_config() must return a Supervised or a ReinforcementLearning from "
-            f"trainer.config. Received: {type(experiment).__name__} from {path}"
-        )
-    return experiment
+    function = getattr(_run_file(file), name, None)
+    if not callable(function):
+        raise UserError(f"{path} has no function {name}(). Received: {path!r}")
+    return _call(function, path)
 
 
 def _run_file(file: Path) -> types.ModuleType:

@@ -153,6 +153,12 @@ class Evaluate(Section):
         "split best is last.",
         choices=("best", "last"),
     )
+    split: str = setting(
+        "test",
+        "Which split the evaluation at the end looks at; validation where settings are still "
+        "being chosen.",
+        choices=("test", "validation"),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,19 @@
+"""DQN's settings on CartPole by Hyperband: most trials are a ninth as long as the whole run.
+
+trainer tune --config=configs/cartpole_dqn.py --search=configs/tune/cartpole.py --workdir=DIR
+"""
+
+from trainer.tune.space import Choice, Hyperband, Integers, LogUniform, Objective, Search
+
+
+def get_search() -> Search:
+    """The search."""
+    return Search(
+        objective=Objective("eval/return_mean", "max"),
+        space=(
+            LogUniform("optimizer.learning_rate", 1e-4, 1e-2),
+            Integers("agent.n_step", 1, 10),
+            Choice("agent.target_update_period", (50, 100, 200, 400)),
+        ),
+        oracle=Hyperband(shortest=50_000 / 9),
+    )

@@ -1,0 +1,22 @@
+"""Twenty settings of the CNN on digits, proposed by a Gaussian process.
+
+    trainer tune --config=configs/digits_cnn.py --search=configs/tune/digits.py --workdir=DIR
+
+A trial is as long as the configuration it varies.
+"""
+
+from trainer.tune.space import Bayesian, Choice, LogUniform, Objective, Search, Uniform
+
+
+def get_search() -> Search:
+    """The search."""
+    return Search(
+        objective=Objective("eval/loss", "min"),
+        space=(
+            LogUniform("optimizer.learning_rate", 3e-4, 3e-2),
+            Choice("train.global_batch_size", (32, 64, 128)),
+            Uniform("train.label_smoothing", 0.0, 0.2),
+            Uniform("model.dropout", 0.0, 0.6),
+        ),
+        oracle=Bayesian(initial=8),
+    )

@@ -1,0 +1,142 @@
+"""The oracles: restored exactly, and not ended or misled by failures."""
+
+import json
+import math
+
+import pytest
+
+from trainer.tune.oracle import Oracle
+from trainer.tune.space import (
+    Bayesian,
+    Choice,
+    Grid,
+    Hyperband,
+    Integers,
+    LogUniform,
+    Objective,
+    Random,
+    Search,
+    When,
+)
+
+KIND = Choice("model.kind", ("cnn", "mlp"))
+SPACE = (
+    LogUniform("optimizer.learning_rate", 1e-4, 1e-1),
+    KIND,
+    Choice("model.units", ((64,), (32, 32))),
+    Integers("model.depth", 1, 3, when=When("model.kind", ("mlp",))),
+    Choice("model.batch_norm", (True, False)),
+)
+
+
+def search(kind, space=SPACE, direction="max"):
+    return Search(Objective("eval/accuracy", direction), space, kind)
+
+
+def score(values):
+    return -((math.log10(values["optimizer.learning_rate"]) + 2) ** 2)
+
+
+def sequence(kind, length, restart, fail=()):
+    """What an oracle proposes, made anew from its JSON at every turn if `restart`."""
+    oracle, proposals = Oracle(search(kind), full_length=9), []
+
+    def turn(oracle):
+        if not restart:
+            return oracle
+        again = Oracle(search(kind), full_length=9)
+        again.restore(json.loads(json.dumps(oracle.state())))
+        return again
+
+    for number in range(length):
+        proposal = oracle.ask()
+        proposals.append(proposal)
+        if isinstance(proposal, str):
+            break
+        oracle = turn(oracle)
+        oracle.tell(proposal.id, None if number in fail else score(proposal.values))
+        oracle = turn(oracle)
+    return proposals
+
+
+@pytest.mark.parametrize(
+    ("kind", "length"),
+    [(Random(), 12), (Grid(), 40), (Hyperband(shortest=1), 30), (Bayesian(initial=3), 5)],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_restored_oracle_goes_on_as_if_nothing_had_happened(kind, length):
+    assert sequence(kind, length, restart=True, fail=(1,)) == sequence(
+        kind, length, restart=False, fail=(1,)
+    )
+
+
+@pytest.mark.parametrize("kind", [Random(), Grid(), Hyperband(shortest=1)])
+def test_failures_in_a_row_do_not_end_a_search(kind):
+    proposals = sequence(kind, 10, restart=False, fail=range(10))
+    assert len([p for p in proposals if not isinstance(p, str)]) == 10
+
+
+def test_values_are_spelled_as_in_the_search_file():
+    for proposal in sequence(Random(), 12, restart=False):
+        assert proposal.values["model.units"] in ((64,), (32, 32))
+        assert type(proposal.values["model.batch_norm"]) is bool
+        assert ("model.depth" in proposal.values) == (proposal.values["model.kind"] == "mlp")
+
+
+def test_grid_takes_every_combination_once():
+    space = (Choice("train.global_batch_size", (32, 64, 128)), KIND)
+    oracle, seen = Oracle(search(Grid(), space), 1.0), []
+    while not isinstance(proposal := oracle.ask(), str):
+        seen.append((proposal.values["train.global_batch_size"], proposal.values["model.kind"]))
+        oracle.tell(proposal.id, 0.0)
+    assert proposal == "done"
+    assert sorted(seen) == [(size, kind) for size in (32, 64, 128) for kind in ("cnn", "mlp")]
+
+
+@pytest.mark.parametrize("fail", [(), range(0, 20, 2), range(20)], ids=["none", "half", "all"])
+def test_hyperband_fills_its_rungs_and_goes_on_from_the_best(fail):
+    proposals = sequence(Hyperband(shortest=1), 100, restart=False, fail=fail)
+    assert proposals.pop() == "done"
+    by_id = {proposal.id: proposal for proposal in proposals}
+    shares = sorted({proposal.share for proposal in proposals})
+    assert shares == pytest.approx([1 / 9, 1 / 3, 1])
+    continued = [proposal for proposal in proposals if proposal.continues]
+    assert continued
+    for proposal in continued:
+        source = by_id[proposal.continues]
+        assert source.values == proposal.values
+        assert source.share == pytest.approx(proposal.share / 3)
+    if not fail:
+        first = [p for p in proposals if p.share == shares[0]]
+        promoted = {p.continues for p in continued} & {p.id for p in first}
+        best = sorted(first, key=lambda p: -score(p.values))[: len(promoted)]
+        assert promoted == {p.id for p in best}
+
+
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_bayesian_learns(direction):
+    sign = 1 if direction == "max" else -1
+    values = proposed(direction, lambda value: sign * score({SPACE[0].path: value}))
+    # The optimum is at 1e-2; three decades are searched.
+    assert min(abs(math.log10(value) + 2) for value in values[3:]) < 0.1
+
+
+def test_bayesian_leaves_what_fails():
+    # All but the highest learning rates fail, where the process would look again and again.
+    values = proposed("max", lambda value: None if value < 3e-2 else score({SPACE[0].path: value}))
+    assert len(set(values)) == len(values)
+    assert sum(value > 3e-2 for value in values[3:]) >= 2
+
+
+def proposed(direction, evaluate):
+    oracle = Oracle(search(Bayesian(initial=3), SPACE[:1], direction), 1.0)
+    values = []
+    for _ in range(8):
+        proposal = oracle.ask()
+        values.append(proposal.values[SPACE[0].path])
+        oracle.tell(proposal.id, evaluate(values[-1]))
+    return values
+
+
+def test_a_seed_of_zero_is_a_seed():
+    assert sequence(Random(), 3, restart=False) == sequence(Random(), 3, restart=False)

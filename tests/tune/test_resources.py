@@ -1,0 +1,51 @@
+"""What each of several trials may use."""
+
+import os
+import subprocess
+import sys
+
+from trainer.tune.resources import Share, divide
+
+
+def test_one_trial_has_the_whole_machine():
+    assert divide(0, [], range(8)) == [Share()]
+    assert divide(1, ["0", "1"], range(8)) == [Share()]
+
+
+def test_cores_are_divided_and_never_shared():
+    assert [share.cores for share in divide(3, [], [0, 1, 2, 3, 4, 5, 6])] == [
+        (0, 1),
+        (2, 3),
+        (4, 5),
+    ]
+    assert divide(3, [], [0, 1]) == [Share()] * 3
+
+
+def test_one_trial_an_accelerator():
+    assert [share.accelerator for share in divide(0, ["0", "3"], range(8))] == ["0", "3"]
+    assert [share.accelerator for share in divide(3, ["0", "3"], range(8))] == ["0", "3", "0"]
+
+
+def test_a_trial_knows_nothing_of_the_cluster_that_searches():
+    outer = {
+        "TF_CONFIG": "{}", "KERASTUNER_TUNER_ID": "chief", "CLOUD_ML_TRIAL_ID": "1", "HOME": "/h",
+    }  # fmt: skip
+    assert Share(accelerator="1").environment(outer) == {"HOME": "/h", "CUDA_VISIBLE_DEVICES": "1"}
+
+
+def launched(parent, cores, code):
+    launch = [sys.executable, "-m", "trainer.tune.launch", str(parent), cores]
+    command = [*launch, sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_launched_process_has_its_cores():
+    core = min(os.sched_getaffinity(0))
+    result = launched(os.getpid(), str(core), "import os; print(os.sched_getaffinity(0))")
+    assert result.stdout.strip() == str({core}), result.stderr
+
+
+def test_a_process_whose_parent_is_gone_does_not_begin():
+    result = launched(1 << 22, "", "print('trained')")
+    assert result.returncode == 1
+    assert result.stdout == ""

@@ -1,0 +1,260 @@
+"""The state of a search: every trial once, nothing lost, whatever dies when."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainer.config import bridge
+from trainer.config.supervised import Supervised
+from trainer.errors import UserError
+from trainer.tune.board import DONE, GO_ON, LOST, STOP, WAIT
+from trainer.tune.files import Layout
+from trainer.tune.outcome import Outcome
+from trainer.tune.space import (
+    Choice,
+    Hyperband,
+    LogUniform,
+    Objective,
+    Random,
+    Search,
+    Uniform,
+)
+from trainer.tune.study import Study, was_closed
+
+SEARCH = Search(
+    Objective("eval/accuracy", "max"),
+    (LogUniform("optimizer.learning_rate", 1e-4, 1e-1), Uniform("model.dropout", 0.0, 0.5)),
+    Random(),
+)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def open_study(path, search=SEARCH, max_trials=4, experiment=None, **more):
+    return Study(Layout(path), search, experiment or Supervised(), max_trials, **more)
+
+
+def end(study, worker, trial_id, score=0.5, status="finished", reason=""):
+    Outcome(status, score, reason, 1.0).write(study.layout.outcome(trial_id))
+    study.end(worker, trial_id)
+
+
+def test_trials_are_given_out_once_and_then_no_more(tmp_path):
+    study = open_study(tmp_path, max_trials=2)
+    assert [study.claim(worker) for worker in ("a", "b", "c")] == ["0000", "0001", WAIT]
+    assert study.claim("a") == "0000"
+    end(study, "a", "0000", 0.5)
+    end(study, "b", "0001", None, "failed", "killed by SIGKILL")
+    assert [study.claim(worker) for worker in ("a", "b", "c")] == [DONE] * 3
+    assert study.best.id == "0000"
+    assert study.trials["0001"].reason == "killed by SIGKILL"
+
+
+def test_a_trial_is_blind_to_the_test_split_and_the_best_is_not(tmp_path):
+    study = open_study(tmp_path)
+    trial_id = study.claim("a")
+    trial = bridge.load(str(study.layout.config(trial_id)))
+    assert trial.evaluate.split == "validation"
+    end(study, "a", trial_id)
+    best = bridge.load(str(study.layout.best))
+    assert [line.split(":")[0] for line in bridge.differences(trial, best)] == ["evaluate.split"]
+    assert best.optimizer.learning_rate == study.trials[trial_id].values["optimizer.learning_rate"]
+
+
+def test_taken_up_again_the_same_trials_follow(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    study = open_study(whole)
+    while (trial_id := study.claim("a")) != DONE:
+        end(study, "a", trial_id, 1 / (1 + study.trials[trial_id].values["model.dropout"]))
+    expected = {trial.id: trial.values for trial in study.trials.values()}
+
+    claims = []
+    while True:
+        # A new process each time; the first claim of each trial dies with its process.
+        trial_id = open_study(broken).claim("a")
+        if trial_id == DONE:
+            break
+        again = open_study(broken)
+        assert again.claim("a") == trial_id
+        claims.append(trial_id)
+        end(again, "a", trial_id, 1 / (1 + again.trials[trial_id].values["model.dropout"]))
+    assert claims == ["0000", "0001", "0002", "0003"]
+    assert {t.id: t.values for t in open_study(broken).trials.values()} == expected
+
+
+def test_more_trials_go_on_with_a_search_that_is_over(tmp_path):
+    study = open_study(tmp_path, max_trials=1)
+    end(study, "a", study.claim("a"))
+    assert study.claim("a") == DONE
+    study.close()
+    assert was_closed(study.layout)
+    more = open_study(tmp_path, max_trials=2)
+    assert not was_closed(more.layout)
+    assert more.claim("a") == "0001"
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"experiment": Supervised(seed=1)}, "seed: 0 → 1"),
+        (
+            {"search": Search(SEARCH.objective, SEARCH.space, Random(), seed=1)},
+            "search seed: 0 → 1",
+        ),
+        ({"search": Search(SEARCH.objective, SEARCH.space[:1], Random())}, "search space"),
+    ],
+)
+def test_a_directory_of_another_search_is_refused(tmp_path, change, named):
+    open_study(tmp_path)
+    with pytest.raises(UserError, match="another search") as error:
+        open_study(tmp_path, **change)
+    assert named in str(error.value)
+
+
+def test_a_combination_that_the_schema_refuses_is_a_failed_trial(tmp_path):
+    space = (
+        Choice("optimizer.kind", ("sgd",)),
+        Choice("optimizer.nesterov", (True,)),
+        Uniform("optimizer.momentum", 0.0, 0.9),
+        Choice("model.pool", (1, 2)),
+    )
+    study = open_study(tmp_path, Search(SEARCH.objective, (*space[:2], space[3]), Random()), 2)
+    assert study.claim("a") == DONE
+    assert {trial.status for trial in study.trials.values()} == {"failed"}
+    assert "nesterov needs momentum" in study.trials["0000"].reason
+
+
+def test_a_silent_workers_trial_goes_to_another_and_back_it_is_told_so(tmp_path):
+    clock, said = Clock(), []
+    study = open_study(tmp_path, timeout=60.0, clock=clock, say=said.append)
+    trial_id = study.claim("a")
+    clock.now = 50.0
+    assert study.beat("a", trial_id) == GO_ON
+    clock.now = 105.0
+    study.expire()
+    assert study.trials[trial_id].status == "running"
+    clock.now = 111.0
+    study.expire()
+    assert "a has been silent for 61 s" in said[-1]
+    assert study.claim("b") == trial_id
+    assert study.beat("a", trial_id) == LOST
+    end(study, "a", trial_id, 0.9)
+    assert study.trials[trial_id].is_open
+    end(study, "b", trial_id, 0.5)
+    assert study.trials[trial_id].score == 0.5
+    assert study.trials[trial_id].claims == ["a", "b"]
+
+
+def test_a_worker_that_was_only_slow_keeps_its_trial(tmp_path):
+    clock = Clock()
+    study = open_study(tmp_path, timeout=60.0, clock=clock)
+    trial_id = study.claim("a")
+    clock.now = 100.0
+    study.expire()
+    assert study.beat("a", trial_id) == GO_ON
+    assert study.claim("b") != trial_id
+
+
+def test_a_new_chief_gives_workers_time_to_be_heard(tmp_path):
+    clock = Clock()
+    trial_id = open_study(tmp_path, timeout=60.0, clock=clock).claim("a")
+    clock.now = 1000.0
+    study = open_study(tmp_path, timeout=60.0, clock=clock)
+    study.expire()
+    assert study.claim("b") != trial_id
+    assert study.beat("a", trial_id) == GO_ON
+
+
+def curve(study, trial_id, *values):
+    workdir = study.layout.workdir(trial_id, 0)
+    workdir.mkdir(parents=True, exist_ok=True)
+    records = [
+        {"step": step, "split": "eval", "time": 0.0, "metrics": {"accuracy": value}}
+        for step, value in enumerate(values, 1)
+    ]
+    (workdir / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+
+
+def test_hopeless_trials_are_stopped_and_never_the_best(tmp_path):
+    search = Search(SEARCH.objective, SEARCH.space, Random(), median_stopping=2)
+    study = open_study(tmp_path, search)
+    for score in (0.5, 0.7):
+        trial_id = study.claim("a")
+        curve(study, trial_id, 0.1)
+        assert study.beat("a", trial_id) == GO_ON
+        curve(study, trial_id, score, score)
+        end(study, "a", trial_id, score)
+    trial_id = study.claim("a")
+    curve(study, trial_id, 0.65)
+    assert study.beat("a", trial_id) == GO_ON
+    curve(study, trial_id, 0.55, 0.58)
+    assert study.beat("a", trial_id) == STOP
+    end(study, "a", trial_id, None, "stopped")
+    assert study.trials[trial_id].status == "stopped"
+    assert study.trials[trial_id].score == 0.55
+    assert study.best.score == 0.7
+
+
+def test_hyperband_goes_on_from_a_trials_directory(tmp_path):
+    search = Search(SEARCH.objective, SEARCH.space, Hyperband(shortest=1.0))
+    study = open_study(tmp_path, search, max_trials=0)
+    sources = {}
+    while (trial_id := study.claim("a")) != DONE:
+        source = study.layout.source(trial_id)
+        if source.exists():
+            sources[trial_id] = source.read_text()
+        end(study, "a", trial_id, study.trials[trial_id].values["model.dropout"])
+    assert sources
+    for trial_id, source in sources.items():
+        longer, shorter = (
+            bridge.load(str(study.layout.config(name))) for name in (trial_id, source)
+        )
+        assert longer.train.epochs > shorter.train.epochs
+        assert len(bridge.differences(longer, shorter)) == 1
+    assert bridge.load(str(study.layout.best)).train.epochs == 10
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["claim", "end", "fail", "silence", "chief"]), st.sampled_from("abc")
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(EVENTS)
+def test_whatever_dies_each_trial_has_one_runner_and_one_end(tmp_path_factory, events):
+    path, clock = tmp_path_factory.mktemp("study"), Clock()
+    study = open_study(path, max_trials=5, timeout=60.0, clock=clock)
+    holds, ends = {}, []
+    for event, worker in events:
+        clock.now += 1.0
+        if event == "claim":
+            trial_id = study.claim(worker)
+            if trial_id in (WAIT, DONE):
+                continue
+            others = [name for name, held in holds.items() if held == trial_id and name != worker]
+            assert all(study.beat(name, trial_id) == LOST for name in others)
+            holds[worker] = trial_id
+        elif event in ("end", "fail") and worker in holds:
+            trial_id = holds.pop(worker)
+            counted = study.beat(worker, trial_id) == GO_ON
+            end(study, worker, trial_id, *((0.5,) if event == "end" else (None, "failed")))
+            ends += [trial_id] * counted
+        elif event == "silence":
+            clock.now += 61.0
+            study.expire()
+        elif event == "chief":
+            study = open_study(path, max_trials=5, timeout=60.0, clock=clock)
+    assert len(ends) == len(set(ends))
+    assert {trial.id for trial in study.trials.values() if not trial.is_open} == set(ends)
+    runners = [trial.worker for trial in study.running]
+    assert len(runners) == len(set(runners))
