@@ -168,7 +168,8 @@ class Study:
         """The best finished trial; of equals the longest, of those the first."""
         sign = 1 if self.search.objective.direction == "max" else -1
         finished = [trial for trial in self.trials.values() if trial.status == "finished"]
-        return max(finished, key=lambda trial: (sign * _score(trial), trial.share), default=None)
+        ranked = sorted(finished, key=lambda trial: (-sign * _score(trial), -trial.share))
+        return ranked[0] if ranked else None
 
     @property
     def is_over(self) -> bool:
