@@ -113,6 +113,27 @@ def test_hyperband_fills_its_rungs_and_goes_on_from_the_best(fail):
         assert promoted == {p.id for p in best}
 
 
+@pytest.mark.parametrize(
+    ("kind", "space"),
+    [
+        (Grid(), SPACE[1:]),
+        (Grid(), (Integers("model.units", 8, 64, log=True), LogUniform("model.dropout", 0.1, 0.5))),
+        (Grid(), (Integers("model.units", 8, 20, step=4), KIND)),
+        (Hyperband(shortest=1), SPACE),
+        (Hyperband(shortest=0.5, factor=2), SPACE),
+    ],
+)
+def test_the_work_foretold_is_the_work_done(kind, space):
+    oracle, shares, work = Oracle(search(kind, space), full_length=9), {"": 0.0}, []
+    foretold = oracle.work
+    while not isinstance(proposal := oracle.ask(), str):
+        shares[proposal.id] = proposal.share
+        work.append(proposal.share - shares[proposal.continues])
+        oracle.tell(proposal.id, float(len(work)))
+    assert proposal == "done"
+    assert sorted(work) == pytest.approx(sorted(foretold))
+
+
 @pytest.mark.parametrize("direction", ["max", "min"])
 def test_bayesian_learns(direction):
     sign = 1 if direction == "max" else -1

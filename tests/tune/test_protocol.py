@@ -29,7 +29,7 @@ def open_study(path, timeout=60.0):
 
 
 def finish(board, layout, worker, trial_id):
-    Outcome("finished", 0.123456789012345, "", 1.0).write(layout.outcome(trial_id))
+    Outcome("finished", 0.123456789012345, "").write(layout.outcome(trial_id))
     board.end(worker, trial_id)
 
 

@@ -42,7 +42,7 @@ def open_study(path, search=SEARCH, max_trials=4, experiment=None, **more):
 
 
 def end(study, worker, trial_id, score=0.5, status="finished", reason=""):
-    Outcome(status, score, reason, 1.0).write(study.layout.outcome(trial_id))
+    Outcome(status, score, reason).write(study.layout.outcome(trial_id))
     study.end(worker, trial_id)
 
 
@@ -118,7 +118,7 @@ def test_a_directory_of_another_search_is_refused(tmp_path, change, named):
     assert named in str(error.value)
 
 
-def test_a_combination_that_the_schema_refuses_is_a_failed_trial(tmp_path):
+def test_a_combination_that_the_schema_refuses_is_a_refused_trial(tmp_path):
     space = (
         Choice("optimizer.kind", ("sgd",)),
         Choice("optimizer.nesterov", (True,)),
@@ -127,8 +127,39 @@ def test_a_combination_that_the_schema_refuses_is_a_failed_trial(tmp_path):
     )
     study = open_study(tmp_path, Search(SEARCH.objective, (*space[:2], space[3]), Random()), 2)
     assert study.claim("a") == DONE
-    assert {trial.status for trial in study.trials.values()} == {"failed"}
+    assert {trial.status for trial in study.trials.values()} == {"refused"}
+    # Of the space's own making: others may be good.
+    assert study.refusal == ""
     assert "nesterov needs momentum" in study.trials["0000"].reason
+
+
+def test_first_trials_refused_alike_end_a_search_that_then_begins_anew(tmp_path):
+    study = open_study(tmp_path)
+    for number in range(3):
+        assert study.refusal == ""
+        trial_id = study.claim("a")
+        assert trial_id == f"{number:04d}"
+        end(study, "a", trial_id, None, "refused", "no data set of that name")
+    assert study.refusal == "no data set of that name"
+    again = open_study(tmp_path)
+    assert again.claim("a") == "0000"
+    end(again, "a", "0000")
+    assert open_study(tmp_path).claim("a") == "0001"
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        ["refused one", "refused one", "refused two"],
+        ["finished ", "refused one", "refused one", "refused one"],
+        ["failed one", "failed one", "failed one"],
+    ],
+)
+def test_other_first_trials_do_not_end_a_search(tmp_path, ends):
+    study = open_study(tmp_path)
+    for status, _, reason in (text.partition(" ") for text in ends):
+        end(study, "a", study.claim("a"), 0.5 if status == "finished" else None, status, reason)
+    assert study.refusal == ""
 
 
 def test_a_silent_workers_trial_goes_to_another_and_back_it_is_told_so(tmp_path):
@@ -219,6 +250,17 @@ def test_hyperband_goes_on_from_a_trials_directory(tmp_path):
         assert longer.train.epochs > shorter.train.epochs
         assert len(bridge.differences(longer, shorter)) == 1
     assert bridge.load(str(study.layout.best)).train.epochs == 10
+
+
+def test_work_is_counted_in_trainings_of_full_length(tmp_path):
+    assert open_study(tmp_path / "random", max_trials=0).work == 20
+    assert open_study(tmp_path / "some", max_trials=3).work == 3
+    search = Search(SEARCH.objective, SEARCH.space, Hyperband(shortest=1.0))
+    study = open_study(tmp_path / "hyperband", search, max_trials=0)
+    while (trial_id := study.claim("a")) != DONE:
+        end(study, "a", trial_id, study.trials[trial_id].values["model.dropout"])
+    assert len(study.trials) == study.max_trials
+    assert sum(map(study.trained, study.trials.values())) == pytest.approx(study.work)
 
 
 EVENTS = st.lists(

@@ -24,8 +24,8 @@ def _search(values: absl_flags.FlagValues) -> None:
         (
             "max_trials",
             0,
-            "Trials at most; 0: 20, and for Hyperband as many as it takes. A larger one goes on "
-            "with a search that is over.",
+            "Trials at most; 0: for Grid and Hyperband as many as there are, else 20. A larger one "
+            "goes on with a search that is over.",
         ),
         (
             "parallel_trials",

@@ -9,7 +9,7 @@ import dataclasses
 import math
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,6 +116,18 @@ class Oracle:
             continues=values.get(f"{_HYPERBAND}trial_id", ""),
         )
 
+    @property
+    def work(self) -> list[float]:
+        """What each trial trains of the full length, of all it will propose; [] if it may go on.
+
+        A trial that continues another trains the difference. Failures make them fewer.
+        """
+        if isinstance(self._search.oracle, space.Grid):
+            return [1.0] * _combinations(self._search.space, self._oracle.hyperparameters)
+        if isinstance(self._search.oracle, space.Hyperband):
+            return _hyperband_work(self._oracle)
+        return []
+
     def tell(self, trial_id: str, score: float | None) -> None:
         """Ends a trial; None is a failed one.
 
@@ -171,6 +183,35 @@ def _create(search: Search, full_length: float) -> Any:
     if isinstance(kind, space.Grid):
         return _Grid(**common)
     return keras_tuner.oracles.RandomSearchOracle(**common)
+
+
+def _combinations(
+    dimensions: Sequence[space.Dimension], holder: Any, chosen: Mapping[str, str] | None = None
+) -> int:
+    """How many points KerasTuner's grid has."""
+    if not dimensions:
+        return 1
+    first, *rest = dimensions
+    chosen = chosen or {}
+    when = first.when
+    if when is not None and chosen.get(when.path) not in list(map(space.text, when.values)):
+        return _combinations(rest, holder, chosen)
+    if isinstance(first, space.Choice):
+        values = map(space.text, first.values)
+        return sum(_combinations(rest, holder, {**chosen, first.path: text}) for text in values)
+    own = next(own for own in holder.space if own.name == first.path)
+    return len({own.default, *own.values}) * _combinations(rest, holder, chosen)
+
+
+def _hyperband_work(oracle: Any) -> list[float]:
+    work = []
+    for bracket in reversed(range(oracle._get_num_brackets())):
+        before = 0
+        for rung in range(oracle._get_num_rounds(bracket)):
+            epochs = oracle._get_epochs(bracket, rung)
+            work += [(epochs - before) / oracle.max_epochs] * oracle._get_size(bracket, rung)
+            before = epochs
+    return work
 
 
 def _hyperparameters(search: Search) -> Any:

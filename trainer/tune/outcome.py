@@ -12,16 +12,14 @@ class Outcome:
     """The content of trial.json.
 
     Attributes:
-      status: finished, failed, or stopped as hopeless.
+      status: finished, failed, refused as wrong input, or stopped as hopeless.
       score: the mean objective of a finished trial.
-      reason: why it failed, in one line.
-      seconds: how long its processes ran.
+      reason: why it failed or was refused, in one line.
     """
 
     status: str
     score: float | None
     reason: str
-    seconds: float
 
     def write(self, path: Path) -> None:
         """Writes it, whole."""

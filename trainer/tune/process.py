@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 
 from trainer.config import bridge
@@ -48,7 +47,6 @@ class TrialProcess:
         self.trial_id = trial_id
         self._plan = plan
         self._share = share
-        self._began = time.monotonic()
         self._scores: list[float] = []
         self._restarts = 0
         self._stopping = False
@@ -69,7 +67,9 @@ class TrialProcess:
             self._restarts += 1
             self._process = self._start()
             return None
-        return self._outcome("failed", reason=f"{_ending(status)}: {self._last_line(status)}")
+        if status == EXIT_USER_ERROR:
+            return self._outcome(self._refused_or_failed(), reason=self._last_line("error: "))
+        return self._outcome("failed", reason=f"{_ending(status)}: {self._last_line()}")
 
     @property
     def is_alive(self) -> bool:
@@ -101,6 +101,11 @@ class TrialProcess:
         self._process = self._start()
         return None
 
+    def _refused_or_failed(self) -> str:
+        """Input is refused before anything is written; a loss diverges later."""
+        workdir = self._plan.layout.workdir(self.trial_id, len(self._scores))
+        return "failed" if workdir.exists() else "refused"
+
     def _start(self) -> subprocess.Popen[bytes]:
         layout, execution = self._plan.layout, len(self._scores)
         workdir = layout.workdir(self.trial_id, execution)
@@ -124,14 +129,14 @@ class TrialProcess:
             )
 
     def _outcome(self, status: str, score: float | None = None, reason: str = "") -> Outcome:
-        return Outcome(status, score, reason, time.monotonic() - self._began)
+        return Outcome(status, score, reason)
 
-    def _last_line(self, status: int) -> str:
+    def _last_line(self, prefix: str = "") -> str:
+        """The last line with a prefix of what the process printed, without it."""
         log = self._plan.layout.log(self.trial_id, len(self._scores))
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        if status == EXIT_USER_ERROR:
-            lines = [line for line in lines if line.startswith("error: ")] or lines
-        return lines[-1].removeprefix("error: ")[:_SHOWN_CHARACTERS] if lines else f"see {log}"
+        chosen = [line for line in lines if line.startswith(prefix)] or [f"{prefix}see {log}"]
+        return chosen[-1].removeprefix(prefix)[:_SHOWN_CHARACTERS]
 
 
 def command(layout: Layout, trial_id: str, execution: int, flags: Sequence[str]) -> list[str]:

@@ -18,9 +18,12 @@ def summary(study: Study, at_once: int, now: float) -> str:
     """
     trials = list(study.trials.values())
     done = [trial for trial in trials if not trial.is_open]
-    failed = sum(trial.status == "failed" for trial in trials)
-    total = f" of {study.max_trials}" if study.max_trials else ""
-    parts = [f"{len(done)}{total} done", f"{len(study.running)} running", f"{failed} failed"]
+    failed = sum(trial.status in ("failed", "refused") for trial in trials)
+    parts = [
+        f"{len(done)} of {study.max_trials} done",
+        f"{len(study.running)} running",
+        f"{failed} failed",
+    ]
     best = study.best
     if best is not None:
         parts.append(f"best {study.search.objective.name} {best.score:.5g} (trial {best.id})")
@@ -31,15 +34,16 @@ def summary(study: Study, at_once: int, now: float) -> str:
 
 
 def seconds_left(study: Study, at_once: int, now: float) -> float:
-    """What the trials that are left would take at the mean pace so far; 0 if nobody knows."""
-    trials = list(study.trials.values())
-    took = [trial.ended - trial.began for trial in trials if trial.status == "finished"]
-    if not took or not study.max_trials:
+    """What is left to train at the mean pace of finished trials; 0 if nobody knows."""
+    trials = study.trials.values()
+    finished = [trial for trial in trials if trial.status == "finished"]
+    trained = sum(map(study.trained, finished))
+    if not trained:
         return 0.0
-    each = sum(took) / len(took)
-    spent = sum(min(now - trial.began, each) for trial in trials if trial.status == "running")
-    open_or_new = study.max_trials - sum(not trial.is_open for trial in trials)
-    return max(0.0, (open_or_new * each - spent) / max(1, at_once))
+    pace = sum(trial.ended - trial.began for trial in finished) / trained
+    left = study.work - sum(study.trained(trial) for trial in trials if not trial.is_open)
+    begun = sum(min(now - trial.began, study.trained(trial) * pace) for trial in study.running)
+    return max(0.0, (left * pace - begun) / max(1, at_once))
 
 
 class Progress:

@@ -24,7 +24,7 @@ svg .trial:hover { stroke: #d9822b; opacity: 1; }
 th, td { text-align: left; padding: 0.25em 0.8em 0.25em 0; border-bottom: 1px solid #e3e8ee;
   vertical-align: top; white-space: nowrap; }
 td.reason { white-space: normal; min-width: 16em; } tr.first td { font-weight: 600; }
-tr.failed td { color: #a33; }
+tr.failed td, tr.refused td { color: #a33; }
 """
 
 
@@ -34,8 +34,8 @@ def write(study: Study) -> None:
 
 
 def ranking(study: Study) -> list[Trial]:
-    """Finished trials from the best down, then stopped, then failed, then open ones."""
-    order = ("finished", "stopped", "failed", "running", "waiting")
+    """Finished trials from the best down, then stopped, failed, refused and open ones."""
+    order = ("finished", "stopped", "failed", "refused", "running", "waiting")
     sign = -1 if study.search.objective.direction == "max" else 1
     return sorted(
         study.trials.values(),

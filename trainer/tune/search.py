@@ -16,13 +16,11 @@ from trainer.tune.files import Layout
 from trainer.tune.process import Plan
 from trainer.tune.progress import Progress
 from trainer.tune.resources import Share, shares
-from trainer.tune.space import Hyperband, Search, described
+from trainer.tune.space import Search, described
 from trainer.tune.study import Study, was_closed
 from trainer.tune.worker import work
 
 _CHIEF_POLL_SECONDS = 0.5
-# The oracles that know no end of their own.
-_DEFAULT_TRIALS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Request:
       search: the search file's content.
       experiment: what its trials vary.
       workdir: the search's directory.
-      max_trials: 0 leaves it to the oracle, or is 20.
+      max_trials: 0: as many as the oracle has, or 20.
       parallel_trials: on this host; 0: one an accelerator.
       worker_timeout: seconds of a worker's silence before its trial is another's.
       flags: of `trainer train`, for every trial.
@@ -71,18 +69,19 @@ def _be_chief(
 ) -> Study:
     progress = Progress(sys.stderr)
     parts = shares(request.parallel_trials) if role.kind == "alone" else []
-    unending = not isinstance(request.search.oracle, Hyperband)
     study = Study(
         layout,
         request.search,
         request.experiment,
-        request.max_trials or (_DEFAULT_TRIALS if unending else 0),
+        request.max_trials,
         progress.say,
         request.worker_timeout if role.kind == "chief" else 0.0,
     )
     if study.trials:
         done = sum(not trial.is_open for trial in study.trials.values())
-        progress.say(f"going on with the search in {layout.root}: {done} trials are done")
+        progress.say(
+            f"going on with the search in {layout.root}: {done} of {study.max_trials} trials done"
+        )
     ended = _Ended(study, progress, max(1, len(parts)))
     if role.kind == "alone":
         progress.say(_side_by_side(parts))
@@ -94,14 +93,14 @@ def _be_chief(
     report.write(study)
     study.close()
     if study.best is None:
-        failed = [trial for trial in study.trials.values() if trial.status == "failed"]
+        failed = [trial for trial in study.trials.values() if trial.score is None]
         why = failed[-1].reason if failed else "there was none"
         raise UserError(f"no trial finished; the last one: {why}. Received: {len(failed)} failures")
     return study
 
 
 class _Ended:
-    """Notices that trials have ended: progress, report, the tuning service."""
+    """Notices that trials have ended: progress, report, the tuning service, a way to stop."""
 
     def __init__(self, study: Study, progress: Progress, at_once: int):
         self._study = study
@@ -110,7 +109,11 @@ class _Ended:
         self._seen = self._count()
 
     def look(self) -> None:
-        """Says what is new."""
+        """Says what is new.
+
+        Raises:
+          UserError: if every trial would be refused.
+        """
         count = self._count()
         if count == self._seen:
             return
@@ -122,6 +125,9 @@ class _Ended:
         if best is not None:
             name = self._study.search.objective.name
             hypertune.report({name: best.score}, count, os.environ)
+        if self._study.refusal:
+            self._study.close()
+            raise UserError(f"every trial is refused: {self._study.refusal}")
 
     def _count(self) -> int:
         return sum(not trial.is_open for trial in self._study.trials.values())
@@ -156,9 +162,10 @@ def _plan(request: Request, layout: Layout, keep_open: tuple[int, ...]) -> Plan:
 
 
 def _side_by_side(parts: Sequence[Share]) -> str:
+    prints = "what each prints is in trials/ID/seed_0.log"
     if len(parts) == 1:
-        return "one trial at a time"
-    return f"{len(parts)} trials side by side: {'; '.join(map(str, parts))}"
+        return f"one trial at a time; {prints}"
+    return f"{len(parts)} trials side by side, {'; '.join(map(str, parts))}; {prints}"
 
 
 def closing_words(study: Study) -> str:

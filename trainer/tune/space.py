@@ -137,7 +137,7 @@ class Random:
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """Every combination of the choices; of a range without steps, ten values."""
+    """Every combination; of a range without steps, its low end and ten values in it."""
 
 
 @dataclasses.dataclass(frozen=True)

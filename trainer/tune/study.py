@@ -19,6 +19,11 @@ from trainer.tune.oracle import Oracle, Proposal
 from trainer.tune.outcome import Outcome
 from trainer.tune.space import Search, Value, described, overrides
 
+# Of oracles that know no end of their own.
+_DEFAULT_TRIALS = 20
+# So many first trials, all refused for one reason, show that the reason is not in the space.
+_REFUSED_ALIKE = 3
+
 
 @dataclasses.dataclass
 class Trial:
@@ -26,12 +31,12 @@ class Trial:
 
     Attributes:
       id, values, share, continues: as in `Proposal`.
-      status: running; waiting, to be taken up again; finished, stopped or failed.
+      status: running; waiting, to be taken up again; finished, stopped, failed or refused.
       worker: who runs it, or ran it.
       claims: workers that took it up, in their order.
-      began, ended: seconds since 1970.
+      began, ended: when it was last taken up and when it ended, seconds since 1970.
       score: the objective, where there is one.
-      reason: why it failed or was stopped.
+      reason: why it failed, was refused or was stopped.
     """
 
     id: str
@@ -53,7 +58,14 @@ class Trial:
 
 
 class Study:
-    """The search in a directory, new or taken up again."""
+    """The search in a directory, new or taken up again.
+
+    Attributes:
+      layout, search, experiment: as given.
+      max_trials: how many there will be at most.
+      work: what they train together, in trainings of full length.
+      trials: by their ids, in the order of the proposals.
+    """
 
     def __init__(
         self,
@@ -71,7 +83,7 @@ class Study:
           layout: where it is.
           search: what is searched.
           experiment: what trials vary, test split and all.
-          max_trials: proposals taken at most; 0 leaves it to the oracle.
+          max_trials: proposals taken at most; 0: as many as the oracle has, or 20.
           say: takes a line for each thing that happens.
           timeout: seconds of a worker's silence after which its trial is given to another;
             0: workers are part of this process and are never silent.
@@ -83,7 +95,6 @@ class Study:
         self.layout = layout
         self.search = search
         self.experiment = experiment
-        self.max_trials = max_trials
         self.trials: dict[str, Trial] = {}
         self._say = say
         self._timeout = timeout
@@ -93,12 +104,19 @@ class Study:
         self._told: set[str] = set()
         self._curves: dict[str, Curve] = {}
         self._oracle = Oracle(search, getattr(experiment.train, check.length_field(experiment)))
+        work = self._oracle.work
+        self.max_trials = max_trials or len(work) or _DEFAULT_TRIALS
+        self.work = sum((work or [1.0] * self.max_trials)[: self.max_trials])
         self._identity = {
             "config": json.loads(bridge.to_json(experiment)),
             "search": json.loads(json.dumps(search.to_json())),
         }
         if layout.state.exists():
-            self._take_over(json.loads(layout.state.read_text()))
+            state = json.loads(layout.state.read_text())
+            self._check_same(state)
+            # Where every trial was refused, nothing is lost by beginning anew.
+            if any(trial["status"] != "refused" for trial in state["trials"]):
+                self._take_over(state)
         self._save()
 
     def claim(self, worker: str) -> str:
@@ -111,7 +129,7 @@ class Study:
             if trial.status == "waiting":
                 return self._start(trial, worker)
         while True:
-            enough = self.max_trials and len(self.trials) >= self.max_trials
+            enough = len(self.trials) >= self.max_trials
             proposal = "done" if enough else self._oracle.ask()
             if isinstance(proposal, str):
                 if self.running or proposal == "wait":
@@ -163,6 +181,11 @@ class Study:
         """The trials that somebody runs."""
         return [trial for trial in self.trials.values() if trial.status == "running"]
 
+    def trained(self, trial: Trial) -> float:
+        """What a trial trains beyond the one that it goes on from, as a part of full length."""
+        source = self.trials.get(trial.continues)
+        return trial.share - (source.share if source is not None else 0.0)
+
     @property
     def best(self) -> Trial | None:
         """The best finished trial; of equals the longest, of those the first."""
@@ -172,10 +195,20 @@ class Study:
         return ranked[0] if ranked else None
 
     @property
+    def refusal(self) -> str:
+        """Why training refuses whatever is proposed: the first trials were refused alike."""
+        trials = list(self.trials.values())
+        reasons = {trial.reason for trial in trials if trial.status == "refused" and trial.claims}
+        ended = [trial for trial in trials if not trial.is_open]
+        if len(ended) < _REFUSED_ALIKE or len(reasons) != 1:
+            return ""
+        return reasons.pop() if all(trial.status == "refused" for trial in ended) else ""
+
+    @property
     def is_over(self) -> bool:
         """Whether there will be no more trials, as far as is known without asking for one."""
         trials = self.trials.values()
-        enough = 0 < self.max_trials <= len(trials)
+        enough = len(trials) >= self.max_trials
         return bool(self._told) or (enough and not any(trial.is_open for trial in trials))
 
     def close(self) -> None:
@@ -192,7 +225,7 @@ class Study:
         again = bool(trial.claims)
         trial.status, trial.worker = "running", worker
         trial.claims.append(worker)
-        trial.began = trial.began or self._clock()
+        trial.began = self._clock()
         self._save()
         self._say(f"trial {trial.id} {'goes on' if again else 'begins'}: {described(trial.values)}")
         return trial.id
@@ -202,10 +235,10 @@ class Study:
         try:
             experiment = bridge.override(self._base, overrides(proposal.values))
             source = self.trials.get(proposal.continues)
-            if source is not None and source.status == "failed":
-                raise UserError(f"trial {source.id}, which it would go on from, has failed")
+            if source is not None and source.score is None:
+                raise UserError(f"trial {source.id}, which it would go on from, has no score")
         except UserError as error:
-            self._finish(self.trials[proposal.id], "failed", None, str(error))
+            self._finish(self.trials[proposal.id], "refused", None, str(error))
             return False
         if proposal.continues:
             files.write_text(self.layout.source(proposal.id), proposal.continues)
@@ -264,7 +297,6 @@ class Study:
         )
 
     def _take_over(self, state: Mapping[str, Any]) -> None:
-        self._check_same(state)
         self._oracle.restore(state["oracle"])
         for values in state["trials"]:
             trial = Trial(**values)

@@ -1,0 +1,77 @@
+"""Whole searches in one process: real trainings, really killed."""
+
+import json
+import signal
+
+from trainer.tune.files import Layout
+
+# Restarts and kills must change neither what is proposed nor how it scores.
+LEARNING_RATES = '(LogUniform("optimizer.learning_rate", 1e-3, 1e-1),), Bayesian(initial=1)'
+
+
+def ends(trials):
+    return [(trial["status"], trial["values"], trial["score"]) for trial in trials.values()]
+
+
+def test_killed_anywhere_it_ends_like_one_that_was_left_alone(command, tmp_path, start, seen):
+    left_alone, killed = Layout(tmp_path / "alone"), Layout(tmp_path / "killed")
+    seen.finish(start(*command("alone", LEARNING_RATES, "--max_trials=2")))
+    arguments = command("killed", LEARNING_RATES, "--max_trials=2")
+
+    first = start(*arguments)
+    seen.wait_until(lambda: seen.has_trained(killed, "0000"), first)
+    trial = seen.training(first)
+    trial.kill()
+    trial.wait(timeout=10)
+    seen.wait_until(lambda: "resuming at step" in killed.log("0000", 0).read_text(), first)
+    orphan = seen.training(first)
+    first.kill()
+    first.wait()
+    orphan.wait(timeout=10)
+
+    second = start(*arguments)
+    seen.wait_until(lambda: seen.has_trained(killed, "0001"), second)
+    second.send_signal(signal.SIGINT)
+    _, errors = second.communicate(timeout=60)
+    assert second.returncode == 75, errors
+    assert "run the same command to go on" in errors
+    assert killed.log("0000", 0).read_text().count("resuming at step") == 2
+
+    assert "1 of 2 trials done" in seen.finish(start(*arguments))
+    trials = seen.trials(killed)
+    assert ends(trials) == ends(seen.trials(left_alone))
+    assert [trial["status"] for trial in trials.values()] == ["finished"] * 2
+    assert [len(trial["claims"]) for trial in trials.values()] == [2, 2]
+    assert "resuming at step" in killed.log("0001", 0).read_text()
+
+    best = tmp_path / "best"
+    seen.finish(start("train", f"--config={killed.best}", f"--workdir={best}"))
+    assert "test/accuracy" in json.loads((best / "result.json").read_text())["metrics"]
+
+
+def test_each_way_to_end_is_one_trial_with_its_reason(command, tmp_path, start, seen):
+    search = (
+        '(Choice("train.global_batch_size", (32, 5000)),'
+        ' Choice("optimizer.learning_rate", (1e-2, 1e-9, 2e-2, 1e30))), Grid(), median_stopping=1'
+    )
+    layout = Layout(tmp_path / "search")
+    process = start(*command("search", search, "--max_trials=5"))
+    for _ in range(2):
+        seen.wait_until(lambda: layout.log("0002", 0).exists() and seen.training(process), process)
+        trial = seen.training(process)
+        trial.kill()
+        trial.wait(timeout=10)
+    errors = seen.finish(process)
+    assert "5 of 5 done, 0 running, 3 failed, best eval/loss" in errors
+
+    good, hopeless, killed, diverged, refused = seen.trials(layout).values()
+    assert (good["status"], good["reason"]) == ("finished", "")
+    assert (hopeless["status"], hopeless["reason"]) == ("stopped", "below the median")
+    assert hopeless["score"] > good["score"]
+    assert not (layout.workdir("0001", 0) / "result.json").exists()
+    assert (killed["status"], killed["score"]) == ("failed", None)
+    assert killed["reason"] == "killed by SIGKILL (out of memory?), more than once"
+    assert diverged["status"] == "failed"
+    assert "the loss is not finite at step" in diverged["reason"]
+    assert refused["status"] == "refused"
+    assert "at most the 1251 training examples. Received: 5000" in refused["reason"]
