@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "trainer"
 # package. `supervised` and `rl` share a row and still may not import each other.
 ROWS = (
     ("errors",),
-    ("cluster", "memory", "registry"),
+    ("cluster", "memory", "quiet", "registry"),
     ("config",),
     ("signals",),
     ("cloud",),

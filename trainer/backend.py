@@ -4,37 +4,13 @@ Everything else takes Keras from here: `from trainer.backend import keras`. Why 
 tf_keras is written in docs/decisions/0001-tf-keras.md.
 """
 
-import contextlib
 import logging
 import os
 import sys
-import tempfile
-import warnings
-from collections.abc import Iterator
 
 import absl.logging
 
-
-@contextlib.contextmanager
-def quiet_imports() -> Iterator[None]:
-    """Holds back what libraries print while they load; shows it if loading fails."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as held_back, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        os.dup2(held_back.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            sys.stderr.flush()
-            os.dup2(saved, 2)
-            held_back.seek(0)
-            os.write(2, held_back.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(saved, 2)
-            os.close(saved)
+from trainer.quiet import quiet_imports
 
 
 def _refuse_another_keras() -> None:
@@ -62,4 +38,4 @@ tf.get_logger().setLevel(logging.ERROR)
 absl.logging.set_verbosity(absl.logging.ERROR)
 tf.autograph.set_verbosity(0)
 
-__all__ = ["keras", "quiet_imports", "tf"]
+__all__ = ["keras", "tf"]

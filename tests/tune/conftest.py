@@ -47,9 +47,9 @@ class Search:
         return errors
 
     @staticmethod
-    def wait_until(condition, process):
+    def wait_until(condition, process, seconds=120):
         """Returns once a condition holds, while a process runs."""
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and process.poll() is None:
             if condition():
                 return

@@ -49,3 +49,9 @@ def test_a_process_whose_parent_is_gone_does_not_begin():
     result = launched(1 << 22, "", "print('trained')")
     assert result.returncode == 1
     assert result.stdout == ""
+
+
+def test_the_searching_process_leaves_the_accelerators_to_its_trials():
+    # trainer.backend lists the devices, and whoever lists a TPU takes it.
+    code = "import sys, trainer.tune.search; sys.exit('trainer.backend' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,7 +2,7 @@
 
 import warnings
 
-from trainer.backend import quiet_imports
+from trainer.quiet import quiet_imports
 
 with quiet_imports():
     from tf_agents.agents.categorical_dqn.categorical_dqn_agent import CategoricalDqnAgent

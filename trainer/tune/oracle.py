@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from trainer.backend import quiet_imports
+from trainer.quiet import quiet_imports
 from trainer.tune import space
 from trainer.tune.space import Search, Value
 

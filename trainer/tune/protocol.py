@@ -14,8 +14,8 @@ from typing import Any
 
 import grpc
 
-from trainer.backend import quiet_imports
 from trainer.errors import Interrupted, UserError
+from trainer.quiet import quiet_imports
 from trainer.tune.board import DONE, GO_ON, LOST, STOP, WAIT, Board
 
 with quiet_imports():
