@@ -36,10 +36,9 @@ def guarded(monkeypatch, request):
     monkeypatch.chdir(request.config.rootpath)
 
 
+@pytest.mark.usefixtures("guarded")
 @pytest.mark.parametrize("checkpoint", ["best", "last"])
-def test_a_run_that_evaluates_on_validation_never_looks_at_the_test_split(
-    checkpoint, guarded, tmp_path
-):
+def test_a_run_that_evaluates_on_validation_never_looks_at_the_test_split(checkpoint, tmp_path):
     workdir = tmp_path / "run"
     choice = f"--config.evaluate.checkpoint={checkpoint}"
     run([*ARGUMENTS, choice, "--config.evaluate.split=validation", f"--workdir={workdir}"])
@@ -48,7 +47,8 @@ def test_a_run_that_evaluates_on_validation_never_looks_at_the_test_split(
     assert '"test"' not in (workdir / "metrics.jsonl").read_text()
 
 
-def test_the_guard_sees_a_run_that_does(guarded, tmp_path):
+@pytest.mark.usefixtures("guarded")
+def test_the_guard_sees_a_run_that_does(tmp_path):
     with pytest.raises(AssertionError, match="somebody looked"):
         run([*ARGUMENTS, f"--workdir={tmp_path / 'run'}"])
 

@@ -2,6 +2,8 @@
 
 import warnings
 
+# It says which Keras TF-Agents will load.
+import trainer.backend  # noqa: F401
 from trainer.quiet import quiet_imports
 
 with quiet_imports():
