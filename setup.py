@@ -11,6 +11,7 @@ setup(
     python_requires=">=3.10,<3.12",
     install_requires=[
         "absl-py>=2.1",
+        "etils[epath]>=1.5",
         "grpcio>=1.60",
         "gymnasium>=1.0,<2",
         # TFDS 4.9.10 imports it without declaring it.

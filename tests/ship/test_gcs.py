@@ -197,8 +197,55 @@ def test_data_of_every_kind(cloud, tmp_path):
         assert status == 0, errors
 
 
+HYPERBAND = """
+from trainer.tune.space import *
+
+
+def get_search() -> Search:
+    space = (LogUniform("optimizer.learning_rate", 1e-3, 1e-1),)
+    return Search(Objective("eval/loss", "min"), space, Hyperband(shortest=30))
+"""
+
+
+def test_a_killed_search_goes_on(cloud, tmp_path):
+    (tmp_path / "search.py").write_text(HYPERBAND)
+    arguments = (
+        "-m", "trainer", "tune", *SMALL[1:], "--config.train.steps=90",
+        f"--search={tmp_path / 'search.py'}", "--workdir=gs://bucket/search",
+    )  # fmt: skip
+    killed = cloud.start(*arguments)
+    for line in killed.stderr:
+        if line.startswith("trial 0001 begins"):
+            break
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    status, output, errors = cloud.python(*arguments)
+    assert status == 0, errors
+    assert "1 of 6 trials done" in errors
+    assert "6 of 6 done, 0 running, 0 failed" in errors
+    assert "trainer train --config=gs://bucket/search/best/config.json" in output
+
+    cloud.copy("gs://bucket/search", tmp_path / "copy")
+    trials = json.loads((tmp_path / "copy" / "search.json").read_text())["trials"]
+    continued = [trial["id"] for trial in trials if trial["continues"]]
+    assert continued
+    for trial_id in continued:
+        log = (tmp_path / "copy" / "trials" / trial_id / "seed_0.log").read_text()
+        assert "resuming at step 30" in log
+    status, output, errors = cloud.trainer(
+        "train", "--config=gs://bucket/search/best/config.json", "--workdir=gs://bucket/best"
+    )
+    assert status == 0, errors
+    assert "test/accuracy" in output
+
+
 def test_a_bucket_that_is_not_there(cloud):
     status, _, errors = cloud.trainer(*RUN, "--workdir=gs://no-such-bucket/run")
+    assert status == 2
+    assert errors.startswith("error: there is no bucket gs://no-such-bucket")
+    assert len(errors.splitlines()) == 1
+    arguments = ("--config=configs/digits_cnn.py", "--search=configs/tune/digits.py")
+    status, _, errors = cloud.trainer("tune", *arguments, "--workdir=gs://no-such-bucket/search")
     assert status == 2
     assert errors.startswith("error: there is no bucket gs://no-such-bucket")
     assert len(errors.splitlines()) == 1

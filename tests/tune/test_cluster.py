@@ -7,7 +7,8 @@ import pytest
 from trainer.errors import UserError
 from trainer.tune.cluster import Role, role
 
-CLUSTER = {"chief": ["a:2222"], "worker": ["b:2222", "c:2222"]}
+WORKERS = {"worker": ["b:2222", "c:2222"]}
+CLUSTER = {"chief": ["a:2222"], **WORKERS}
 
 
 def tf_config(kind, index, cluster=CLUSTER):
@@ -26,7 +27,9 @@ def kerastuner(name, **more):
         (tf_config("chief", 0), Role("chief", "chief-0", "a:2222")),
         (tf_config("worker", 1), Role("worker", "worker-1", "a:2222")),
         (tf_config("worker", 0, {"worker": ["a:1"]}), Role("alone", "local", "")),
-        (kerastuner("chief"), Role("chief", "chief", "10.0.0.1:8000")),
+        (tf_config("worker", 0, WORKERS), Role("chief", "worker-0", "b:2222")),
+        (tf_config("worker", 1, WORKERS), Role("worker", "worker-1", "b:2222")),
+        (kerastuner("chief"), Role("chief", "chief", "10.0.0.1:8000", trains=False)),
         (kerastuner("tuner1"), Role("worker", "tuner1", "10.0.0.1:8000")),
         (kerastuner("mischief"), Role("worker", "mischief", "10.0.0.1:8000")),
         (kerastuner("tuner1", **tf_config("chief", 0)), Role("worker", "tuner1", "10.0.0.1:8000")),
@@ -42,7 +45,7 @@ def test_roles(environment, expected):
         {"KERASTUNER_TUNER_ID": "chief"},
         {"TF_CONFIG": "{"},
         {"TF_CONFIG": '{"cluster": {"worker": ["a:1", "b:1"]}}'},
-        tf_config("worker", 0, {"worker": ["a:1", "b:1"]}),
+        tf_config("ps", 0, {"ps": ["a:1", "b:1"]}),
         tf_config("evaluator", 0),
     ],
 )

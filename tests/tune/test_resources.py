@@ -51,7 +51,28 @@ def test_a_process_whose_parent_is_gone_does_not_begin():
     assert result.stdout == ""
 
 
-def test_the_searching_process_leaves_the_accelerators_to_its_trials():
-    # trainer.backend lists the devices, and whoever lists a TPU takes it.
-    code = "import sys, trainer.tune.search; sys.exit('trainer.backend' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+ORDER = """
+import sys
+
+order = []
+
+
+def hook(event, arguments):
+    if event in ("os.putenv", "os.unsetenv") and arguments[0] == b"TPU_LOAD_LIBRARY":
+        order.append((event, *arguments[1:]))
+    if event == "import" and arguments[0] == "tensorflow":
+        order.append("tensorflow")
+
+
+sys.addaudithook(hook)
+import trainer.tune.search
+
+print(list(dict.fromkeys(order)))
+"""
+
+
+def test_the_searching_process_leaves_a_tpu_to_its_trials():
+    result = subprocess.run(
+        [sys.executable, "-c", ORDER], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "[('os.putenv', b'0'), 'tensorflow', ('os.unsetenv',)]\n"

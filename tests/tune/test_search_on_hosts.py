@@ -20,14 +20,13 @@ def test_workers_come_and_go_and_run_no_trial_twice(command, tmp_path, start, se
         task = {"type": kind, "index": index}
         return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
 
-    chief = start(*arguments, **by_tf_config("chief", 0))
+    by_kerastuner = {
+        "KERASTUNER_ORACLE_IP": "127.0.0.1",
+        "KERASTUNER_ORACLE_PORT": str(port),
+    }
+    chief = start(*arguments, KERASTUNER_TUNER_ID="chief", **by_kerastuner)
     killed = start(*arguments, **by_tf_config("worker", 0))
-    stays = start(
-        *arguments,
-        KERASTUNER_TUNER_ID="stays",
-        KERASTUNER_ORACLE_IP="127.0.0.1",
-        KERASTUNER_ORACLE_PORT=str(port),
-    )
+    stays = start(*arguments, KERASTUNER_TUNER_ID="stays", **by_kerastuner)
 
     def of_killed():
         trials = seen.trials(layout).values()
@@ -52,3 +51,26 @@ def test_workers_come_and_go_and_run_no_trial_twice(command, tmp_path, start, se
     assert "resuming at step" in layout.log(given_away, 0).read_text()
     others = [trial for name, trial in trials.items() if name != given_away]
     assert all(len(trial["claims"]) == 1 for trial in others)
+
+
+def test_the_first_worker_is_a_chief_that_trains(command, tmp_path, start, seen):
+    with socket.socket() as one, socket.socket() as other:
+        for free in (one, other):
+            free.bind(("127.0.0.1", 0))
+        hosts = [f"127.0.0.1:{free.getsockname()[1]}" for free in (one, other)]
+    layout = Layout(tmp_path / "search")
+    arguments = command("search", LEARNING_RATES, "--max_trials=2", "--config.train.steps=100")
+    processes = [
+        start(
+            *arguments,
+            TF_CONFIG=json.dumps(
+                {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
+            ),
+        )
+        for index in range(2)
+    ]
+    for process in processes:
+        seen.finish(process)
+    trials = seen.trials(layout).values()
+    assert {trial["status"] for trial in trials} == {"finished"}
+    assert {trial["worker"] for trial in trials} == {"worker-0/0", "worker-1/0"}

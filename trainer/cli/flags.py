@@ -146,6 +146,11 @@ def experiment(file: str, overrides: Sequence[str]) -> bridge.Experiment:
             "--config=FILE says what to train, for example --config=configs/digits_cnn.py. "
             "Received: no --config"
         )
+    if "://" in file:
+        # Only TensorFlow reads buckets.
+        from trainer.run.workdir import read_experiment
+
+        return bridge.override(read_experiment(file), overrides)
     return bridge.override(bridge.load(file), overrides)
 
 

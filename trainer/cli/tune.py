@@ -58,11 +58,8 @@ def run(arguments: Sequence[str], started: float) -> None:
 
     search = check.load(values.search)
     check.check(search, experiment)
-    if not values.workdir or "://" in values.workdir:
-        raise UserError(
-            "--workdir=DIR says where the search is kept: a local or mounted directory, on "
-            f"Vertex AI one below /gcs. Received: {values.workdir!r}"
-        )
+    if not values.workdir:
+        raise UserError("--workdir=DIR says where the search is kept. Received: ''")
     role = cluster.role(os.environ)
     with StopRequest() as stop:
         # KerasTuner loads TensorFlow; all that can be refused without it has been.

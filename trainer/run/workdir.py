@@ -129,6 +129,19 @@ def load_experiment(path: str) -> bridge.Experiment:
         raise UserError(
             f"--workdir is no work directory of a run: it has no config.json. Received: {path!r}"
         )
+    return read_experiment(config)
+
+
+def read_experiment(config: str) -> bridge.Experiment:
+    """The experiment of a config.json.
+
+    Raises:
+      UserError: if it is missing, or no configuration.
+    """
+    if "://" in config:
+        check_bucket(config)
+    if not tf.io.gfile.exists(config):
+        raise UserError(f"there is no configuration file. Received: {config!r}")
     with tf.io.gfile.GFile(config) as file:
         return bridge.from_json(file.read(), config)
 

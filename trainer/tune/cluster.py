@@ -17,15 +17,20 @@ class Role:
       kind: alone, chief or worker.
       name: unlike every other worker's.
       address: of the chief, host:port; "" alone.
+      trains: whether it runs trials.
     """
 
     kind: str
     name: str
     address: str
+    trains: bool = True
 
 
 def role(environment: Mapping[str, str]) -> Role:
     """The role that KERASTUNER_* gives, else TF_CONFIG, else none.
+
+    KerasTuner's chief only gives trials out. One that TF_CONFIG names has a host like the
+    others, and runs trials too; without one the first worker is the chief.
 
     Raises:
       UserError: if the variables do not say enough.
@@ -46,7 +51,9 @@ def _from_kerastuner(environment: Mapping[str, str], given: list[str]) -> Role:
         )
     name, host, port = (environment[variable] for variable in _VARIABLES)
     # KerasTuner takes any name with "chief" in it; a host called mischief is none.
-    return Role("chief" if name.startswith("chief") else "worker", name, f"{host}:{port}")
+    is_chief = name.startswith("chief")
+    kind = "chief" if is_chief else "worker"
+    return Role(kind, name, f"{host}:{port}", trains=not is_chief)
 
 
 def _from_tf_config(text: str) -> Role:
@@ -62,9 +69,11 @@ def _from_tf_config(text: str) -> Role:
         ) from None
     if size <= 1:
         return Role("alone", "local", "")
-    if kind not in ("chief", "worker") or not cluster.get("chief"):
+    chiefs = [*cluster.get("chief", []), *cluster.get("worker", [])]
+    if kind not in ("chief", "worker") or not chiefs:
         raise UserError(
-            "TF_CONFIG of a search names one chief, which gives trials out, and workers. "
+            "TF_CONFIG of a search names a chief or workers, and this process as one of them. "
             f"Received: {text}"
         )
-    return Role(kind, f"{kind}-{index}", cluster["chief"][0])
+    is_chief = kind == "chief" or ("chief" not in cluster and index == 0)
+    return Role("chief" if is_chief else "worker", f"{kind}-{index}", chiefs[0])

@@ -1,6 +1,7 @@
 """Where a search keeps what, and how it is written so that a kill loses nothing.
 
-The directory is local or mounted: every host of a search sees it under the same path.
+The directory is local, mounted or in a bucket: every host of a search sees it under the same
+path. A path is pathlib's, or etils' for a bucket, which has the same methods.
 """
 
 import dataclasses
@@ -10,12 +11,31 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from etils import epath
+
+from trainer.config import bridge
+
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
     """The paths of a search."""
 
     root: Path
+
+    @classmethod
+    def of(cls, workdir: str) -> "Layout":
+        """That of a directory on this machine, or of `gs://…`."""
+        return cls(epath.Path(workdir) if "://" in workdir else Path(workdir).absolute())
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is in a bucket."""
+        return is_remote(self.root)
+
+    @property
+    def shown(self) -> str:
+        """The directory as a user here would type it."""
+        return str(self.root) if self.is_remote else os.path.relpath(self.root)
 
     @property
     def state(self) -> Path:
@@ -69,6 +89,10 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes text so that a reader sees all of it or what was there before."""
+    if is_remote(path):
+        # An object store shows an object only once it is complete.
+        path.write_text(text)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
     with temporary.open("w") as file:
@@ -76,6 +100,11 @@ def write_text(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def read_experiment(path: Path) -> bridge.Experiment:
+    """The experiment of a config.json."""
+    return bridge.from_json(path.read_text(), str(path))
 
 
 def continue_from(source: Path, target: Path) -> None:
@@ -87,13 +116,30 @@ def continue_from(source: Path, target: Path) -> None:
     """
     if (target / "config.json").exists():
         return
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source / "checkpoints", target / "checkpoints", copy_function=_link)
-    shutil.copy2(source / "metrics.jsonl", target / "metrics.jsonl")
-    write_text(target / "config.json", (source / "config.json").read_text())
+    _copy_tree(source / "checkpoints", target / "checkpoints")
+    for name in ("metrics.jsonl", "config.json"):
+        write_text(target / name, (source / name).read_text())
 
 
-def _link(source: str, target: str) -> None:
+def is_remote(path: Path) -> bool:
+    """Whether a path is in a bucket."""
+    return "://" in str(path)
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    for path in source.iterdir():
+        if path.is_dir():
+            _copy_tree(path, target / path.name)
+        else:
+            _copy(path, target / path.name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if is_remote(source):
+        epath.Path(source).copy(target, overwrite=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
     try:
         os.link(source, target)
     except OSError:

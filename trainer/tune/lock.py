@@ -3,31 +3,47 @@
 import fcntl
 import os
 import time
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from trainer.errors import UserError
+from trainer.tune.files import Layout
 
 # A trial dies with the process that started it, not in the same instant.
 _PATIENCE_SECONDS = 10.0
 
 
-def take(path: Path) -> int:
-    """Locks a file until every process that inherits its descriptor has ended.
+@contextmanager
+def held(layout: Layout) -> Iterator[tuple[int, ...]]:
+    """Holds a search's lock; its descriptors, inherited, hold it until every heir has ended.
+
+    Buckets have no locks; there are no descriptors then.
 
     Raises:
       UserError: if another search holds it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    if layout.is_remote:
+        yield ()
+        return
+    os.makedirs(layout.root, exist_ok=True)
+    descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT)
+    try:
+        _lock(descriptor, str(layout.root))
+        yield (descriptor,)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, root: str) -> None:
     until = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return descriptor
+            return
         except BlockingIOError:
             if time.monotonic() > until:
                 raise UserError(
                     "another search is running in --workdir; wait for it, or stop it. "
-                    f"Received: {str(path.parent)!r}"
+                    f"Received: {root!r}"
                 ) from None
             time.sleep(0.1)

@@ -1,7 +1,6 @@
 """KerasTuner's oracles, asked and told; what they know is one JSON value that restores them.
 
-KerasTuner loads Keras 3 and with it TensorFlow; nothing of either is used here. Where its
-oracles end a search, forget or repeat themselves, docs/decisions/0008-tuning.md says what is
+Where they end a search, forget or repeat themselves, docs/decisions/0008-tuning.md says what is
 done instead.
 """
 
@@ -15,13 +14,10 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from trainer.quiet import quiet_imports
 from trainer.tune import space
+from trainer.tune.kerastuner_door import Trial as KerasTunerTrial
+from trainer.tune.kerastuner_door import keras_tuner
 from trainer.tune.space import Search, Value
-
-with quiet_imports():
-    import keras_tuner
-    from keras_tuner.src.engine.trial import Trial as KerasTunerTrial
 
 # Hyperband's messages to whoever runs its trials begin with this.
 _HYPERBAND = "tuner/"

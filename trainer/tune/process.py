@@ -5,9 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
-from trainer.config import bridge
 from trainer.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR
 from trainer.tune import files
 from trainer.tune.curve import final_value
@@ -50,6 +51,8 @@ class TrialProcess:
         self._scores: list[float] = []
         self._restarts = 0
         self._stopping = False
+        # What a process prints goes to a file of this machine; a bucket has it afterwards.
+        self._here = tempfile.TemporaryDirectory(prefix="trainer-tune-")
         self._process = self._start()
 
     def poll(self) -> Outcome | None:
@@ -57,6 +60,7 @@ class TrialProcess:
         status = self._process.poll()
         if status is None:
             return None
+        self._keep_log()
         if status == 0:
             return self._finished_one()
         if self._stopping:
@@ -86,6 +90,7 @@ class TrialProcess:
         """Ends the process at once; its last checkpoint stays."""
         self._process.kill()
         self._process.wait()
+        self._keep_log()
 
     def _finished_one(self) -> Outcome | None:
         name = self._plan.objective
@@ -112,7 +117,7 @@ class TrialProcess:
         source = layout.source(self.trial_id)
         if source.exists():
             files.continue_from(layout.workdir(source.read_text(), execution), workdir)
-        with layout.log(self.trial_id, execution).open("ab") as log:
+        with self._log().open("ab") as log:
             return subprocess.Popen(
                 [
                     *[sys.executable, "-m", "trainer.tune.launch", str(os.getpid())],
@@ -131,9 +136,24 @@ class TrialProcess:
     def _outcome(self, status: str, score: float | None = None, reason: str = "") -> Outcome:
         return Outcome(status, score, reason)
 
+    def _log(self) -> Path:
+        """The file of this machine that the present training prints to."""
+        kept = self._plan.layout.log(self.trial_id, len(self._scores))
+        if not files.is_remote(kept):
+            return kept
+        here = Path(self._here.name) / kept.name
+        if not here.exists() and kept.exists():
+            here.write_text(kept.read_text())
+        return here
+
+    def _keep_log(self) -> None:
+        kept = self._plan.layout.log(self.trial_id, len(self._scores))
+        if files.is_remote(kept):
+            files.write_text(kept, self._log().read_text(errors="replace"))
+
     def _last_line(self, prefix: str = "") -> str:
         """The last line with a prefix of what the process printed, without it."""
-        log = self._plan.layout.log(self.trial_id, len(self._scores))
+        log = self._log()
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
         chosen = [line for line in lines if line.startswith(prefix)] or [f"{prefix}see {log}"]
         return chosen[-1].removeprefix(prefix)[:_SHOWN_CHARACTERS]
@@ -142,7 +162,7 @@ class TrialProcess:
 def command(layout: Layout, trial_id: str, execution: int, flags: Sequence[str]) -> list[str]:
     """The command of one of a trial's trainings; by hand it does the same."""
     config = layout.config(trial_id)
-    seed = bridge.load(str(config)).seed + execution
+    seed = files.read_experiment(config).seed + execution
     return [
         *[sys.executable, "-m", "trainer", "train", f"--config={config}"],
         *([f"--config.seed={seed}"] if execution else []),

@@ -15,11 +15,8 @@ from typing import Any
 import grpc
 
 from trainer.errors import Interrupted, UserError
-from trainer.quiet import quiet_imports
 from trainer.tune.board import DONE, GO_ON, LOST, STOP, WAIT, Board
-
-with quiet_imports():
-    from keras_tuner.src import protos
+from trainer.tune.kerastuner_door import protos
 
 _WORKER = "worker"
 _CALL_SECONDS = 10.0
@@ -28,29 +25,48 @@ _CALL_SECONDS = 10.0
 _SHARE_OF_TIMEOUT = 0.7
 
 
-class _Service(protos.get_service_grpc().OracleServicer):  # type: ignore[misc]
-    """Answers workers from a board, one call at a time."""
+class OneAtATime:
+    """A board that threads share."""
 
     def __init__(self, board: Board, lock: threading.Lock):
         self._board = board
         self._lock = lock
 
-    def CreateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+    def claim(self, worker: str) -> str:
+        """As `Board.claim`."""
         with self._lock:
-            claim = self._board.claim(request.tuner_id)
+            return self._board.claim(worker)
+
+    def beat(self, worker: str, trial_id: str) -> str:
+        """As `Board.beat`."""
+        with self._lock:
+            return self._board.beat(worker, trial_id)
+
+    def end(self, worker: str, trial_id: str) -> None:
+        """As `Board.end`."""
+        with self._lock:
+            self._board.end(worker, trial_id)
+
+
+class _Service(protos.get_service_grpc().OracleServicer):  # type: ignore[misc]
+    """Answers workers from a board."""
+
+    def __init__(self, board: Board):
+        self._board = board
+
+    def CreateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        claim = self._board.claim(request.tuner_id)
         status = {WAIT: "IDLE", DONE: "STOPPED"}.get(claim, "RUNNING")
         trial = _trial(claim if status == "RUNNING" else "", status)
         return protos.get_service().CreateTrialResponse(trial=trial)
 
     def UpdateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
-        with self._lock:
-            answer = self._board.beat(_worker(context), request.trial_id)
+        answer = self._board.beat(_worker(context), request.trial_id)
         status = {GO_ON: "RUNNING", STOP: "STOPPED", LOST: "INVALID"}[answer]
         return protos.get_service().UpdateTrialResponse(trial=_trial(request.trial_id, status))
 
     def EndTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
-        with self._lock:
-            self._board.end(_worker(context), request.trial.trial_id)
+        self._board.end(_worker(context), request.trial.trial_id)
         return protos.get_service().EndTrialResponse()
 
 
@@ -66,7 +82,9 @@ def serving(board: Board, address: str) -> Iterator[threading.Lock]:
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=4), options=[("grpc.so_reuseport", 0)]
     )
-    protos.get_service_grpc().add_OracleServicer_to_server(_Service(board, lock), server)
+    protos.get_service_grpc().add_OracleServicer_to_server(
+        _Service(OneAtATime(board, lock)), server
+    )
     try:
         server.add_insecure_port(_listening(address))
     except RuntimeError:

@@ -3,9 +3,9 @@
 import dataclasses
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from trainer.config import bridge
 from trainer.errors import Interrupted, UserError
@@ -50,25 +50,27 @@ def run(request: Request, role: Role, stop: StopRequest) -> Study | None:
     """Searches, or goes on with a search; returns it when it is over, None on a worker.
 
     Raises:
-      UserError: if the directory is another search's, or no trial was any good.
+      UserError: if the directory is another search's or out of reach, or no trial was any good.
       Interrupted: when a stop was requested; everything is saved.
     """
-    layout = Layout(Path(request.workdir).absolute())
+    layout = Layout.of(request.workdir)
+    if layout.is_remote:
+        # It loads TensorFlow once more, with another Keras.
+        from trainer.run.workdir import check_bucket
+
+        check_bucket(request.workdir)
     if role.kind == "worker":
         _be_worker(request, layout, role, stop)
         return None
-    descriptor = lock.take(layout.lock)
-    try:
-        return _be_chief(request, layout, role, stop, descriptor)
-    finally:
-        os.close(descriptor)
+    with lock.held(layout) as descriptors:
+        return _be_chief(request, layout, role, stop, descriptors)
 
 
 def _be_chief(
-    request: Request, layout: Layout, role: Role, stop: StopRequest, descriptor: int
+    request: Request, layout: Layout, role: Role, stop: StopRequest, descriptors: tuple[int, ...]
 ) -> Study:
     progress = Progress(sys.stderr)
-    parts = shares(request.parallel_trials) if role.kind == "alone" else []
+    parts = shares(request.parallel_trials) if role.trains else []
     study = Study(
         layout,
         request.search,
@@ -83,12 +85,15 @@ def _be_chief(
             f"going on with the search in {layout.root}: {done} of {study.max_trials} trials done"
         )
     ended = _Ended(study, progress, max(1, len(parts)))
-    if role.kind == "alone":
+    plan = _plan(request, layout, descriptors)
+    if parts:
         progress.say(_side_by_side(parts))
-        plan = _plan(request, layout, (descriptor,))
+    if role.kind == "alone":
         work(study, plan, role.name, parts, stop, tick=ended.look)
     else:
-        _serve(study, role, stop, ended)
+        with protocol.serving(study, role.address) as calls:
+            progress.say(f"chief: giving out trials at {role.address}")
+            _give_out(study, calls, plan, role, parts, stop, ended)
     ended.look()
     report.write(study)
     study.close()
@@ -133,22 +138,31 @@ class _Ended:
         return sum(not trial.is_open for trial in self._study.trials.values())
 
 
-def _serve(study: Study, role: Role, stop: StopRequest, ended: _Ended) -> None:
-    with protocol.serving(study, role.address) as calls:
-        print(f"chief: giving out trials at {role.address}", file=sys.stderr, flush=True)
-        while True:
-            if stop.requested:
-                raise Interrupted("search stopped; its workers wait for a chief")
-            with calls:
-                study.expire()
-                ended.look()
-                if study.is_over and not study.workers_to_tell():
-                    break
-            time.sleep(_CHIEF_POLL_SECONDS)
+def _give_out(
+    study: Study,
+    calls: threading.Lock,
+    plan: Plan,
+    role: Role,
+    parts: Sequence[Share],
+    stop: StopRequest,
+    ended: _Ended,
+) -> None:
+    """Runs trials in `parts` of this host, and waits until every worker knows of the end."""
+
+    def tick() -> None:
+        with calls:
+            study.expire()
+            ended.look()
+
+    work(protocol.OneAtATime(study, calls), plan, role.name, parts, stop, tick)
+    while not study.is_over or study.workers_to_tell():
+        if stop.requested:
+            raise Interrupted("search stopped; its workers wait for a chief")
+        tick()
+        time.sleep(_CHIEF_POLL_SECONDS)
 
 
 def _be_worker(request: Request, layout: Layout, role: Role, stop: StopRequest) -> None:
-    layout.root.mkdir(parents=True, exist_ok=True)
     parts = shares(request.parallel_trials)
     print(f"{role.name}: trials from {role.address}; {_side_by_side(parts)}", file=sys.stderr)
     board = protocol.RemoteBoard(role.address, request.worker_timeout, lambda: was_closed(layout))
@@ -172,7 +186,7 @@ def closing_words(study: Study) -> str:
     """What was found, and how to train it."""
     best = study.best
     assert best is not None, "a search without a finished trial has ended in an error"
-    root = os.path.relpath(study.layout.root)
+    root = study.layout.shown
     name = study.search.objective.name
     return (
         f"finished: {len(study.trials)} trials, best {name} {best.score:.5g} "

@@ -276,7 +276,7 @@ class Study:
         self._oracle.tell(trial.id, score)
         best = self.best
         if best is not None:
-            experiment = bridge.load(str(self.layout.config(best.id)))
+            experiment = files.read_experiment(self.layout.config(best.id))
             if check.for_trials(self.experiment) != self.experiment:
                 experiment = bridge.override(experiment, ["--config.evaluate.split=test"])
             files.write_text(self.layout.best, bridge.to_json(experiment))
