@@ -7,13 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-import types
 
 import pytest
-from absl import flags as absl_flags
 
-from trainer.cli import flags
-from trainer.cli.main import COMMANDS, run
+from trainer.cli.main import run
 
 CONFIG = "--config=configs/digits_cnn.py"
 TPU = ("--target=tpu-vm", "--zone=us-central2-b", "--accelerator=v4-8", "--workdir=gs://b/run")
@@ -121,29 +118,51 @@ def test_several_gpus_are_mirrored(capfd):
     assert "--strategy=mirrored;" in printed(capfd, *GPU, "--accelerator=nvidia-l4:4")
 
 
-def test_a_command_brings_its_own_flags_and_files(here, capfd, monkeypatch):
-    """As `tune` does with its search."""
-    tune = types.ModuleType("trainer.cli.tune")
-    tune.FLAGS = (flags.workdir, flags.placement, search)
-    monkeypatch.setitem(sys.modules, "trainer.cli.tune", tune)
-    monkeypatch.setitem(COMMANDS, "tune", "search")
-    arguments = (*VERTEX, "--command=tune", "--search=tune/x.py", "--max_trials=8")
-    assert run(["submit", CONFIG, *arguments]) == 2
-    assert "--search names no file" in capfd.readouterr().err
-    (here / "tune").mkdir()
-    (here / "tune" / "x.py").touch()
-    text = printed(capfd, *arguments)
+POD = ("--accelerator=v4-32", "--runtime_version=tpu-vm-tf-2.20.0-pod-pjrt")
+SEARCH = ("--command=tune", "--search=configs/tune/digits.py", "--max_trials=8")
+
+
+def test_a_search_goes_along_with_its_file_and_flags(capfd):
+    text = printed(capfd, *VERTEX, *SEARCH)
     assert re.search(
-        r"\^\|\^tune\|--config=/gcs/b/\S+/configs/digits_cnn.py\|--search=/gcs/b/\S+/tune/x.py"
+        r"\^\|\^tune\|--config=/gcs/b/\S+/configs/digits_cnn.py"
+        r"\|--search=/gcs/b/\S+/configs/tune/digits.py"
         r"\|--max_trials=8\|--workdir=gs://b/\S+\|--strategy=gpu",
         text,
     )
     assert text.count("gcloud storage cp") == 2
+    for arguments in (TPU, GPU):
+        text = printed(capfd, *arguments, *SEARCH)
+        assert "configs/digits_cnn.py -C" in text.partition("tar ")[2].partition("\n")[0]
+        assert "configs/tune/digits.py" in text.partition("tar ")[2].partition("\n")[0]
+        assert "trainer tune --config=configs/digits_cnn.py --search=configs/tune/digits.py" in text
 
 
-def search(values):
-    absl_flags.DEFINE_string("search", "", "", flag_values=values)
-    absl_flags.DEFINE_integer("max_trials", 1, "", flag_values=values)
+def test_each_trial_has_a_gpu_of_its_own_on_every_host(capfd):
+    text = printed(capfd, *GPU, "--accelerator=nvidia-l4:4", "--hosts=2", *SEARCH)
+    assert text.count("--strategy=gpu;") == 2
+    assert '"task": {"type": "worker", "index": 1}' in text
+
+
+def test_an_agents_search_shares_hosts(capfd):
+    agents = ("--config=configs/cartpole_dqn.py", *GPU, "--hosts=2", "--command=tune")
+    assert run(["submit", *agents, "--search=configs/tune/cartpole.py", "--dry_run"]) == 0
+    assert capfd.readouterr().out.count("trainer tune") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((*TPU, "--command=tune"), "--search=FILE says what to search"),
+        ((*TPU, *SEARCH, "--search=configs/tune/x.py"), "unknown configuration file"),
+        ((*TPU, *SEARCH, "--search=configs/tune/cartpole.py"), "unknown objective"),
+        ((*TPU, *SEARCH, *POD), "needs a TPU of one host"),
+        ((*TPU, "--search=configs/tune/digits.py"), "unknown flag"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused_here(arguments, expected, capfd):
+    assert run(["submit", CONFIG, *arguments, "--dry_run"]) == 2
+    assert expected in capfd.readouterr().err
 
 
 def docker_words(capfd, *arguments):

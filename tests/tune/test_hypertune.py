@@ -2,6 +2,7 @@
 
 import json
 
+from trainer.cli.main import run
 from trainer.tune import hypertune
 
 
@@ -26,3 +27,17 @@ def test_a_line_for_each_number(tmp_path):
         }
         for now, value, step in ((5.0, "1.0", "10"), (6.0, "0.5", "20"))
     ]
+
+
+def test_a_run_reports_what_its_result_says(tmp_path, monkeypatch, request):
+    path, workdir = tmp_path / "metrics", tmp_path / "run"
+    monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(path))
+    monkeypatch.setenv("CLOUD_ML_TRIAL_ID", "7")
+    monkeypatch.chdir(request.config.rootpath)
+    small = ("--config.model.kind=linear", "--config.train.steps=5")
+    assert run(["train", "--config=configs/digits_cnn.py", *small, f"--workdir={workdir}"]) == 0
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    metrics = json.loads((workdir / "result.json").read_text())["metrics"]
+    reported = {name: float(line[name]) for line in lines for name in line if "/" in name}
+    assert reported == metrics
+    assert {(line["trial"], line["global_step"]) for line in lines} == {("7", "5")}

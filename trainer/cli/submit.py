@@ -12,7 +12,6 @@ from typing import Any
 from absl import flags as absl_flags
 
 from trainer.cli import flags, train
-from trainer.cli.main import COMMANDS
 from trainer.cloud import settings as cloud_settings
 from trainer.cloud.plan import script
 from trainer.cloud.redaction import redactor
@@ -22,6 +21,7 @@ from trainer.cloud.submission import Submission
 from trainer.errors import UserError
 from trainer.registry import unknown_name
 from trainer.signals import StopRequest
+from trainer.tune import check
 
 USAGE = (
     "trainer submit --target=docker|tpu-vm|gpu-vm|vertex --config=FILE [--workdir=gs://…] "
@@ -94,11 +94,14 @@ def _submit(arguments: Sequence[str], screen: Screen) -> None:
     given = {name: values[name].value for name in _given(values, (settings,))}
     chosen = cloud_settings.load(values.settings, values.target, given)
     of_command = [name for name in _given(values, command_flags) if name != "workdir"]
+    experiment = flags.experiment(file, overrides)
+    if values.command == "tune":
+        check.check(check.load(values.search), experiment)
     asked = Submission(
         target=values.target,
         settings=chosen,
         command=values.command,
-        experiment=flags.experiment(file, overrides),
+        experiment=experiment,
         files=(
             ("config", file),
             *((name, str(values[name].value)) for name in of_command if name in _FILE_FLAGS),
@@ -123,7 +126,13 @@ def _submit(arguments: Sequence[str], screen: Screen) -> None:
         plan = asked.plan(folder)
         _check_installed(values.target)
         Runner(plan, limits, chosen.poll_seconds, stop, screen).run()
-    screen.note(f"results: {plan.results}\nnext: trainer evaluate --workdir={plan.results}")
+    screen.note(f"results: {plan.results}\nnext: {_next(values.command, plan.results)}")
+
+
+def _next(command: str, results: str) -> str:
+    if command == "tune":
+        return f"trainer train --config={results}/best/config.json --workdir=…"
+    return f"trainer evaluate --workdir={results}"
 
 
 def _check_installed(target: str) -> None:
@@ -143,9 +152,8 @@ def _command(arguments: Sequence[str]) -> str:
             name = arguments[number + 1] if number + 1 < len(arguments) else ""
         elif argument.startswith("--command="):
             name = argument.partition("=")[2]
-    carried = [command for command in _CARRIED if command in COMMANDS]
-    if name not in carried:
-        raise unknown_name("value of --command", name, carried)
+    if name not in _CARRIED:
+        raise unknown_name("value of --command", name, _CARRIED)
     return name
 
 

@@ -40,7 +40,7 @@ def plan(job: Job, settings: Settings, folder: str, max_hours: float) -> Plan:
 
     def run(number: int) -> str:
         environment = tf_config(hosts, number)
-        placement = (f"--strategy={strategy(settings.hosts, gpus.count)}",)
+        placement = strategy(job.command, settings.hosts, gpus.count)
         if settings.image:
             command = virtual_machine.image_command(
                 job, settings.image, ("--gpus=all",), placement, environment
@@ -98,11 +98,16 @@ def plan(job: Job, settings: Settings, folder: str, max_hours: float) -> Plan:
     )
 
 
-def strategy(hosts: int, gpus: int) -> str:
-    """The strategy for so many machines of so many GPUs: one that fails where they are not."""
+def strategy(command: str, hosts: int, gpus: int) -> tuple[str, ...]:
+    """The strategy for so many machines of so many GPUs: one that fails where they are not.
+
+    A search gives each trial a GPU of its own, on whichever machine.
+    """
+    if command == "tune":
+        return ("--strategy=gpu",)
     if hosts > 1:
-        return "multi_worker"
-    return "mirrored" if gpus > 1 else "gpu"
+        return ("--strategy=multi_worker",)
+    return ("--strategy=mirrored",) if gpus > 1 else ("--strategy=gpu",)
 
 
 def tf_config(hosts: Sequence[str], number: int) -> tuple[str, ...]:

@@ -129,7 +129,8 @@ class Submission:
                 "a TPU's type says how many hosts it has; leave hosts out. "
                 f"Received: hosts={settings.hosts}"
             )
-        if self.experiment.task == "rl" and (target == "tpu-vm" or settings.hosts > 1):
+        together = settings.hosts > 1 and self.command == "train"
+        if self.experiment.task == "rl" and (target == "tpu-vm" or together):
             raise UserError(
                 "agents train on one host, with GPUs or none: take --target=gpu-vm or vertex with "
                 f"hosts=1. Received: --target={target}, hosts={settings.hosts}"

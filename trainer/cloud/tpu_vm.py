@@ -6,6 +6,7 @@ from trainer.cloud import accelerators, gcloud, virtual_machine
 from trainer.cloud.job import Job
 from trainer.cloud.plan import Command, End, Plan, Wait
 from trainer.cloud.settings import Settings
+from trainer.errors import UserError
 
 _LOST = ("FAILED", "SUSPENDING", "SUSPENDED", "DELETING")
 
@@ -23,11 +24,17 @@ def plan(job: Job, settings: Settings, folder: str, max_hours: float) -> Plan:
       max_hours: a request that still waits then is void, whatever becomes of this machine.
 
     Raises:
-      UserError: if the tables do not have the accelerator or the runtime version.
+      UserError: if the tables do not have the accelerator or the runtime version, or it has
+        several hosts and the job is a search.
     """
     tpu = accelerators.tpu(settings.accelerator, settings.runtime_version)
     place = gcloud.in_zone(settings)
     is_pod = tpu.hosts > 1
+    if is_pod and job.command == "tune":
+        raise UserError(
+            "the hosts of a TPU pod compute together, so a search needs a TPU of one host. "
+            f"Received: {settings.accelerator}"
+        )
     placement = ("--strategy=tpu", f"--tpu={job.name if is_pod else 'local'}")
     # On a pod the server has the TPU, not the job's own process.
     environment = ("TPU_LOAD_LIBRARY=0",) if is_pod else ()

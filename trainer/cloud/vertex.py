@@ -35,7 +35,7 @@ def plan(job: Job, settings: Settings, max_hours: float) -> Plan:
     place = (*gcloud.given("project", settings.project), f"--region={settings.vertex_region}")
     staging = f"{settings.bucket}/trainer-staging/{job.name}"
     staged = {path: f"gs://{staging}/{carried_path(path)}" for _, path in job.files}
-    placement = (f"--strategy={strategy(settings.hosts, gpus.count)}",)
+    placement = strategy(job.command, settings.hosts, gpus.count)
     scheduling: dict[str, str] = {"timeout": f"{round(max_hours * 3600)}s"}
     if settings.spot:
         scheduling["strategy"] = "SPOT"
