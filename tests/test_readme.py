@@ -42,6 +42,7 @@ def here(tmp_path_factory):
 
 SHORTER = {
     "digits_cnn.py": "--config.train.epochs=3",
+    "tune/digits.py": "--max_trials=1",
     "cartpole_dqn.py": "--config.train.steps=2000",
     "catch_dqn.py": "--config.train.steps=300",
 }
