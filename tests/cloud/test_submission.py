@@ -167,7 +167,7 @@ def test_a_search_that_cannot_be_is_refused_here(arguments, expected, capfd):
 
 def docker_words(capfd, *arguments):
     text = printed(capfd, "--target=docker", *arguments)
-    (line,) = [line for line in text.splitlines() if line.startswith("docker ")]
+    (line,) = [line for line in text.splitlines() if line.startswith("docker run ")]
     return shlex.split(line)
 
 
@@ -191,6 +191,19 @@ def test_docker_takes_credentials_to_a_bucket(here, capfd, monkeypatch):
     assert f"--volume={here}/key.json:{here}/key.json:ro" in words
     assert f"--env=GOOGLE_APPLICATION_CREDENTIALS={here}/key.json" in words
     assert not [word for word in docker_words(capfd, "--workdir=run") if "key.json" in word]
+
+
+def test_docker_without_its_daemon_is_one_line(here, capfd, monkeypatch):
+    (here / "bin").mkdir()
+    docker = here / "bin" / "docker"
+    said = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."
+    docker.write_text(f"#!/bin/sh\necho {said} >&2; exit 1\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{here / 'bin'}:{os.environ['PATH']}")
+    assert run(["submit", CONFIG, "--target=docker", "--workdir=run"]) == 2
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"error: {said}")
+    assert not (here / "run").exists()
 
 
 def test_secrets_in_arguments_are_not_printed(capfd, monkeypatch):

@@ -38,8 +38,12 @@ def plan(job: Job, settings: Settings, data: Sequence[str], user: str, credentia
     argv += [*job.arguments, f"--workdir={job.workdir}"]
     return Plan(
         name=job.name,
-        # docker would make a missing folder root's.
-        prepare=(Command(("mkdir", "-p", workdir)),) if is_local else (),
+        prepare=(
+            # Fails, and says why, where no daemon can be reached.
+            Command(("docker", "version", "--format={{.Server.Version}}")),
+            # docker would make a missing folder root's.
+            *([Command(("mkdir", "-p", workdir))] if is_local else []),
+        ),
         make=None,
         has_identifier=False,
         ready=None,
