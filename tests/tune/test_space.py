@@ -1,11 +1,13 @@
 """Search files: what they may say, and how a value gets to `--config`."""
 
+import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.cli.main import run
 from trainer.config import bridge
 from trainer.config.supervised import Supervised
 from trainer.errors import UserError
@@ -133,3 +135,30 @@ def test_two_searches_that_differ_are_not_equal_as_json():
     other = Search(ACCURACY, (Uniform("optimizer.learning_rate", 1e-4, 1e-1),))
     assert one.to_json() != other.to_json()
     assert one.to_json() != Search(ACCURACY, (LEARNING_RATE,), Bayesian(initial=3)).to_json()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--config=configs/digits_cnn.py", "--config.model.kind=linear", "--config.train.steps=40"),
+        (
+            "--config=configs/cartpole_dqn.py",
+            "--config.train.steps=3000",
+            "--config.evaluate.episodes=2",
+        ),
+    ],
+    ids=["supervised", "rl"],
+)
+def test_the_objectives_known_are_what_runs_report(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    workdir = tmp_path / "run"
+    assert run(["train", *arguments, f"--workdir={workdir}"]) == 0
+    task = json.loads((workdir / "config.json").read_text())["task"]
+    reported = set()
+    for line in (workdir / "metrics.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        numbers = {
+            name for name, value in record["metrics"].items() if isinstance(value, int | float)
+        }
+        reported |= {f"{record['split']}/{name}" for name in numbers}
+    assert {name for name in reported if not name.startswith("test/")} == set(check.METRICS[task])
