@@ -1,0 +1,66 @@
+"""What a trial is continued from, and that nothing half-written is taken for whole."""
+
+import os
+
+import pytest
+
+from trainer.tune import files
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "source"
+    (folder / "checkpoints" / "00000030").mkdir(parents=True)
+    (folder / "checkpoints" / "00000030" / "state.index").write_bytes(b"\0\1")
+    (folder / "checkpoints" / "00000030" / "manifest.json").write_text("{}")
+    for name in ("config.json", "metrics.jsonl", "result.json", "signature.json"):
+        (folder / name).write_text(f"{name} of the source")
+    return folder
+
+
+def names(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+CONTINUED = [
+    "checkpoints/00000030/manifest.json",
+    "checkpoints/00000030/state.index",
+    "config.json",
+    "metrics.jsonl",
+]
+
+
+def test_what_resuming_needs_and_no_result(source, tmp_path):
+    target = tmp_path / "target"
+    files.continue_from(source, target)
+    assert names(target) == CONTINUED
+    assert (target / "config.json").read_text() == "config.json of the source"
+    linked = os.stat(target / "checkpoints" / "00000030" / "state.index")
+    assert linked.st_nlink == 2
+
+
+def test_a_copy_cut_short_is_made_again_and_a_whole_one_is_left(source, tmp_path, monkeypatch):
+    target = tmp_path / "target"
+    (target / "checkpoints" / "00000030").mkdir(parents=True)
+    (target / "checkpoints" / "00000030" / "state.index").write_bytes(b"\0")
+
+    def refuse(*_):
+        raise OSError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    files.continue_from(source, target)
+    assert names(target) == CONTINUED
+    assert (target / "checkpoints" / "00000030" / "state.index").read_bytes() == b"\0\1"
+
+    (target / "metrics.jsonl").write_text("more of its own")
+    files.continue_from(source, target)
+    assert (target / "metrics.jsonl").read_text() == "more of its own"
+
+
+def test_where_a_search_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert files.Layout.of("runs/x").root == tmp_path / "runs" / "x"
+    assert files.Layout.of("runs/x").shown == "runs/x"
+    remote = files.Layout.of("gs://bucket/x")
+    assert str(remote.workdir("0001", 2)) == "gs://bucket/x/trials/0001/seed_2"
+    assert remote.shown == "gs://bucket/x"
