@@ -149,6 +149,16 @@ def test_bayesian_leaves_what_fails():
     assert sum(value > 3e-2 for value in values[3:]) >= 2
 
 
+def test_bayesian_proposes_nothing_twice_and_ends_when_all_is_tried():
+    space = (Choice("train.global_batch_size", (32, 64, 128, 256)),)
+    oracle, seen = Oracle(search(Bayesian(initial=2), space), 1.0), []
+    while not isinstance(proposal := oracle.ask(), str):
+        seen.append(proposal.values["train.global_batch_size"])
+        oracle.tell(proposal.id, -abs(seen[-1] - 64.0))
+    assert proposal == "done"
+    assert sorted(seen) == [32, 64, 128, 256]
+
+
 def proposed(direction, evaluate):
     oracle = Oracle(search(Bayesian(initial=3), SPACE[:1], direction), 1.0)
     values = []

@@ -89,6 +89,16 @@ def test_taken_up_again_the_same_trials_follow(tmp_path):
     assert {t.id: t.values for t in open_study(broken).trials.values()} == expected
 
 
+def test_fewer_slots_take_up_all_that_ran(tmp_path):
+    study = open_study(tmp_path, max_trials=2)
+    assert {study.claim("a"), study.claim("b")} == {"0000", "0001"}
+    again = open_study(tmp_path, max_trials=2)
+    for trial_id in ("0000", "0001"):
+        assert again.claim("a") == trial_id
+        end(again, "a", trial_id)
+    assert again.claim("a") == DONE
+
+
 def test_more_trials_go_on_with_a_search_that_is_over(tmp_path):
     study = open_study(tmp_path, max_trials=1)
     end(study, "a", study.claim("a"))
