@@ -40,9 +40,9 @@ class Search:
     """What can be seen of a search from outside."""
 
     @staticmethod
-    def finish(process):
+    def finish(process, seconds=300):
         """The error output of a process that ends as it should."""
-        output, errors = process.communicate(timeout=300)
+        output, errors = process.communicate(timeout=seconds)
         assert process.returncode == 0, output + errors
         return errors
 

@@ -20,7 +20,7 @@ def test_twenty_bayesian_trials_beat_the_default_on_digits(tmp_path, start, seen
     layout = Layout(tmp_path / "search")
     arguments = ("--search=configs/tune/digits.py", f"--workdir={layout.root}")
     process = start("tune", config, *arguments)
-    assert "20 of 20 done, 0 running, 0 failed" in seen.finish(process)
+    assert "20 of 20 done, 0 running, 0 failed" in seen.finish(process, seconds=1200)
     default = tmp_path / "default"
     blind = "--config.evaluate.split=validation"
     seen.finish(start("train", config, blind, f"--workdir={default}"))
