@@ -15,6 +15,7 @@ def score(workdir, name):
     return json.loads((workdir / "result.json").read_text())["metrics"][name]
 
 
+@pytest.mark.timeout(1500)
 def test_twenty_bayesian_trials_beat_the_default_on_digits(tmp_path, start, seen):
     config = "--config=configs/digits_cnn.py"
     layout = Layout(tmp_path / "search")
