@@ -44,6 +44,21 @@ def rows(*lines):
     return "\n".join(["a,b,label", *lines]) + "\n"
 
 
+def tune(*arguments, search="s.py"):
+    return ["tune", f"--config={CONFIG}", f"--search={search}", "--workdir=run", *arguments]
+
+
+def search(text):
+    """Makes a search file."""
+    lines = ("from trainer.tune.space import *", "def get_search():", f"    return {text}", "")
+    return lambda here: write(here / "s.py", "\n".join(lines))
+
+
+def over(dimension, objective="eval/loss"):
+    return search(f'Search(Objective("{objective}", "min"), ({dimension},))')
+
+
+LEARNING_RATE = 'LogUniform("optimizer.learning_rate", 1e-4, 1e-1)'
 GOOD_ROWS = [f"{i},{i * i % 7},{'yes' if i % 2 else 'no'}" for i in range(60)]
 
 # name: (arguments, what the line must say, what to make first).
@@ -185,6 +200,33 @@ CASES = {
         "take mlp or linear",
         lambda here: write(here / "t.csv", rows(*GOOD_ROWS)),
     ),
+    "a search without its file": (["tune", f"--config={CONFIG}", "--workdir=run"], "--search=FILE"),
+    "a missing search file": (tune(search="configs/tune/digit.py"), "Did you mean"),
+    "a configuration as search": (tune(search=CONFIG), "has no function get_search()"),
+    "a search that is none": (tune(), "must return a Search", search("3")),
+    "a search that breaks": (tune(), "s.py", search("1 / 0")),
+    "a search of an unknown field": (
+        tune(),
+        "Did you mean 'optimizer.learning_rate'?",
+        over(LEARNING_RATE.replace("rate", "rat")),
+    ),
+    "a search of a refused value": (
+        tune(),
+        "refused at --config.model.dropout=1.5",
+        over('Uniform("model.dropout", 0.0, 1.5)'),
+    ),
+    "a search of a wrong range": (tune(), "low must be < high", over('Uniform("seed", 1, 1)')),
+    "a search for an unknown metric": (
+        tune(),
+        "Did you mean 'eval/accuracy'?",
+        over(LEARNING_RATE, "eval/acuracy"),
+    ),
+    "a search for the test split": (
+        tune(),
+        "never looks at the test split",
+        over(LEARNING_RATE, "test/accuracy"),
+    ),
+    "a search with a wrong flag": (tune("--max_trial=3"), "Did you mean '--max_trials'?"),
     "evaluate without a run": (["evaluate", "--workdir=run"], "no config.json"),
     "evaluate with a file": (["evaluate", "--workdir=run", "x.png"], "takes flags only"),
     "predict without a run": (["predict", "--workdir=run", "x.png"], "no config.json"),
