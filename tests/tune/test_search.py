@@ -55,7 +55,7 @@ def test_each_way_to_end_is_one_trial_with_its_reason(command, tmp_path, start, 
         ' Choice("optimizer.learning_rate", (1e-2, 1e-9, 2e-2, 1e30))), Grid(), median_stopping=1'
     )
     layout = Layout(tmp_path / "search")
-    process = start(*command("search", search, "--max_trials=5"))
+    process = start(*command("search", search, "--max_trials=5", "--config.train.steps=2000"))
     for _ in range(2):
         seen.wait_until(lambda: layout.log("0002", 0).exists() and seen.training(process), process)
         trial = seen.training(process)
