@@ -256,8 +256,11 @@ class Cloud:
     def create_instance(self, request):
         if self.refusal:
             return self.refusal
-        self.made[request.body["name"]] = request.body
-        return 200, compute_operation(request.body["name"], done=False)
+        name = request.body["name"]
+        if name in self.made:
+            return 409, error(409, "alreadyExists", f"The resource {name!r} already exists")
+        self.made[name] = request.body
+        return 200, compute_operation(name, done=False)
 
     def instance(self, name):
         number = sorted(self.made).index(name)

@@ -418,6 +418,21 @@ def test_two_gpu_machines_train_together(cloud):
 
 
 @pytest.mark.slow
+def test_a_machine_that_was_there_stays_and_the_one_made_beside_it_does_not(cloud):
+    cloud.states = ["RUNNING"]
+    cloud.runs("echo trained")
+    status, _, errors = finish(cloud.submit(*GPU, "--keep"))
+    assert status == 0, errors
+    (kept,) = cloud.made
+    status, _, errors = finish(cloud.submit(*GPU, "--hosts=2"))
+    assert status == 2
+    assert errors.splitlines()[-1].startswith("error: this job already runs, or was kept")
+    assert len(cloud.asked("POST", "/instances$")) == 3
+    assert [*cloud.made] == [kept]
+    assert len(cloud.started()) == 1
+
+
+@pytest.mark.slow
 def test_a_gpu_machine_that_is_taken_away_is_made_again(cloud, until):
     cloud.states = ["RUNNING"]
     cloud.runs("sleep 1; exit 137", "echo trained")

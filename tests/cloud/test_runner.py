@@ -1,5 +1,6 @@
 """The runner, on plans of small shell commands: real processes, real signals, no cloud."""
 
+import io
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from trainer.cloud import runner, virtual_machine
 from trainer.cloud.plan import IDENTIFIER, Command, End, Plan, Wait
+from trainer.cloud.processes import Child
 from trainer.cloud.runner import JobFailed, Limits, Runner
 from trainer.cloud.screen import Screen
 from trainer.errors import Interrupted, UserError
@@ -114,12 +116,13 @@ def test_stages_over_ssh_are_tried_again_and_others_not(here):
     assert log(here) == ["made", "deleted"] * 2
 
 
-def test_what_could_not_be_made_is_one_line(here):
-    refuse = sh("echo working >&2; printf 'ERROR: (gcloud.x) Quota\n - exceeded\n' >&2; exit 1")
+@pytest.mark.parametrize("said", ["Quota\n - exceeded", "ZONE_RESOURCE_POOL_EXHAUSTED"])
+def test_what_could_not_be_made_is_one_line(here, said):
+    refuse = sh(f"echo working >&2; printf 'ERROR: (gcloud.x) {said}\n' >&2; exit 1")
     with pytest.raises(UserError) as raised:
         run(plan("true", make=refuse))
     message = str(raised.value)
-    assert message.startswith("ERROR: (gcloud.x) Quota - exceeded; ask for quota")
+    assert message.startswith(f"ERROR: (gcloud.x) {' '.join(said.split())}; ask for quota")
     assert "\n" not in message
     assert "Received: " in message
     # A request may have made something before it failed.
@@ -134,6 +137,16 @@ def test_what_is_there_already_is_not_deleted(here):
     assert not (here / "packed").exists()
 
 
+def test_what_was_made_beside_what_is_there_is_deleted(here):
+    make = sh(
+        "echo 'Created [http://x/instances/n-1].' >&2; echo 'ERROR: already exists' >&2; false"
+    )
+    delete = Command(("sh", "-c", 'echo "$@" > log', "sh", "n-0", "n-1", "--zone=z"))
+    with pytest.raises(UserError, match=r"delete it with: .* n-0 n-1 --zone=z"):
+        run(plan("true", make=make, delete=(delete,), machines=("n-0", "n-1")))
+    assert log(here) == ["n-1", "--zone=z"]
+
+
 def test_keep_leaves_it_and_says_how_to_delete_it(here, capfd):
     run(plan("true"), keep=True)
     assert log(here) == ["made"]
@@ -145,10 +158,11 @@ def test_keep_does_not_keep_a_preempted_machine(here):
     assert log(here) == ["made", "deleted", "made"]
 
 
-def test_what_cannot_be_deleted_is_said(monkeypatch):
+@pytest.mark.parametrize("said", ["no", "ERROR: credentials not found"])
+def test_what_cannot_be_deleted_is_said(said, monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    with pytest.raises(JobFailed, match=r"perhaps paid for; run: sh -c 'echo no"):
-        run(plan("true", delete=(sh("echo no >&2; exit 1"),)))
+    with pytest.raises(JobFailed, match=f"perhaps paid for; run: sh -c 'echo {said}"):
+        run(plan("true", delete=(sh(f"echo {said} >&2; exit 1"),)))
 
 
 def test_what_is_gone_counts_as_deleted():
@@ -197,6 +211,21 @@ def test_a_screen_that_is_gone_is_no_reason_to_leave_machines(here):
     process.stderr.close()
     process.wait(60)
     assert log(here)[:2] == ["made", "deleted"]
+
+
+def test_a_letter_that_the_screen_has_not_ends_nothing(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    run(plan("printf '\\303\\251\\n'; echo after"))
+    sys.stdout.seek(0)
+    assert sys.stdout.read() == "after\n"
+
+
+def test_a_program_that_ends_without_reading_its_input():
+    child = Child(
+        Command(("sh", "-c", "exec 0<&-; echo 'ERROR: no' >&2; exit 3"), "x" * 10**6), None, None
+    )
+    assert child.wait(60) == 3
+    assert [*child.errors] == ["ERROR: no"]
 
 
 def test_commands_about_what_was_made_have_its_identifier(here, monkeypatch):

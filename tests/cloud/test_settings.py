@@ -47,6 +47,7 @@ def test_no_file_is_none_unless_it_was_named():
         ("[tpu-wm]\nzone = 'z'", "Did you mean 'tpu-vm'?"),
         ("docker = 1", r"docker is a table, \[docker\]"),
         ("hosts = 'two'", "hosts must be of type int"),
+        ("[tpu-vm]\nhosts = 'two'", "hosts must be of type int"),
         ("hosts = 0", "hosts must be >= 1"),
         ("spot = 1", "spot must be of type bool"),
         ("bucket = 'gs://b'", "without gs://"),
@@ -57,8 +58,15 @@ def test_a_mistake_in_the_file_is_one_line(here, text, expected):
     (here / "mine.toml").write_text(text)
     with pytest.raises(UserError, match=expected) as raised:
         load("mine.toml", "tpu-vm", {})
+    assert "mine.toml" in str(raised.value)
     assert "Received: " in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_mistake_in_a_flag_is_not_the_files(here):
+    (here / "cloud.toml").write_text(FILE)
+    with pytest.raises(UserError, match=r"^hosts must be >= 1"):
+        load("", "gpu-vm", {"hosts": 0})
 
 
 def test_an_unknown_target():

@@ -10,7 +10,9 @@ import time
 
 import pytest
 
+from trainer.cli import submit
 from trainer.cli.main import run
+from trainer.signals import StopRequest
 
 CONFIG = "--config=configs/digits_cnn.py"
 TPU = ("--target=tpu-vm", "--zone=us-central2-b", "--accelerator=v4-8", "--workdir=gs://b/run")
@@ -35,10 +37,12 @@ REFUSED = {
     "no target": ([], "unknown value of --target"),
     "unknown target": (["--target=gpu"], "Did you mean 'gpu-vm'?"),
     "unknown command": ([*TPU, "--command=trian"], "Did you mean 'train'?"),
+    "unknown command, one dash": ([*TPU, "-command=trian"], "Did you mean 'train'?"),
     "unknown flag": ([*TPU, "--acelerator=v4-8"], "Did you mean '--accelerator'?"),
     "junk": ([*TPU, "now"], "Received: now"),
     "wrong override": ([*TPU, "--config.train.epoch=1"], "Did you mean 'train.epochs'?"),
     "local work directory": ([*TPU, "--workdir=runs/x"], "--workdir=gs://"),
+    "no bucket's name": ([*TPU, "--workdir=gs://"], "--workdir=gs://…"),
     "no work directory": ([*TPU[:-1]], "--workdir=gs://BUCKET/FOLDER, or bucket="),
     "no accelerator": ([*TPU, "--accelerator="], "needs accelerator"),
     "no zone": ([*TPU, "--zone="], "needs zone"),
@@ -59,6 +63,8 @@ REFUSED = {
     "local data directory": ([*GPU, "--data_dir=/data"], "Received: '/data'"),
     "negative restarts": ([*TPU, "--max_restarts=-1"], "max_restarts"),
     "no hours": ([*TPU, "--max_hours=0"], "max_hours"),
+    "endless": ([*TPU, "--max_hours=inf"], "max_hours"),
+    "no number of hours": ([*TPU, "--max_hours=nan"], "max_hours"),
     "missing settings": ([*TPU, "--settings=x.toml"], "--settings names no file"),
 }
 
@@ -165,6 +171,11 @@ def test_a_search_that_cannot_be_is_refused_here(arguments, expected, capfd):
     assert expected in capfd.readouterr().err
 
 
+def test_one_dash_is_as_good_as_two(capfd):
+    text = printed(capfd, *TPU, *(word.replace("--command", "-command") for word in SEARCH))
+    assert "trainer tune --config=configs/digits_cnn.py" in text
+
+
 def docker_words(capfd, *arguments):
     text = printed(capfd, "--target=docker", *arguments)
     (line,) = [line for line in text.splitlines() if line.startswith("docker run ")]
@@ -204,6 +215,33 @@ def test_docker_without_its_daemon_is_one_line(here, capfd, monkeypatch):
     last = capfd.readouterr().err.splitlines()[-1]
     assert last.startswith(f"error: {said}")
     assert not (here / "run").exists()
+
+
+def test_an_image_that_is_not_there_is_the_users_to_mend(here, capfd, monkeypatch):
+    (here / "bin").mkdir()
+    docker = here / "bin" / "docker"
+    said = "docker: pull access denied for nosuch"
+    docker.write_text(f'#!/bin/sh\n[ "$1" = version ] || {{ echo {said} >&2; exit 125; }}\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{here / 'bin'}:{os.environ['PATH']}")
+    assert run(["submit", CONFIG, "--target=docker", "--image=nosuch", "--workdir=run"]) == 2
+    *_, why, last = capfd.readouterr().err.splitlines()
+    assert why == said
+    assert last.startswith("error: the job refused its input; the line above says why")
+
+
+@pytest.mark.parametrize(
+    ("before", "stops"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)], ids=["shell", "nohup"]
+)
+def test_a_closed_terminal_stops_it_but_not_under_nohup(before, stops):
+    restored = signal.signal(signal.SIGHUP, before)
+    try:
+        stop = StopRequest()
+        submit._stop_on_hang_up(stop)
+        signal.raise_signal(signal.SIGHUP)
+        assert stop.requested == stops
+    finally:
+        signal.signal(signal.SIGHUP, restored)
 
 
 def test_secrets_in_arguments_are_not_printed(capfd, monkeypatch):

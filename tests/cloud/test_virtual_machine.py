@@ -1,6 +1,7 @@
 """What runs on a machine, run here: it starts once, is joined again, ends as the job does."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -8,6 +9,10 @@ import time
 import pytest
 
 from trainer.cloud import virtual_machine
+from trainer.cloud.job import Job
+
+# A machine has it; the image that the tests run in has not.
+needs_pkill = pytest.mark.skipif(shutil.which("pkill") is None, reason="pkill is not installed")
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +28,22 @@ def join(command):
     return subprocess.Popen(
         ["sh", "-c", virtual_machine.run("n", command)], stdout=subprocess.PIPE, text=True
     )
+
+
+@pytest.mark.parametrize("folder", ["configs", ".mine"])
+def test_the_code_and_the_jobs_files_are_packed_wherever_they_lie(home, folder):
+    (home / folder).mkdir()
+    (home / folder / "x.py").touch()
+    job = Job("train", (("config", f"{folder}/x.py"),), (), "gs://b/run", False, "n")
+    packing = virtual_machine.archive(job, str(home / "n.tar.gz"), with_code=True)
+    subprocess.run(packing.argv, check=True)
+    subprocess.run(["sh", "-c", virtual_machine.unpack("n")], check=True)
+    assert sorted(path.name for path in (home / "n").iterdir()) == sorted(
+        (folder, "pyproject.toml", "setup.py", "trainer")
+    )
+    assert (home / "n" / folder / "x.py").exists()
+    assert (home / "n" / "trainer" / "__main__.py").exists()
+    assert not [*home.rglob("__pycache__")]
 
 
 @pytest.mark.parametrize("status", [0, 1, 2, 75])
@@ -54,6 +75,7 @@ def test_a_broken_connection_leaves_the_job_and_the_next_joins_it(home):
     assert (home / "n" / "starts").read_text() == "started\n"
 
 
+@needs_pkill
 def test_a_job_that_runs_unseen_is_looked_at_again(home):
     process = join("sleep 100")
     while not (home / "n" / "job.pid").exists():
@@ -74,6 +96,7 @@ def test_a_job_that_vanished_goes_on_from_its_checkpoint(home):
     assert process.returncode == 75
 
 
+@needs_pkill
 def test_stop_is_for_the_job_alone(home):
     command = "sh -c 'trap \"echo saved; exit 75\" TERM; touch up; while :; do sleep 0.1; done'"
     process = join(command)

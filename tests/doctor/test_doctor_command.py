@@ -109,6 +109,16 @@ def test_a_tensorflow_that_aborts_is_a_finding_and_quick_never_loads_it(doctor, 
     assert time.perf_counter() - started < 3
 
 
+def test_a_tensorflow_that_tells_a_secret_is_not_repeated(doctor, tmp_path):
+    text = "import os\nraise RuntimeError(f\"no entry with {os.environ['HF_TOKEN']}\")\n"
+    (tmp_path / "tensorflow.py").write_text(text)
+    for arguments in ((), ("--json",)):
+        done = doctor(*arguments, PYTHONPATH=str(tmp_path), HF_TOKEN="planted-by-a-test")
+        assert done.returncode == 2
+        assert "RuntimeError: no entry with [hidden]" in done.stdout
+        assert "planted" not in done.stdout + done.stderr
+
+
 def test_flags_only(doctor):
     done = doctor("--quick", "here")
     assert done.returncode == 2

@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
 from trainer.cli import flags
+from trainer.cloud.redaction import redactor
 from trainer.doctor.examination import examine, examine_quickly
 from trainer.doctor.finding import Finding
 from trainer.errors import UserError
@@ -44,6 +46,8 @@ def run(arguments: Sequence[str], started: float) -> None:
     else:
         placement = {name: values[name].value for name in _PLACEMENT}
         findings = examine(placement, values.workdir, values.data_dir)
+    redact = redactor(os.environ)
+    findings = [dataclasses.replace(one, text=redact(one.text)) for one in findings]
     if values.json:
         print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
     else:

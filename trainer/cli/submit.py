@@ -1,12 +1,14 @@
 """`trainer submit`."""
 
 import importlib
+import math
 import os
 import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from types import FrameType
 from typing import Any
 
 from absl import flags as absl_flags
@@ -31,6 +33,8 @@ TAKES_CONFIG = True
 _CARRIED = ("train", "tune")
 # Flags of a command that name a file which has to come along.
 _FILE_FLAGS = ("search",)
+# A machine's own limit, --max-run-duration, takes no more than 120 days.
+_MOST_HOURS = 120 * 24.0
 
 
 def submission(values: absl_flags.FlagValues) -> None:
@@ -54,6 +58,7 @@ def submission(values: absl_flags.FlagValues) -> None:
         24.0,
         "Of the whole submission, waiting included.",
         lower_bound=0.01,
+        upper_bound=_MOST_HOURS,
         flag_values=values,
     )
 
@@ -93,6 +98,8 @@ def _submit(arguments: Sequence[str], screen: Screen) -> None:
         raise UserError(f"submit takes flags only. Received: {' '.join(positional)}")
     given = {name: values[name].value for name in _given(values, (settings,))}
     chosen = cloud_settings.load(values.settings, values.target, given)
+    if math.isnan(values.max_hours):
+        raise UserError("--max_hours is a number of hours. Received: nan")
     of_command = [name for name in _given(values, command_flags) if name != "workdir"]
     experiment = flags.experiment(file, overrides)
     if values.command == "tune":
@@ -121,12 +128,24 @@ def _submit(arguments: Sequence[str], screen: Screen) -> None:
     limits = Limits(values.max_restarts, values.max_hours, values.keep)
     # A folder of its own: another submission must not exchange, or delete, what lies there.
     with StopRequest() as stop, tempfile.TemporaryDirectory() as folder:
-        # A terminal that is closed must not leave machines behind either.
-        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
+        _stop_on_hang_up(stop)
         plan = asked.plan(folder)
         _check_installed(values.target)
         Runner(plan, limits, chosen.poll_seconds, stop, screen).run()
     screen.note(f"results: {plan.results}\nnext: {_next(values.command, plan.results)}")
+
+
+def _stop_on_hang_up(stop: StopRequest) -> None:
+    """A terminal that is closed must not leave machines behind; under nohup it may be closed."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        # Says nothing: nobody reads it, and a write that fails here would break the clean-up.
+        del number, frame
+        stop.requested = True
+
+    signal.signal(signal.SIGHUP, handle)
 
 
 def _next(command: str, results: str) -> str:
@@ -148,10 +167,10 @@ def _command(arguments: Sequence[str]) -> str:
     """The command to run there, which has flags of its own, before flags can be read."""
     name = "train"
     for number, argument in enumerate(arguments):
-        if argument == "--command":
-            name = arguments[number + 1] if number + 1 < len(arguments) else ""
-        elif argument.startswith("--command="):
-            name = argument.partition("=")[2]
+        # One dash is as good as two.
+        flag, equals, value = argument.partition("=")
+        if flag in ("--command", "-command"):
+            name = value if equals else "".join(arguments[number + 1 : number + 2])
     if name not in _CARRIED:
         raise unknown_name("value of --command", name, _CARRIED)
     return name

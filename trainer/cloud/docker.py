@@ -8,6 +8,8 @@ from trainer.cloud.plan import Command, End, Plan
 from trainer.cloud.settings import Settings
 from trainer.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR
 
+# What docker itself exits with when it cannot start the job: no such image, name or GPU.
+_NOT_STARTED = (125, 126, 127)
 # Seconds that a job has to save its state.
 _STOP_SECONDS = 120
 
@@ -67,4 +69,5 @@ def _judge(statuses: Sequence[int], state: str) -> End:
     del state
     (status,) = statuses
     ends = {0: End.FINISHED, EXIT_USER_ERROR: End.REFUSED, EXIT_INTERRUPTED: End.CANCELLED}
+    ends |= dict.fromkeys(_NOT_STARTED, End.REFUSED)
     return ends.get(status, End.FAILED)

@@ -95,6 +95,7 @@ def plan(job: Job, settings: Settings, folder: str, max_hours: float) -> Plan:
         clear=(Command(("rm", "-f", tar)),),
         delete=(gcloud.command("compute instances delete", *hosts, *place),),
         results=job.workdir,
+        machines=tuple(hosts),
     )
 
 

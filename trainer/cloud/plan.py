@@ -72,6 +72,8 @@ class Plan:
       clear: deletes what `prepare` made.
       delete: deletes what `make` made.
       results: where they are.
+      machines: names among the words of `make` and `delete`, where `make` may make some of them
+        and be refused others.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Plan:
     clear: tuple[Command, ...]
     delete: tuple[Command, ...]
     results: str
+    machines: tuple[str, ...] = ()
 
 
 def script(plan: Plan, poll_seconds: int, keep: bool) -> str:

@@ -1,5 +1,6 @@
 """Child processes whose lines are shown, or kept, as they come."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -40,7 +41,8 @@ class Child:
         assert process.stdout is not None
         assert process.stderr is not None
         if process.stdin is not None:
-            with process.stdin:
+            # One that ends without reading says why by itself.
+            with contextlib.suppress(BrokenPipeError), process.stdin:
                 process.stdin.write(command.text)
         self._readers = [
             threading.Thread(target=_read, args=arguments, daemon=True)

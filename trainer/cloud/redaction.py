@@ -9,7 +9,11 @@ from collections.abc import Callable, Mapping
 
 HIDDEN = "[hidden]"
 # Names of environment variables whose values are secrets.
-_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|(API|ACCESS|AUTH|_)_?KEY", re.I)
+_SECRET_NAME = re.compile(
+    r"TOKEN|SECRET|PASSW|PASSPHRASE|_PASS$|CREDENTIAL|PRIVATE|_AUTH$|_PAT$"
+    r"|(API|ACCESS|AUTH|_)_?KEY",
+    re.I,
+)
 _FORMS = re.compile(
     r"ya29\.[\w.-]+"  # Google access tokens
     r"|1//[\w-]{20,}"  # Google refresh tokens
@@ -19,6 +23,7 @@ _FORMS = re.compile(
     r"|sk-[\w-]{20,}"
     r"|AKIA[0-9A-Z]{16}"  # AWS access key identifiers
     r"|eyJ[\w-]+\.[\w-]+\.[\w-]+"  # JSON web tokens
+    r"|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)"  # user and password in an address
     r"|(?<=[Bb]earer )[\w.~+/=-]{8,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*"
     r"|(?<=\"private_key\": )\"[^\"]*\""

@@ -7,8 +7,10 @@ from trainer.cloud.plan import Command
 from trainer.errors import UserError
 
 _EXISTS = re.compile(r"ALREADY_EXISTS|already exists", re.I)
-_GONE = re.compile(r"NOT_FOUND|not found|matched no objects", re.I)
-_QUOTA = re.compile(r"RESOURCE_EXHAUSTED|quota", re.I)
+# Not of credentials or programs: what is only thought to be gone is paid for.
+_GONE = re.compile(r"NOT_FOUND|was not found|matched no objects", re.I)
+_MADE = re.compile(r"Created \[.*/([^/]+)\]")
+_QUOTA = re.compile(r"EXHAUSTED|quota|does not have enough resources", re.I)
 
 
 def message(lines: Sequence[str]) -> str:
@@ -35,11 +37,16 @@ def says_it_exists(said: str) -> bool:
     return bool(_EXISTS.search(said))
 
 
+def names_made(lines: Sequence[str]) -> set[str]:
+    """What gcloud says it has made, whatever else it was refused."""
+    return {found[1] for line in lines if (found := _MADE.match(line))}
+
+
 def says_it_is_gone(said: str) -> bool:
     """Whether there is nothing of that name."""
     return bool(_GONE.search(said))
 
 
 def says_no_quota(said: str) -> bool:
-    """Whether the project may not have so much."""
+    """Whether the project may not have so much, or the zone has it not."""
     return bool(_QUOTA.search(said))

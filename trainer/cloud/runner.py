@@ -2,12 +2,13 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from trainer.cloud.plan import Command, End, Plan, Wait, drain_seconds
 from trainer.cloud.processes import Child
 from trainer.cloud.refusal import (
     message,
+    names_made,
     refused,
     says_it_exists,
     says_it_is_gone,
@@ -86,8 +87,8 @@ class Runner:
                 return
             if end is End.REFUSED:
                 raise UserError(
-                    "the job refused its input; its own line above says why. "
-                    f"Received: exit status 2 of {self._plan.name}"
+                    "the job refused its input; the line above says why: mend that. "
+                    f"Received: {self._plan.name}"
                 )
             if end is End.FAILED:
                 raise JobFailed(f"the job {self._plan.name} failed; its last lines are above")
@@ -97,24 +98,24 @@ class Runner:
 
     def _attempt(self) -> End:
         end = None
-        made = False
+        delete: tuple[Command, ...] = ()
         try:
             for command in self._plan.prepare:
                 self._must(command)
-            made = True
+            delete = self._plan.delete
             self._make()
             ready = self._plan.ready is None or self._wait_until_ready(self._plan.ready)
             end = self._follow() if ready and self._stage() else End.PREEMPTED
             return end
         except _AlreadyExists as error:
-            made = False
+            delete = self._delete_only(error.made)
             raise UserError(str(error)) from None
         except _Stop as reason:
             raise Interrupted(str(reason)) from None
         finally:
             # A restart makes everything anew, whatever is to be kept in the end.
             keep = self._limits.keep and end is not End.PREEMPTED
-            self._clean_up(self._plan.delete if made else (), keep)
+            self._clean_up(delete, keep)
 
     def _make(self) -> None:
         make = self._plan.make
@@ -125,16 +126,30 @@ class Runner:
         child = Child(make, show, self._screen.note)
         # Where only its answer tells what was made, the answer is waited for.
         status = child.wait(_TIME_TO_DELETE) if self._plan.has_identifier else self._end_of(child)
+        child.end()
         if status != 0:
             said = message(child.errors)
             if says_it_exists(said):
                 delete = " ".join(map(str, self._plan.delete))
                 raise _AlreadyExists(
                     f"this job already runs, or was kept; wait for it, or delete it with: {delete} "
-                    f"Received: {said}"
+                    f"Received: {said}",
+                    names_made(child.errors),
                 )
             raise refused(make, said)
         self._identifier = child.output[-1].strip() if self._plan.has_identifier else ""
+
+    def _delete_only(self, made: Collection[str]) -> tuple[Command, ...]:
+        """`delete` for those machines alone; nothing for none."""
+        others = {machine for machine in self._plan.machines if machine not in made}
+        if len(others) == len(self._plan.machines):
+            return ()
+        return tuple(
+            dataclasses.replace(
+                command, argv=tuple(word for word in command.argv if word not in others)
+            )
+            for command in self._plan.delete
+        )
 
     def _wait_until_ready(self, wait: Wait) -> bool:
         state = self._wait(wait)
@@ -321,4 +336,8 @@ class Runner:
 
 
 class _AlreadyExists(Exception):
-    """What was to be made is there, and is not ours to delete."""
+    """What was to be made is there, and is not ours to delete, but for `made` of this attempt."""
+
+    def __init__(self, message: str, made: Collection[str]) -> None:
+        super().__init__(message)
+        self.made = made

@@ -80,10 +80,12 @@ def load(path: str, target: str, flags: Mapping[str, Any]) -> Settings:
             raise UserError(f"{path}: {name} is a table, [{name}]. Received: {table!r}")
         _check_names(table, path)
     _check_names(content, path)
+    of_file = {**content, **tables.get(target, {})}
     try:
-        return Settings(**{**content, **tables.get(target, {}), **flags})
+        Settings(**of_file)
     except UserError as error:
-        raise UserError(f"{path or DEFAULT_FILE}: {error}" if content else str(error)) from None
+        raise UserError(f"{path or DEFAULT_FILE}: {error}") from None
+    return Settings(**{**of_file, **flags})
 
 
 def fields() -> list[tuple[str, type, Any, str]]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 
 from trainer.cloud import docker, gpu_vm, tpu_vm, vertex
@@ -12,6 +13,7 @@ from trainer.config import bridge
 from trainer.config.supervised import TFDS
 from trainer.errors import UserError
 
+_IN_BUCKET = re.compile(r"gs://[^/]")
 _PLACEMENT = ("--strategy=", "--tpu=", "--virtual_devices=")
 
 
@@ -99,13 +101,13 @@ class Submission:
 
     def _check_cloud(self, workdir: str) -> None:
         settings, target = self.settings, self.target
-        if not workdir.startswith("gs://"):
+        if not _IN_BUCKET.match(workdir):
             raise UserError(
                 f"--target={target} keeps its results in a bucket, --workdir=gs://…: the machine "
                 f"does not stay. Received: {workdir!r}"
             )
         for path in self._data():
-            if not path.startswith("gs://"):
+            if not _IN_BUCKET.match(path):
                 raise UserError(
                     f"--target={target} reads data from a bucket: copy it to gs://… and name that. "
                     f"Received: {path!r}"

@@ -27,7 +27,7 @@ def archive(job: Job, path: str, with_code: bool) -> Command:
     Raises:
       UserError: if this package was installed without its setup.py, so that it cannot be sent.
     """
-    argv = ["tar", "-czf", path, "--exclude=__pycache__", "--exclude=.*"]
+    argv = ["tar", "-czf", path, "--exclude=__pycache__"]
     if with_code:
         root = Path(trainer.__file__).parent.parent
         if not (root / "setup.py").is_file():
