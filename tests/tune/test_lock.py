@@ -27,6 +27,14 @@ def test_a_second_search_is_refused_until_the_first_is_over(tmp_path):
         pass
 
 
+def test_a_directory_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "search"):
+        refused = pytest.raises(UserError, match=r"cannot be written .*Received: ")
+        with refused, lock.held(Layout(path)):
+            pass
+
+
 def test_a_trial_that_lives_on_holds_the_lock(tmp_path):
     layout = Layout(tmp_path / "search")
     with lock.held(layout) as descriptors:

@@ -113,6 +113,12 @@ def test_hyperband_fills_its_rungs_and_goes_on_from_the_best(fail):
         assert promoted == {p.id for p in best}
 
 
+def test_a_length_that_floats_only_nearly_divide_has_all_its_rungs():
+    assert 0.3 / 0.1 < 3
+    first = Oracle(search(Hyperband(shortest=0.1)), full_length=0.3).ask()
+    assert first.share == pytest.approx(1 / 3)
+
+
 @pytest.mark.parametrize(
     ("kind", "space"),
     [

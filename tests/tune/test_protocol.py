@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 
 import pytest
 
@@ -81,6 +82,18 @@ def test_a_worker_outlives_its_chief(tmp_path, address):
 def test_a_worker_cut_off_gives_up_its_trial_before_the_chief_does(address):
     board = protocol.RemoteBoard(address, 0.0, lambda: False)
     assert board.beat("a", "0000") == LOST
+
+
+def test_slots_that_are_cut_off_do_not_wait_for_an_answer_one_after_the_other():
+    # It takes connections and never answers.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        board = protocol.RemoteBoard(address, 2.0, lambda: False)
+        began = time.monotonic()
+        while board.beat("a/0", "0000") != LOST:
+            pass
+        assert [board.beat(f"a/{slot}", f"{slot:04d}") for slot in range(1, 9)] == [LOST] * 8
+        assert time.monotonic() - began < 2.0
 
 
 def test_a_worker_does_not_wait_for_ever(address):

@@ -1,5 +1,6 @@
 """The report: everything in one file, and nothing that a value could break."""
 
+import dataclasses
 import random
 import re
 from html.parser import HTMLParser
@@ -84,6 +85,14 @@ def test_the_best_is_first_and_every_trial_is_there(tmp_path, direction):
     assert f"The best is trial {best[0]}" in page
     assert "killed by SIGKILL" in page
     assert "0.3" in page
+
+
+def test_of_equals_the_longest_is_first_as_it_is_the_best(tmp_path):
+    made = study(tmp_path)
+    long = trial(1, 0.5)
+    made.trials = trials(dataclasses.replace(trial(0, 0.5), share=1 / 3), long)
+    assert made.best is long
+    assert report.ranking(made)[0] is long
 
 
 def test_it_needs_nothing_from_elsewhere_and_no_value_is_markup(tmp_path):

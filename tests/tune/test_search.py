@@ -1,7 +1,12 @@
 """Whole searches in one process: real trainings, really killed."""
 
 import json
+import os
 import signal
+import statistics
+
+import psutil
+import pytest
 
 from trainer.tune.files import Layout
 
@@ -75,3 +80,36 @@ def test_each_way_to_end_is_one_trial_with_its_reason(command, tmp_path, start, 
     assert "the loss is not finite at step" in diverged["reason"]
     assert refused["status"] == "refused"
     assert "at most the 1251 training examples. Received: 5000" in refused["reason"]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a core for each of two trials")
+def test_trials_side_by_side_have_cores_of_their_own_and_the_mean_of_two_seeds(
+    command, tmp_path, start, seen
+):
+    search = '(Choice("model.dropout", (0.0, 0.1, 0.2)),), Grid(), executions=2'
+    layout = Layout(tmp_path / "search")
+    short = ("--config.train.steps=20", "--parallel_trials=2")
+    # GPUs would be divided instead.
+    process = start(*command("search", search, *short), CUDA_VISIBLE_DEVICES="")
+    cores = []
+
+    def two_run():
+        trainings = psutil.Process(process.pid).children()
+        # Until it has become the training, a process has the cores of all.
+        cores[:] = [training.cpu_affinity() for training in trainings]
+        everything = len(os.sched_getaffinity(0))
+        return len(cores) == 2 and all(len(some) < everything for some in cores)
+
+    seen.wait_until(two_run, process)
+    assert not set(cores[0]) & set(cores[1])
+    assert "3 of 3 done, 0 running, 0 failed" in seen.finish(process)
+
+    trials = seen.trials(layout)
+    assert {trial["worker"] for trial in trials.values()} == {"local/0", "local/1"}
+    for name, trial in trials.items():
+        runs = [layout.workdir(name, execution) for execution in (0, 1)]
+        assert [json.loads((run / "config.json").read_text())["seed"] for run in runs] == [0, 1]
+        results = [json.loads((run / "result.json").read_text()) for run in runs]
+        scores = [result["metrics"]["eval/loss"] for result in results]
+        assert scores[0] != scores[1]
+        assert trial["score"] == pytest.approx(statistics.fmean(scores))

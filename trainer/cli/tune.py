@@ -20,9 +20,10 @@ def _search(values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string(
         "search", "", "What to search, a file with get_search().", flag_values=values
     )
-    for name, default, text in (
+    for name, default, least, text in (
         (
             "max_trials",
+            0,
             0,
             "Trials at most; 0: for Grid and Hyperband as many as there are, else 20. A larger one "
             "goes on with a search that is over.",
@@ -30,17 +31,19 @@ def _search(values: absl_flags.FlagValues) -> None:
         (
             "parallel_trials",
             0,
+            0,
             "Trials side by side on this host, with its cores or accelerators divided among "
             "them; 0: one an accelerator, on a CPU one.",
         ),
         (
             "worker_timeout",
             60,
+            1,
             "Several hosts: seconds of a worker's silence after which another goes on with its "
             "trial.",
         ),
     ):
-        absl_flags.DEFINE_integer(name, default, text, lower_bound=0, flag_values=values)
+        absl_flags.DEFINE_integer(name, default, text, lower_bound=least, flag_values=values)
 
 
 FLAGS = (flags.workdir, _search, flags.data_dir, flags.placement)

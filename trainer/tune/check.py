@@ -28,6 +28,13 @@ METRICS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 
+# Fields of `data` that say which examples there are, and which of them validate and test.
+_COMPARED_ON = (
+    *("kind", "name", "path", "test_path", "label"),
+    *("train_split", "validation_split", "test_split"),
+    *("validation_fraction", "split_seed", "test_fraction"),
+)
+
 
 def load(path: str) -> Search:
     """The search of a file's `get_search()`.
@@ -87,7 +94,7 @@ def check(search: Search, experiment: bridge.Experiment) -> None:
             raise UserError(f"{dimension.path} is {taken[dimension.path]}. Received: {dimension}")
     if isinstance(search.oracle, Hyperband):
         length = getattr(experiment.train, length_field(experiment))
-        if search.oracle.shortest * search.oracle.factor > length:
+        if search.oracle.shortest * search.oracle.factor > length * (1 + 1e-9):
             raise UserError(
                 f"Hyperband's shortest times its factor must be at most train."
                 f"{length_field(experiment)} = {length:g}. Received: {search.oracle}"
@@ -117,7 +124,7 @@ def _taken(search: Search, experiment: bridge.Experiment) -> dict[str, str]:
     if isinstance(search.oracle, Hyperband):
         taken["train.steps"] = taken["train.epochs"] = "Hyperband's to choose"
     if isinstance(experiment, Supervised):
-        for name in ("kind", "validation_fraction", "split_seed", "test_fraction"):
+        for name in _COMPARED_ON:
             taken[f"data.{name}"] = "what trials are compared on, the same for all"
     return taken
 

@@ -20,18 +20,28 @@ def held(layout: Layout) -> Iterator[tuple[int, ...]]:
     Buckets have no locks; there are no descriptors then.
 
     Raises:
-      UserError: if another search holds it.
+      UserError: if another search holds it, or the directory cannot be written.
     """
     if layout.is_remote:
         yield ()
         return
-    os.makedirs(layout.root, exist_ok=True)
-    descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT)
+    descriptor = _open(layout)
     try:
         _lock(descriptor, str(layout.root))
         yield (descriptor,)
     finally:
         os.close(descriptor)
+
+
+def _open(layout: Layout) -> int:
+    try:
+        os.makedirs(layout.root, exist_ok=True)
+        return os.open(layout.lock, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise UserError(
+            f"--workdir cannot be written ({error.strerror}); take another directory. "
+            f"Received: {str(layout.root)!r}"
+        ) from None
 
 
 def _lock(descriptor: int, root: str) -> None:

@@ -170,7 +170,8 @@ def _create(search: Search, full_length: float) -> Any:
         "max_consecutive_failed_trials": sys.maxsize,
     }
     if isinstance(kind, space.Hyperband):
-        longest = int(full_length / kind.shortest)
+        # 0.3 / 0.1 is a little less than 3.
+        longest = int(full_length / kind.shortest + 1e-9)
         return keras_tuner.oracles.HyperbandOracle(max_epochs=longest, factor=kind.factor, **common)
     # How many trials there are is the study's to say, so that more can be asked for later.
     common["max_trials"] = None

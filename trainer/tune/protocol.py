@@ -20,6 +20,9 @@ from trainer.tune.kerastuner_door import protos
 
 _WORKER = "worker"
 _CALL_SECONDS = 10.0
+_CALL_SHARE_OF_TIMEOUT = 0.25
+# gRPC's own patience with a chief that comes back grows to two minutes.
+_RECONNECT_MILLISECONDS = 2000
 # Of the chief's patience: after so much of it without an answer a worker ends its trial, so
 # that no two hosts ever train in one directory.
 _SHARE_OF_TIMEOUT = 0.7
@@ -113,10 +116,14 @@ class RemoteBoard:
         self._address = address
         self._patience = patience
         self._trial_seconds = timeout * _SHARE_OF_TIMEOUT
+        self._call_seconds = min(_CALL_SECONDS, timeout * _CALL_SHARE_OF_TIMEOUT)
         self._is_over = is_over
-        self._stub = protos.get_service_grpc().OracleStub(grpc.insecure_channel(address))
+        options = [("grpc.max_reconnect_backoff_ms", _RECONNECT_MILLISECONDS)]
+        channel = grpc.insecure_channel(address, options)
+        self._stub = protos.get_service_grpc().OracleStub(channel)
         self._heard = time.monotonic()
         self._was_heard = False
+        self._is_away = False
 
     def claim(self, worker: str) -> str:
         """As `Board.claim`; waits while the chief is away.
@@ -140,6 +147,9 @@ class RemoteBoard:
 
     def beat(self, worker: str, trial_id: str) -> str:
         """As `Board.beat`; a trial goes on while the chief is away, but not for too long."""
+        if self._is_away and time.monotonic() - self._heard > self._trial_seconds:
+            # Another slot's call has just told; a second one would outlast the chief's patience.
+            return LOST
         request = protos.get_service().UpdateTrialRequest(trial_id=trial_id, metrics={}, step=0)
         response = self._call(self._stub.UpdateTrial, request, worker)
         if response is None:
@@ -156,13 +166,14 @@ class RemoteBoard:
 
     def _call(self, method: Any, request: Any, worker: str) -> Any:
         try:
-            response = method(request, timeout=_CALL_SECONDS, metadata=((_WORKER, worker),))
+            response = method(request, timeout=self._call_seconds, metadata=((_WORKER, worker),))
         except grpc.RpcError as error:
             if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                self._is_away = True
                 return None
             raise
         self._heard = time.monotonic()
-        self._was_heard = True
+        self._was_heard, self._is_away = True, False
         return response
 
 

@@ -34,12 +34,12 @@ def write(study: Study) -> None:
 
 
 def ranking(study: Study) -> list[Trial]:
-    """Finished trials from the best down, then stopped, failed, refused and open ones."""
+    """Finished trials from `Study.best` down, then stopped, failed, refused and open ones."""
     order = ("finished", "stopped", "failed", "refused", "running", "waiting")
     sign = -1 if study.search.objective.direction == "max" else 1
     return sorted(
         study.trials.values(),
-        key=lambda trial: (order.index(trial.status), sign * (trial.score or 0.0)),
+        key=lambda trial: (order.index(trial.status), sign * (trial.score or 0.0), -trial.share),
     )
 
 

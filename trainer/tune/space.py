@@ -14,13 +14,17 @@ def get_search() -> Search:
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from trainer.errors import UserError
 from trainer.registry import unknown_name
 
 # What a dimension may hold; a tuple is the value of a field that is one.
 Value = bool | int | float | str | tuple[int, ...]
+
+
+def _is_whole(value: object) -> bool:
+    return type(value) is int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Uniform:
     @property
     def ends(self) -> tuple[Value, ...]:
         """The values that stand for all of them in a check."""
-        return (self.low, self.high)
+        # Those between are no whole numbers, so a field of whole numbers must refuse these.
+        return (float(self.low), float(self.high))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,6 +157,12 @@ class Bayesian:
     initial: int = 0
     exploration: float = 2.6
 
+    def __post_init__(self) -> None:
+        if not (_is_whole(self.initial) and self.initial >= 0 and self.exploration >= 0):
+            raise UserError(
+                f"Bayesian needs a whole initial >= 0 and exploration >= 0. Received: {self}"
+            )
+
 
 @dataclasses.dataclass(frozen=True)
 class Hyperband:
@@ -167,8 +178,10 @@ class Hyperband:
     factor: int = 3
 
     def __post_init__(self) -> None:
-        if self.shortest <= 0 or self.factor < 2:
-            raise UserError(f"Hyperband needs shortest > 0 and factor >= 2. Received: {self}")
+        if not (self.shortest > 0 and _is_whole(self.factor) and self.factor >= 2):
+            raise UserError(
+                f"Hyperband needs shortest > 0 and a whole factor >= 2. Received: {self}"
+            )
 
 
 Oracle = Random | Grid | Bayesian | Hyperband
@@ -196,12 +209,27 @@ class Search:
     median_stopping: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.space, tuple) or not self.space:
-            raise UserError(f"space is a tuple of dimensions. Received: {self.space!r}")
-        if self.executions < 1 or self.median_stopping < 0 or self.seed < 0:
+        if not isinstance(self.objective, Objective):
             raise UserError(
-                "executions >= 1, median_stopping >= 0 and seed >= 0. Received: "
-                f"{self.executions}, {self.median_stopping} and {self.seed}"
+                "objective is as in Objective('eval/loss', 'min'). "
+                f"Received: objective={self.objective!r}"
+            )
+        if not isinstance(self.oracle, get_args(Oracle)):
+            raise UserError(
+                "oracle is Random(), Grid(), Bayesian() or Hyperband(…). "
+                f"Received: oracle={self.oracle!r}"
+            )
+        is_tuple = isinstance(self.space, tuple) and bool(self.space)
+        if not is_tuple or not all(isinstance(one, get_args(Dimension)) for one in self.space):
+            raise UserError(f"space is a tuple of dimensions. Received: {self.space!r}")
+        numbers = (self.executions, self.median_stopping, self.seed)
+        # The oracle's seed is one more, and has 32 bits.
+        if not all(map(_is_whole, numbers)) or not (
+            self.executions >= 1 and self.median_stopping >= 0 and 0 <= self.seed < 2**32 - 1
+        ):
+            raise UserError(
+                "executions >= 1, median_stopping >= 0 and 0 <= seed < 2**32 - 1 are whole "
+                f"numbers. Received: {', '.join(map(repr, numbers))}"
             )
         if self.median_stopping and (self.executions > 1 or isinstance(self.oracle, Hyperband)):
             raise UserError(
