@@ -1,5 +1,6 @@
 """SIGINT and SIGTERM as a request that the run stops where its state is whole."""
 
+import contextlib
 import signal
 import sys
 from types import FrameType
@@ -26,6 +27,8 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if not self.requested:
-            print(f"\n{signal.Signals(number).name}: saving, then stopping", file=sys.stderr)
-        self.requested = True
+        first, self.requested = not self.requested, True
+        if first:
+            # The same Ctrl-C may have ended who reads stderr, and a signal may come amid a print.
+            with contextlib.suppress(OSError, RuntimeError):
+                print(f"\n{signal.Signals(number).name}: saving, then stopping", file=sys.stderr)
