@@ -1,7 +1,13 @@
+import gymnasium
 import numpy as np
 from scipy import stats
 
-from trainer.rl.evaluation import Episodes, interval, summarize
+from trainer.backend import tf
+from trainer.config.common import MLP
+from trainer.config.rl import DQN, Environment, ReinforcementLearning
+from trainer.rl.agents import QAgent
+from trainer.rl.envs import registry
+from trainer.rl.evaluation import Episodes, Evaluator, interval, summarize
 
 RETURNS = np.array([1.0, 2, 3, 4, 5, 6, 7, 1000], np.float32)
 
@@ -35,3 +41,32 @@ def test_the_interval_is_the_percentile_bootstrap_of_the_interquartile_mean():
 
 def test_equal_returns_have_no_spread():
     assert interval(np.full(20, 500.0), seed=0) == (500.0, 500.0)
+
+
+def test_each_environment_plays_one_greedy_episode():
+    """Against Gymnasium's CartPole, stepped by hand from the same states."""
+    config = ReinforcementLearning(
+        environment=Environment(time_limit=9), model=MLP(units=(8,)), agent=DQN(discount=0.9)
+    )
+    ours = registry.make(config.environment)
+    agent = QAgent(config, ours.observation_shape, ours.observation_dtype, ours.num_actions, 1)
+    seed = tf.constant([5, 6])
+    played = Evaluator(config, agent, compiles=False)._play(ours, 12, seed)
+    first_seed, _ = tf.unstack(tf.random.split(seed, 2))
+    starts = ours.observe(ours.initial(first_seed, 12))
+    np.testing.assert_array_equal(played.first_q, agent.q_values(starts).numpy().max(axis=1))
+    theirs = gymnasium.make("CartPole-v1", max_episode_steps=9, disable_env_checker=True)
+    for index, start in enumerate(starts.numpy()):
+        theirs.reset()
+        theirs.unwrapped.state = start.astype(np.float64)
+        observation, rewards, ended = start, [], False
+        while not ended:
+            action = int(agent.greedy(tf.constant(observation[None], tf.float32))[0])
+            observation, reward, terminated, truncated, _ = theirs.step(action)
+            rewards.append(reward)
+            ended = terminated or truncated
+        assert played.lengths[index] == len(rewards)
+        assert played.returns[index] == sum(rewards)
+        expected = sum(0.9**k * reward for k, reward in enumerate(rewards))
+        np.testing.assert_allclose(played.discounted_returns[index], expected, rtol=1e-5)
+    assert len(np.unique(played.lengths)) > 1

@@ -56,6 +56,7 @@ def test_the_report_is_across_seeds(trained):
     assert metrics["eval/return_min"] == min(scores)
     assert metrics["eval/return_ci95"] == sorted(scores)
     assert metrics["eval/seeds"] == 2
+    assert metrics["eval/episodes"] == 20
     assert set(result["seeds"]) == {"3", "4"}
     (record,) = read_records(str(trained / "metrics.jsonl"))
     assert record.metrics["return_of_each_seed"] == scores
@@ -72,6 +73,25 @@ def test_one_more_seed_trains_only_that_one(trained, capsys):
     assert "this run is finished" in capsys.readouterr().err
     assert train(trained, *SMALL, "--config.seed=0", "--config.seeds=3") == 2
     assert "seed: 3 → 0" in capsys.readouterr().err
+
+
+def test_one_run_and_several_seeds_do_not_share_a_directory(trained, capsys):
+    before = (trained / "metrics.jsonl").read_text()
+    assert train(trained, *SMALL, "--config.seed=3", "--config.seeds=1") == 2
+    assert train(trained / "seed_3", *SMALL, "--config.seed=3", "--config.seeds=2") == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert [line.startswith("error: seeds may grow") for line in errors] == [True, True]
+    assert errors[0].endswith("holds seeds=3. Received: 1")
+    assert errors[1].endswith("holds seeds=1. Received: 2")
+    assert (trained / "metrics.jsonl").read_text() == before
+
+
+def test_wrong_input_of_several_seeds_leaves_nothing(tmp_path, capsys):
+    for override in ("environment.name=CartPoel-v1", "replay.capacity=32", "model.kind=cnn"):
+        arguments = ("--config.seeds=2", "--config.replay.warmup=32", f"--config.{override}")
+        assert train(tmp_path / "run", *arguments) == 2
+        assert "error: " in capsys.readouterr().err
+        assert not (tmp_path / "run").exists()
 
 
 def test_evaluate_repeats_the_report_and_draws(trained, capsys):

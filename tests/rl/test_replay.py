@@ -153,7 +153,7 @@ def test_writing_and_drawing_compile(jit):
 
 
 def test_memory_is_known_before_it_is_taken():
-    for config in (Uniform(capacity=1000), prioritized(capacity=1024)):
+    for config in (Uniform(capacity=1000), prioritized(capacity=1024), prioritized(capacity=1032)):
         made = make_replay(config, 8, 1, (5, 3), tf.uint8)
         taken = sum(variable.numpy().nbytes for variable in made.variables)
         # Counters aside.

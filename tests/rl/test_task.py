@@ -97,8 +97,10 @@ def test_how_a_run_is_cut_into_chunks_changes_nothing():
         np.testing.assert_array_equal(value, other, err_msg=name)
 
 
-def test_two_replicas_keep_one_network(folder):
-    made = task(placement="mirrored")
+@pytest.mark.parametrize("backend", ["tensorflow", "gymnasium"])
+def test_two_replicas_keep_one_network_and_resume_bit_for_bit(backend, folder):
+    config = dataclasses.replace(SMALL, environment=Environment(time_limit=30, backend=backend))
+    made = task(config, placement="mirrored")
     before = [variable.numpy() for variable in made.agent.trainable]
     made.advance(60)
     for variable, old in zip(made.agent.trainable, before, strict=True):
@@ -110,13 +112,18 @@ def test_two_replicas_keep_one_network(folder):
     assert np.abs(one - two).max() > 1e-3
     assert made.metrics()["episodes"] > 10
     saved = made.state.write(str(folder / "saved"))
-    again = task(placement="mirrored")
+    again = task(config, placement="mirrored")
     again.state.read(saved).assert_existing_objects_matched()
     again.start(60 * again.stride)
-    made.advance(10)
-    again.advance(10)
-    for one, two in zip(made.agent.trainable, again.agent.trainable, strict=True):
-        np.testing.assert_array_equal(one.values[0], two.values[0])
+    made.advance(20)
+    again.advance(20)
+    expected, found = values(made), values(again)
+    assert set(expected) == set(found)
+    # Both replicas' episodes and replays among them.
+    assert {name.split("/")[1] for name in found if name.startswith("actors/")} == {"0", "1"}
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    assert made.metrics() == again.metrics()
 
 
 def test_nothing_is_learnt_before_the_warm_up():

@@ -30,13 +30,14 @@ def run(arguments: Sequence[str], started: float) -> None:
         from trainer.supervised.evaluation import evaluate
 
         result = evaluate(experiment, values.workdir, values.split, placement, values.data_dir)
-    else:
-        from trainer.rl.experiment import evaluate as evaluate_agent
+        print(json.dumps(result))
+        return
+    from trainer.rl.experiment import evaluate as evaluate_agent
 
-        result = evaluate_agent(experiment, values.workdir, placement)
-        if values.render:
-            from trainer.rl.pictures import render
+    # Before any picture: what was played is said even where nothing can be drawn.
+    print(json.dumps(evaluate_agent(experiment, values.workdir, placement)), flush=True)
+    if values.render:
+        from trainer.rl.pictures import render
 
-            for line in render(experiment, values.workdir, placement):
-                print(line, file=sys.stderr)
-    print(json.dumps(result))
+        for line in render(experiment, values.workdir, placement):
+            print(line, file=sys.stderr)

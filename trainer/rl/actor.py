@@ -47,6 +47,7 @@ class Actor(tf.Module):
         self._n = getattr(config.agent, "n_step", 1)
         shape, dtype = environment.observation_shape, environment.observation_dtype
         self._replay = make_replay(config.replay, self._count, replicas, shape, dtype)
+        self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
         # What lies between two steps: where the episodes stand, the last n steps, and the
         # random actions that are still held.
         between = (
@@ -56,17 +57,30 @@ class Actor(tf.Module):
         )
         self._structure = tf.nest.map_structure(lambda _: 0, between)
         self._between = [tf.Variable(t, trainable=False) for t in tf.nest.flatten(between)]
-        self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._draw_count = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.totals = tf.Variable(tf.zeros([len(TOTALS)], tf.float64), trainable=False)
 
     def _fresh(self) -> Carry:
-        return self.environment.initial(seeds.at(self._streams["reset"], 0), self._count)
+        return self.environment.initial(seeds.at(self._streams["reset"], self._steps), self._count)
 
     def begin_episodes_anew(self) -> None:
-        """Starts fresh episodes, where those of a checkpoint could not be restored."""
-        # The carry comes first in the flat list.
-        for variable, value in zip(self._between, tf.nest.flatten(self._fresh()), strict=False):
+        """Starts fresh episodes, where those of a checkpoint could not be restored.
+
+        The old ones end as by truncation, so that no n-step return crosses into the new.
+        """
+        _, window, held = self._read_between()
+        ended = tf.concat([window.ended[:-1], tf.ones_like(window.ended[-1:])], axis=0)
+        self._write_between(
+            (self._fresh(), window._replace(ended=ended), tf.fill(tf.shape(held), NOTHING_HELD))
+        )
+
+    def _read_between(self) -> tuple[Carry, Window, tf.Tensor]:
+        return tf.nest.pack_sequence_as(
+            self._structure, [variable.value() for variable in self._between]
+        )
+
+    def _write_between(self, between: tuple[Carry, Window, tf.Tensor]) -> None:
+        for variable, value in zip(self._between, tf.nest.flatten(between), strict=True):
             variable.assign(value)
 
     def collect(self) -> None:
@@ -101,9 +115,7 @@ class Actor(tf.Module):
         return tf.function(self._take_steps, jit_compile=self._compiles)
 
     def _take_steps(self) -> list[Transition]:
-        carry, window, held = tf.nest.pack_sequence_as(
-            self._structure, [variable.value() for variable in self._between]
-        )
+        carry, window, held = self._read_between()
         totals = tf.zeros([3], tf.float64)
         stored = []
         for number in range(self._config.train.collect_steps):
@@ -137,10 +149,7 @@ class Actor(tf.Module):
                     tf.reduce_sum(finished * tf.cast(output.episode_length, tf.float64)),
                 ]
             )
-        for variable, value in zip(
-            self._between, tf.nest.flatten((carry, window, held)), strict=True
-        ):
-            variable.assign(value)
+        self._write_between((carry, window, held))
         self._steps.assign_add(self._config.train.collect_steps)
         self.totals.assign_add(tf.concat([totals, tf.zeros([2], tf.float64)], axis=0))
         return stored

@@ -110,7 +110,7 @@ def summarize(episodes: Episodes, seed: int) -> Mapping[str, Value]:
 
 
 def summarize_seeds(runs: Sequence[Mapping[str, Value]], seed: int) -> Mapping[str, Value]:
-    """Statistics across runs, each with its `return_mean` as its score.
+    """Statistics across runs, each with its `return_mean` as its score; `episodes` of all.
 
     Source: Agarwal et al. (2021): the interval is of the runs, not of their episodes.
     """
@@ -122,6 +122,7 @@ def summarize_seeds(runs: Sequence[Mapping[str, Value]], seed: int) -> Mapping[s
         "return_ci95": [low, high],
         "return_min": float(scores.min()),
         "return_of_each_seed": scores.tolist(),
+        "episodes": sum(int(run["episodes"]) for run in runs),  # type: ignore[arg-type, misc]
         "seeds": len(scores),
     }
 

@@ -1,6 +1,7 @@
 """An experiment with agents: one run, or one for each of its seeds and a report across them."""
 
 import dataclasses
+import functools
 import os
 import sys
 import time
@@ -8,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer import job, strategy
+from trainer.backend import tf
 from trainer.config.rl import ReinforcementLearning
+from trainer.errors import UserError
 from trainer.metrics import Files, Record, Value
 from trainer.rl import training
 from trainer.rl.evaluation import summarize_seeds
@@ -29,20 +32,23 @@ def train(
       UserError: if settings, environment or placement do not fit.
       Interrupted: when a stop was requested; the state is saved.
     """
+    _check_layout(experiment, path)
     runtime = create_runtime(placement)
     job.announce(runtime)
     if experiment.seeds == 1:
         return training.train(experiment, path, runtime, session)
-    job.prepare(path, experiment)
+    prepare = functools.partial(job.prepare, path, experiment)
     results: dict[int, Mapping[str, Any]] = {}
     for number, (run, directory) in enumerate(runs(experiment, path), 1):
         print(f"seed {run.seed}: {number} of {experiment.seeds}", file=sys.stderr)
         result = job.finished_result(directory, run)
         if result is None:
             own_session = dataclasses.replace(session, started=time.time())
-            result = training.train(run, directory, runtime, own_session)
+            result = training.train(run, directory, runtime, own_session, prepare)
         assert result is not None, "agents train in one process"
         results[run.seed] = result
+    # For the last time, or the first where every run was finished before.
+    prepare()
     across = _across(experiment, list(results.values()))
     combined = _combine(experiment, results, across)
     workdir = WorkDirectory(path)
@@ -100,10 +106,29 @@ def create_runtime(placement: strategy.Placement) -> strategy.Runtime:
     return strategy.create(placement)
 
 
+def _check_layout(experiment: ReinforcementLearning, path: str) -> None:
+    """Refuses to mix one run with the runs of several seeds, which lie in folders below.
+
+    Raises:
+      UserError: if the work directory holds the other kind.
+    """
+    if not tf.io.gfile.exists(WorkDirectory(path).config):
+        return
+    held = run_workdir.load_experiment(path)
+    if isinstance(held, ReinforcementLearning) and (held.seeds == 1) != (experiment.seeds == 1):
+        raise UserError(
+            "seeds may grow from two or more only; take another --workdir than "
+            f"{path!r}, which holds seeds={held.seeds}. Received: {experiment.seeds}"
+        )
+
+
 def _across(
     experiment: ReinforcementLearning, results: Sequence[Mapping[str, Any]]
 ) -> Mapping[str, Value]:
-    finals = [{"return_mean": result["metrics"]["eval/return_mean"]} for result in results]
+    finals = [
+        {name: result["metrics"][f"eval/{name}"] for name in ("return_mean", "episodes")}
+        for result in results
+    ]
     return summarize_seeds(finals, experiment.seed)
 
 

@@ -126,7 +126,7 @@ class PrioritizedReplay(tf.Module):
         super().__init__()
         self.ring = ring
         self._config = config
-        self._depth = max(1, math.ceil(math.log2(ring.slots)))
+        self._depth = _depth(ring.slots)
         self._leaves = 2**self._depth
         self._tree = tf.Variable(tf.zeros([2 * self._leaves]), trainable=False)
         self._largest = tf.Variable(1.0, trainable=False)
@@ -200,5 +200,14 @@ def memory_bytes(
 ) -> int:
     """What the replay will take, over all replicas, bytes."""
     observation = math.prod(observation_shape) * observation_dtype.size
-    # Action, reward and discount take 4 bytes each; the tree 4 for each of two nodes.
-    return config.capacity * (2 * observation + 12 + 8 * isinstance(config, Prioritized))
+    # Action, reward and discount take 4 bytes each.
+    ring = config.capacity * (2 * observation + 12)
+    if not isinstance(config, Prioritized):
+        return ring
+    # The tree has two nodes of 4 bytes for each leaf, and a power of two of leaves.
+    return ring + 8 * 2 ** _depth(config.capacity)
+
+
+def _depth(slots: int) -> int:
+    """Levels below the root of a binary tree with a leaf for each slot."""
+    return max(1, math.ceil(math.log2(slots)))

@@ -104,8 +104,9 @@ class QLearningTask:
 
     def start(self, step: int) -> None:
         """Starts fresh episodes where a checkpoint could not hold the old ones."""
-        if step and any(state.lost for state in self._python_states):
-            print("the environments cannot be saved: new episodes begin", file=sys.stderr)
+        del step
+        if any(state.lost for state in self._python_states):
+            print("the environments could not be restored: new episodes begin", file=sys.stderr)
             for actor in self._actors:
                 actor.begin_episodes_anew()
 

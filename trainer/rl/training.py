@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainer import job
@@ -19,9 +19,20 @@ _EVALUATIONS_A_RUN = 10
 
 
 def train(
-    experiment: ReinforcementLearning, path: str, runtime: Runtime, session: job.Session
+    experiment: ReinforcementLearning,
+    path: str,
+    runtime: Runtime,
+    session: job.Session,
+    prepare: Callable[[], None] = lambda: None,
 ) -> Mapping[str, Any] | None:
     """Trains, or resumes, the run of `experiment.seed`; returns what `job.run` does.
+
+    Args:
+      experiment: of one seed.
+      path: of its work directory.
+      runtime: where it computes.
+      session: the process it runs in.
+      prepare: called when all settings are known to fit, before anything is written.
 
     Raises:
       UserError: if settings, environment or placement do not fit.
@@ -29,9 +40,16 @@ def train(
     """
     task = QLearningTask(experiment, runtime)
     session.check()
+    prepare()
     capacity, size = experiment.replay.capacity, task.replay_bytes / 2**20
     print(f"replay {capacity:,} transitions in {size:,.1f} MiB", file=sys.stderr)
     train = experiment.train
+    if experiment.replay.warmup > train.steps:
+        print(
+            f"nothing will be learnt: replay.warmup={experiment.replay.warmup} is more than "
+            f"train.steps={train.steps}",
+            file=sys.stderr,
+        )
 
     def final_evaluation(found: Found) -> tuple[str, Mapping[str, Value]]:
         restore(found, tf.train.Checkpoint(agent=task.agent))

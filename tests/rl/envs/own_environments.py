@@ -1,6 +1,8 @@
 # ruff: noqa: ARG002
 """Environments as a user would write them, good and bad."""
 
+import ctypes
+
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete
@@ -117,3 +119,13 @@ class NeedsArguments(Vector):
 
 class NoSpaces(gymnasium.Env):
     pass
+
+
+class Pointer(Vector):
+    def __init__(self):
+        self.handle = ctypes.pointer(ctypes.c_int(1))
+
+
+class ComesNotBack(Vector):
+    def __setstate__(self, state):
+        raise RuntimeError("the simulator is gone")

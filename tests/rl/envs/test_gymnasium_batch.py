@@ -102,12 +102,23 @@ def test_a_restored_batch_goes_on_identically(name):
     tf.nest.map_structure(np.testing.assert_array_equal, actual, expected)
 
 
-def test_what_does_not_pickle_says_so_and_starts_again():
-    ours = make("own_environments:Unpicklable", frame_stack=2)
+@pytest.mark.parametrize("name", ["Unpicklable", "Pointer"])
+def test_what_does_not_pickle_says_so_and_starts_again(name):
+    ours = make(f"own_environments:{name}", frame_stack=2)
     ours.initial(SEED, 2)
     assert ours.state_bytes() == b""
     assert not ours.restore_bytes(b"")
     assert registry.make(config_rl.Environment(name="Catch-v0")).restore_bytes(b"")
+
+
+def test_what_does_not_unpickle_says_so():
+    ours = make("own_environments:ComesNotBack")
+    ours.initial(SEED, 2)
+    state = ours.state_bytes()
+    assert state
+    assert not ours.restore_bytes(state)
+    # The batch is as it was.
+    roll(ours, ours.initial(SEED, 2), 3, batch=2)
 
 
 @pytest.mark.parametrize(

@@ -110,14 +110,20 @@ class GymnasiumBatch(VectorEnvironment):
         """The environments, their random numbers included; empty if they do not pickle."""
         try:
             return pickle.dumps(self._environments)
-        except (pickle.PicklingError, TypeError, AttributeError):
+        # A pointer is a ValueError, and a class may raise anything of its own.
+        except Exception:
             return b""
 
     def restore_bytes(self, state: bytes) -> bool:
         """See the base class."""
-        if state:
+        if not state:
+            return False
+        try:
             self._environments = pickle.loads(state)
-        return bool(state)
+        # What pickles need not unpickle: the caller then says that new episodes begin.
+        except Exception:
+            return False
+        return True
 
     def _reset(self, seed: NDArray[Any], batch_size: int) -> NDArray[Any]:
         with self._recorded("reset"):
