@@ -4,6 +4,7 @@ Placement is chosen at run time and is no part of an experiment's configuration.
 """
 
 import dataclasses
+import importlib.util
 import os
 
 from trainer.backend import keras, tf
@@ -83,7 +84,7 @@ class Runtime:
         """Whether a step is compiled by XLA; on a CPU it depends on what it computes."""
         if self.jit != "auto":
             return self.jit == "on"
-        return self.name != "cpu" or default_on_cpu
+        return self.name != "cpu" or (default_on_cpu and xla_compiles_for_cpus())
 
     @property
     def name(self) -> str:
@@ -112,6 +113,11 @@ def create(placement: Placement) -> Runtime:
     return dataclasses.replace(
         runtime, precision=precision, description=f"strategy {kind}: {devices} ({reason})"
     )
+
+
+def xla_compiles_for_cpus() -> bool:
+    """Whether this build of TensorFlow can: the one for TPUs, known by its libtpu, cannot."""
+    return importlib.util.find_spec("libtpu") is None
 
 
 def check_divisible(global_batch_size: int, replicas: int, name: str) -> None:

@@ -95,7 +95,7 @@ def _check_xla(runtime: strategy.Runtime) -> Finding:
     except tf.errors.OpError as error:
         text = f"XLA does not compile: {error.message.splitlines()[0]}"
         if runtime.name == "cpu" and runtime.jit != "on":
-            return Finding("xla", "warn", text, "networks train without it; agents with --jit=off")
+            return Finding("xla", "warn", text, "leave --jit=auto, which trains without it")
         return Finding("xla", "fail", text, "--jit=off; or install the build for the accelerator")
     if runtime.compiles(default_on_cpu=False):
         used = "every step is compiled"
