@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "trainer"
 ROWS = (
     ("errors",),
     ("cluster", "memory", "quiet", "registry"),
-    ("config",),
+    ("config", "placement"),
     ("signals",),
     ("cloud",),
     ("backend",),

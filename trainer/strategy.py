@@ -10,11 +10,8 @@ import os
 from trainer.backend import keras, tf
 from trainer.cluster import training_hosts
 from trainer.errors import UserError
-from trainer.registry import unknown_name
+from trainer.placement import check_names
 
-STRATEGIES = ("auto", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
-PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
-JIT = ("auto", "on", "off")
 # Processor features that multiply bfloat16 matrices in hardware.
 _BFLOAT16_CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 # The first NVIDIA generation with bfloat16 arithmetic (Ampere).
@@ -136,13 +133,7 @@ def check_divisible(global_batch_size: int, replicas: int, name: str) -> None:
 
 
 def _check(placement: Placement) -> None:
-    for name, value, known in (
-        ("strategy", placement.strategy, STRATEGIES),
-        ("precision", placement.precision, PRECISIONS),
-        ("jit", placement.jit, JIT),
-    ):
-        if value not in known:
-            raise unknown_name(f"value of --{name}", value, known)
+    check_names(placement.strategy, placement.precision, placement.jit)
     if placement.virtual_devices < 0:
         raise UserError(
             f"--virtual_devices must be >= 0; 0 is off. Received: {placement.virtual_devices}"

@@ -7,11 +7,11 @@ from absl import flags
 
 from trainer.config import bridge
 from trainer.errors import UserError
+from trainer.placement import check_names
 from trainer.registry import unknown_name
 
 _CONFIG_FLAG = "--config"
 
-# What placement flags may be is checked where TensorFlow is at hand.
 Define = Callable[[flags.FlagValues], None]
 
 
@@ -96,6 +96,8 @@ def parse(define: Sequence[Define], arguments: Sequence[str]) -> tuple[flags.Fla
         raise unknown_name("flag", f"--{error.flagname}", known) from None
     except flags.Error as error:
         raise UserError(f"{str(error).splitlines()[0]}. Received: {' '.join(arguments)}") from None
+    if "strategy" in values:
+        check_names(values.strategy, values.precision, values.jit)
     return values, positional
 
 
