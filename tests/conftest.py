@@ -1,9 +1,11 @@
 """Two logical CPUs for every test, so that strategies of several replicas are real."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +62,30 @@ def state_digest():
         return result.hexdigest()
 
     return digest
+
+
+class Progress:
+    """How far a run in another process has come, by its work directory."""
+
+    @staticmethod
+    def records(workdir):
+        """Everything reported, but for the clock."""
+        lines = (workdir / "metrics.jsonl").read_text().splitlines()
+        return [{**json.loads(line), "time": None} for line in lines]
+
+    @staticmethod
+    def wait_for_step(workdir, step, process):
+        """Returns once a checkpoint at `step` or later is there."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            folders = workdir / "checkpoints"
+            names = [path.name for path in folders.glob("[0-9]*")] if folders.exists() else []
+            if any(int(name) >= step for name in names):
+                return
+            time.sleep(0.01)
+        raise AssertionError(f"no step {step}: {process.communicate()}")
+
+
+@pytest.fixture(scope="session")
+def progress():
+    return Progress

@@ -1,10 +1,13 @@
 import gymnasium
 import numpy as np
+import pytest
 from scipy import stats
 
 from trainer.backend import tf
 from trainer.config.common import MLP
 from trainer.config.rl import DQN, Environment, ReinforcementLearning
+from trainer.errors import UserError
+from trainer.rl import evaluation
 from trainer.rl.agents import QAgent
 from trainer.rl.envs import registry
 from trainer.rl.evaluation import Episodes, Evaluator, interval, summarize
@@ -70,3 +73,13 @@ def test_each_environment_plays_one_greedy_episode():
         expected = sum(0.9**k * reward for k, reward in enumerate(rewards))
         np.testing.assert_allclose(played.discounted_returns[index], expected, rtol=1e-5)
     assert len(np.unique(played.lengths)) > 1
+
+
+@pytest.mark.parametrize("compiles", [False, True])
+def test_an_episode_without_end_is_told(compiles, monkeypatch):
+    config = ReinforcementLearning(environment=Environment(name="MountainCar-v0"))
+    ours = registry.make(config.environment)
+    agent = QAgent(config, ours.observation_shape, ours.observation_dtype, ours.num_actions, 1)
+    monkeypatch.setattr(evaluation, "_LONGEST_EPISODE", 50)
+    with pytest.raises(UserError, match=r"not ended after 50 steps; set environment\.time_limit"):
+        Evaluator(config, agent, compiles).evaluate_on_the_way()

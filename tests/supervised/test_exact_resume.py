@@ -1,6 +1,5 @@
 """Real processes, really killed: the end is that of a run that was left alone, bit for bit."""
 
-import json
 import random
 import signal
 import time
@@ -26,12 +25,6 @@ def command(workdir):
     return (*ARGUMENTS, f"--workdir={workdir}")
 
 
-def records(workdir):
-    """Everything reported, but for the clock."""
-    lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    return [{**json.loads(line), "time": None} for line in lines]
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, request):
     import subprocess
@@ -47,23 +40,11 @@ def undisturbed(tmp_path_factory, request):
     return workdir
 
 
-def wait_for_step(workdir, step, process):
-    """Returns once a checkpoint at `step` or later is there."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        folders = workdir / "checkpoints"
-        names = [path.name for path in folders.glob("[0-9]*")] if folders.exists() else []
-        if any(int(name) >= step for name in names):
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"no step {step}: {process.communicate()}")
-
-
 @pytest.mark.parametrize("after", [0, 30, 120, 300, 480])
-def test_sigkill_at_a_random_moment(after, tmp_path, start, undisturbed, state_digest):
+def test_sigkill_at_a_random_moment(after, tmp_path, start, undisturbed, progress, state_digest):
     workdir = tmp_path / "run"
     killed = start(*command(workdir))
-    wait_for_step(workdir, after, killed)
+    progress.wait_for_step(workdir, after, killed)
     time.sleep(random.uniform(0, 0.5))
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() in (-signal.SIGKILL, 0)
@@ -72,14 +53,16 @@ def test_sigkill_at_a_random_moment(after, tmp_path, start, undisturbed, state_d
     _, errors = again.communicate()
     assert again.returncode == 0, errors
     assert state_digest(workdir) == state_digest(undisturbed)
-    assert records(workdir) == records(undisturbed)
+    assert progress.records(workdir) == progress.records(undisturbed)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_a_signal_stops_with_the_state_saved(number, tmp_path, start, undisturbed, state_digest):
+def test_a_signal_stops_with_the_state_saved(
+    number, tmp_path, start, undisturbed, progress, state_digest
+):
     workdir = tmp_path / "run"
     stopped = start(*command(workdir))
-    wait_for_step(workdir, 60, stopped)
+    progress.wait_for_step(workdir, 60, stopped)
     stopped.send_signal(number)
     _, errors = stopped.communicate()
     assert stopped.returncode == 75, errors
@@ -92,13 +75,13 @@ def test_a_signal_stops_with_the_state_saved(number, tmp_path, start, undisturbe
     assert again.returncode == 0, errors
     assert "resuming at step" in errors
     assert state_digest(workdir) == state_digest(undisturbed)
-    assert records(workdir) == records(undisturbed)
+    assert progress.records(workdir) == progress.records(undisturbed)
 
 
-def test_the_newest_checkpoint_truncated(tmp_path, start, undisturbed, state_digest):
+def test_the_newest_checkpoint_truncated(tmp_path, start, undisturbed, progress, state_digest):
     workdir = tmp_path / "run"
     killed = start(*command(workdir))
-    wait_for_step(workdir, 120, killed)
+    progress.wait_for_step(workdir, 120, killed)
     killed.kill()
     killed.wait()
     # Half-written folders of the kill aside, the newest one that counts.
@@ -113,4 +96,4 @@ def test_the_newest_checkpoint_truncated(tmp_path, start, undisturbed, state_dig
     assert f"{newest} is damaged" in errors
     assert f"resuming at step {int(before.name)} from {before}" in errors
     assert state_digest(workdir) == state_digest(undisturbed)
-    assert records(workdir) == records(undisturbed)
+    assert progress.records(workdir) == progress.records(undisturbed)

@@ -10,6 +10,7 @@ from scipy import stats
 
 from trainer.backend import tf
 from trainer.config.rl import ReinforcementLearning
+from trainer.errors import UserError
 from trainer.metrics import Value
 from trainer.rl import seeds
 from trainer.rl.agents import QAgent
@@ -17,6 +18,8 @@ from trainer.rl.envs import registry
 from trainer.rl.envs.vector import VectorEnvironment, failures_as_user_errors
 
 _BOOTSTRAP_RESAMPLES = 2000
+# Steps. No benchmark comes near it; an episode without end would otherwise hold the run for ever.
+_LONGEST_EPISODE = 200_000
 
 
 class Episodes(NamedTuple):
@@ -64,8 +67,13 @@ class Evaluator:
             )
         seed = seeds.at(seeds.stream(self._config.seed, stream), 0)
         with failures_as_user_errors(self._environments[episodes]):
-            played = self._players[episodes](seed)
-        return summarize(Episodes(*(field.numpy() for field in played)), self._config.seed)
+            played = Episodes(*(field.numpy() for field in self._players[episodes](seed)))
+        if played.lengths.max() >= _LONGEST_EPISODE:
+            raise UserError(
+                f"a greedy episode has not ended after {_LONGEST_EPISODE:,} steps; set "
+                f"environment.time_limit. Received: {self._config.environment.time_limit}"
+            )
+        return summarize(played, self._config.seed)
 
     def _play(self, environment: VectorEnvironment, episodes: int, seed: tf.Tensor) -> Episodes:
         first_seed, step_seed = tf.unstack(tf.random.split(seed, 2))
@@ -75,7 +83,7 @@ class Evaluator:
         returns, discounted, lengths, discount = zeros, zeros, zeros, zeros + 1
         playing = tf.ones([episodes], tf.bool)
         step = tf.constant(0)
-        while tf.reduce_any(playing):
+        while tf.reduce_any(playing) and step < _LONGEST_EPISODE:
             action = self._agent.greedy(environment.observe(carry))
             step_seeds = tf.stack([step_seed[0], step_seed[1] + step])
             carry, output = environment.step(carry, action, step_seeds)

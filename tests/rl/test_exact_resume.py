@@ -1,0 +1,48 @@
+"""Agents in real processes, really stopped: the end is that of a run that was left alone."""
+
+import signal
+
+import pytest
+
+ARGUMENTS = (
+    "train",
+    "--config=configs/cartpole_dqn.py",
+    "--config.model.units=16",
+    "--config.train.steps=4000",
+    "--config.train.checkpoint_every=400",
+    "--config.train.report_every=400",
+    "--config.train.evaluate_every=2000",
+    "--config.environment.time_limit=60",
+    "--config.replay.kind=prioritized",
+    "--config.replay.warmup=200",
+    "--config.evaluate.episodes=5",
+)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "gymnasium"])
+def test_killed_and_stopped_runs_end_as_one_left_alone(
+    backend, tmp_path, start, progress, state_digest
+):
+    def command(name):
+        workdir = f"--workdir={tmp_path / name}"
+        return (*ARGUMENTS, f"--config.environment.backend={backend}", workdir)
+
+    alone = start(*command("alone"))
+    _, errors = alone.communicate()
+    assert alone.returncode == 0, errors
+
+    run = tmp_path / "run"
+    for number, step, status in ((signal.SIGKILL, 400, -9), (signal.SIGTERM, 1600, 75)):
+        process = start(*command("run"))
+        progress.wait_for_step(run, step, process)
+        process.send_signal(number)
+        _, errors = process.communicate()
+        assert process.returncode == status, errors
+        assert not (run / "result.json").exists()
+
+    again = start(*command("run"))
+    _, errors = again.communicate()
+    assert again.returncode == 0, errors
+    assert "resuming at environment step" in errors
+    assert state_digest(run) == state_digest(tmp_path / "alone")
+    assert progress.records(run) == progress.records(tmp_path / "alone")
