@@ -81,5 +81,8 @@ def test_an_episode_without_end_is_told(compiles, monkeypatch):
     ours = registry.make(config.environment)
     agent = QAgent(config, ours.observation_shape, ours.observation_dtype, ours.num_actions, 1)
     monkeypatch.setattr(evaluation, "_LONGEST_EPISODE", 50)
+    evaluator = Evaluator(config, agent, compiles)
+    # MountainCar's own limit is 200.
+    assert max(evaluator._play(ours, 3, tf.constant([5, 6])).lengths) == 50
     with pytest.raises(UserError, match=r"not ended after 50 steps; set environment\.time_limit"):
-        Evaluator(config, agent, compiles).evaluate_on_the_way()
+        evaluator.evaluate_on_the_way()
