@@ -58,7 +58,7 @@ $(PEERS)/installed: benchmarks/peers.txt
 
 ACCELERATORS := cpu tpu
 image-test: setup ## as root on Debian, build the image without Docker, train and resume in it
-	@$(BIN)/python tests/ship/prove_image.py $(ACCELERATORS)
+	@$(BIN)/python tools/prove_image.py $(ACCELERATORS)
 
 clean: ## remove what the targets made, runs/ aside
 	@rm -rf $(VENV) $(PEERS) build/image *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,9 +6,9 @@ Its Q-learning took 132.8 s and ended at a reward of 274.
 import argparse
 import time
 
-from trainer import strategy
-from trainer.config.common import MLP, Adam
 from trainer.config.rl import DoubleDQN, Environment, ReinforcementLearning, TrainRL, Uniform
+from trainer.config.sections import MLP, Adam
+from trainer.engine import distribution
 from trainer.rl.task import QLearningTask
 
 EPISODES = 100_000
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     started = time.perf_counter()
-    runtime = strategy.create(strategy.Placement(strategy="cpu", precision="float32"))
+    runtime = distribution.create(distribution.Placement(strategy="cpu", precision="float32"))
     task = QLearningTask(config(arguments.seed), runtime)
     task.start(0)
     episodes, iterations = 0, 0

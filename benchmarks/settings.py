@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from trainer.config.common import MLP, Adam
 from trainer.config.rl import DQN, Environment, ReinforcementLearning, TrainRL, Uniform
+from trainer.config.sections import MLP, Adam
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,6 @@ training on two very busy CPU cores. Over seeds 0 to 4, 100 other episodes each,
 -82.2, -80.0, -79.6, -78.5 and -79.6.
 """
 
-from trainer.config.common import MLP, Adam
 from trainer.config.rl import (
     DoubleDQN,
     Environment,
@@ -16,6 +15,7 @@ from trainer.config.rl import (
     TrainRL,
     Uniform,
 )
+from trainer.config.sections import MLP, Adam
 
 
 def get_config() -> ReinforcementLearning:

@@ -7,8 +7,8 @@ training on two busy CPU cores. Over seeds 0 to 4, 100 other episodes each: inte
 each, means 500 four times and 471.
 """
 
-from trainer.config.common import MLP, Adam
 from trainer.config.rl import C51, Environment, ReinforcementLearning, TrainRL, Uniform
+from trainer.config.sections import MLP, Adam
 
 
 def get_config() -> ReinforcementLearning:

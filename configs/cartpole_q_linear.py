@@ -9,8 +9,8 @@ reached by its rule as written. With alpha 0.01, discount 0.99 and one random ac
 43, 36, 38 and 36.
 """
 
-from trainer.config.common import Linear
 from trainer.config.rl import Environment, QLinear, ReinforcementLearning, TrainRL, Uniform
+from trainer.config.sections import Linear
 
 
 def get_config() -> ReinforcementLearning:

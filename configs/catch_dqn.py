@@ -7,7 +7,6 @@ training on two busy CPU cores. Over seeds 0 to 4, 100 other episodes each, mean
 4.88, 4.92, 5.00 and 4.66.
 """
 
-from trainer.config.common import CNN, Adam
 from trainer.config.rl import (
     DoubleDQN,
     Environment,
@@ -16,6 +15,7 @@ from trainer.config.rl import (
     TrainRL,
     Uniform,
 )
+from trainer.config.sections import CNN, Adam
 
 
 def get_config() -> ReinforcementLearning:

@@ -8,7 +8,7 @@ on two CPU cores with other work beside it, 443 updates a second. The images had
 JPEG once, which costs some tenths of a point.
 """
 
-from trainer.config.common import SGD, ConvNet
+from trainer.config.sections import SGD, ConvNet
 from trainer.config.supervised import TFDS, Supervised, Train
 
 

@@ -7,7 +7,7 @@ seconds of training on two CPU cores, 4.2 milliseconds an update of 32 examples.
 had gone through JPEG once, which costs some tenths of a point.
 """
 
-from trainer.config.common import Adam, KerasCNN
+from trainer.config.sections import Adam, KerasCNN
 from trainer.config.supervised import TFDS, Supervised, Train
 
 

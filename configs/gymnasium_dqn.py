@@ -10,8 +10,8 @@ training on two busy CPU cores. Over seeds 0 to 4, 100 other episodes each, mean
 500.0, 500.0, 500.0 and 499.7.
 """
 
-from trainer.config.common import MLP, Adam
 from trainer.config.rl import DQN, Environment, ReinforcementLearning, TrainRL, Uniform
+from trainer.config.sections import MLP, Adam
 
 
 def get_config() -> ReinforcementLearning:

@@ -6,7 +6,7 @@ DIR holds MNIST as TensorFlow Datasets prepares it. Test accuracy 0.9845 (seed 0
 epochs; 22 seconds of training on two CPU cores.
 """
 
-from trainer.config.common import MLP, Adam
+from trainer.config.sections import MLP, Adam
 from trainer.config.supervised import TFDS, Supervised, Train
 
 

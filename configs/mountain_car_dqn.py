@@ -8,8 +8,8 @@ training on two busy CPU cores. Over seeds 0 to 4, 100 other episodes each, mean
 four of five seeds never arrive.
 """
 
-from trainer.config.common import MLP, Adam
 from trainer.config.rl import DQN, Environment, ReinforcementLearning, TrainRL, Uniform
+from trainer.config.sections import MLP, Adam
 
 
 def get_config() -> ReinforcementLearning:

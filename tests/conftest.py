@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.backend import tf
-from trainer.run.checkpoints import Checkpoints
+from trainer.compat.keras import tf
+from trainer.engine.checkpoints import Checkpoints
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],

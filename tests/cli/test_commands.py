@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer import strategy
 from trainer.cli.main import run
+from trainer.engine import distribution
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = ("--config.model.filters=16,16", "--config.model.units=32", "--config.train.epochs=15")
@@ -141,7 +141,7 @@ def test_nothing_but_ours_is_on_the_screen(tmp_path):
     process = subprocess.run(
         [sys.executable, "-m", "trainer", "train", "--config=configs/digits_cnn.py",
          f"--workdir={tmp_path / 'run'}", "--config.train.epochs=2",
-         f"--jit={'on' if strategy.xla_compiles_for_cpus() else 'off'}"],
+         f"--jit={'on' if distribution.xla_compiles_for_cpus() else 'off'}"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     ours = ("strategy cpu: ", "step ", "compile ")

@@ -10,13 +10,14 @@ import time
 
 import pytest
 
-from trainer.cloud import runner, virtual_machine
+from trainer.cloud import runner
+from trainer.cloud.console import Screen
+from trainer.cloud.google import virtual_machine
 from trainer.cloud.plan import IDENTIFIER, Command, End, Plan, Wait
 from trainer.cloud.processes import Child
 from trainer.cloud.runner import JobFailed, Limits, Runner
-from trainer.cloud.screen import Screen
+from trainer.engine.preemption import StopRequest
 from trainer.errors import Interrupted, UserError
-from trainer.signals import StopRequest
 
 
 def sh(text):
@@ -304,7 +305,7 @@ CTRL_C = """
 import sys, time
 sys.path.insert(0, {tests!r})
 from test_runner import plan, run
-from trainer.signals import StopRequest
+from trainer.engine.preemption import StopRequest
 with StopRequest() as stop:
     run(plan("touch running; until test -e asked; do sleep 0.1; done; exit 75"), stop=stop)
 """

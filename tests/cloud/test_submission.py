@@ -12,7 +12,7 @@ import pytest
 
 from trainer.cli import submit
 from trainer.cli.main import run
-from trainer.signals import StopRequest
+from trainer.engine.preemption import StopRequest
 
 CONFIG = "--config=configs/digits_cnn.py"
 TPU = ("--target=tpu-vm", "--zone=us-central2-b", "--accelerator=v4-8", "--workdir=gs://b/run")

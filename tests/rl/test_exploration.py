@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainer.backend import tf
+from trainer.compat.keras import tf
 from trainer.rl.exploration import NOTHING_HELD, explore
 
 SIZE, ACTIONS = 400, 3

@@ -5,11 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from trainer import strategy
-from trainer.backend import tf
 from trainer.cli.main import run
-from trainer.config import bridge
-from trainer.config.common import MLP, Adam
+from trainer.compat.keras import tf
+from trainer.config import loading
 from trainer.config.rl import (
     C51,
     DQN,
@@ -20,6 +18,8 @@ from trainer.config.rl import (
     TrainRL,
     Uniform,
 )
+from trainer.config.sections import MLP, Adam
+from trainer.engine import distribution
 from trainer.rl.task import QLearningTask
 
 SMALL = ReinforcementLearning(
@@ -33,8 +33,8 @@ SMALL = ReinforcementLearning(
 
 
 def task(config=SMALL, placement="cpu"):
-    runtime = strategy.create(
-        strategy.Placement(strategy=placement, virtual_devices=2, precision="float32")
+    runtime = distribution.create(
+        distribution.Placement(strategy=placement, virtual_devices=2, precision="float32")
     )
     made = QLearningTask(config, runtime)
     made.start(0)
@@ -239,5 +239,5 @@ def test_an_environment_that_fails_on_the_way_is_one_line(
 
 
 def test_the_configuration_is_whole():
-    experiment = bridge.load("configs/cartpole_dqn.py")
-    assert bridge.from_json(bridge.to_json(experiment), "config.json") == experiment
+    experiment = loading.load("configs/cartpole_dqn.py")
+    assert loading.from_json(loading.to_json(experiment), "config.json") == experiment

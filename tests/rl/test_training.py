@@ -63,10 +63,10 @@ def test_predict_is_for_supervised_runs(trained, capsys):
 
 def test_a_stopped_run_goes_on_bit_for_bit(trained, tmp_path, monkeypatch, state_digest, capsys):
     """The signal is the supervised side's test; here a stop in the middle of an agent's run."""
-    from trainer import job
+    from trainer.engine import runner
 
     asked = iter(range(10**6))
-    monkeypatch.setattr(job, "_agreed", lambda *_: lambda: next(asked) >= 6)
+    monkeypatch.setattr(runner, "_agreed", lambda *_: lambda: next(asked) >= 6)
     assert train(tmp_path / "run", *SMALL) == 75
     monkeypatch.undo()
     assert train(tmp_path / "run", *SMALL) == 0

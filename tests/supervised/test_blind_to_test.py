@@ -5,8 +5,8 @@ import json
 import pytest
 
 from trainer.cli.main import run
+from trainer.data.examples import Dataset
 from trainer.supervised import training
-from trainer.supervised.data.dataset import Dataset
 
 ARGUMENTS = (
     "train",

@@ -9,7 +9,7 @@ import pytest
 from trainer.config.supervised import Supervised
 from trainer.errors import Interrupted, UserError
 from trainer.tune import protocol
-from trainer.tune.board import DONE, GO_ON, LOST, WAIT
+from trainer.tune.coordinator import DONE, GO_ON, LOST, WAIT
 from trainer.tune.files import Layout
 from trainer.tune.outcome import Outcome
 from trainer.tune.space import Objective, Random, Search, Uniform

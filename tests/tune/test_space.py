@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.cli.main import run
-from trainer.config import bridge
+from trainer.config import loading
 from trainer.config.supervised import Supervised
 from trainer.errors import UserError
-from trainer.tune import check
+from trainer.tune import validation
 from trainer.tune.space import (
     Bayesian,
     Choice,
@@ -34,13 +34,13 @@ KIND = Choice("optimizer.kind", ("adam", "sgd"))
 
 @given(st.floats(min_value=1e-30, max_value=1e30))
 def test_a_float_comes_back_exactly(value):
-    changed = bridge.override(Supervised(), overrides({"optimizer.learning_rate": value}))
+    changed = loading.override(Supervised(), overrides({"optimizer.learning_rate": value}))
     assert changed.optimizer.learning_rate == value
 
 
 def test_every_kind_of_value_reaches_its_field():
     values = {"model.units": (8, 16), "model.batch_norm": True, "optimizer.kind": "sgd", "seed": 3}
-    changed = bridge.override(Supervised(), overrides(values))
+    changed = loading.override(Supervised(), overrides(values))
     assert changed.model.units == (8, 16)
     assert changed.model.batch_norm is True
     assert changed.optimizer.kind == "sgd"
@@ -116,13 +116,13 @@ def test_what_cannot_be_is_refused(make, message):
 )
 def test_a_space_that_does_not_fit_is_refused_before_any_trial(search, message):
     with pytest.raises(UserError, match="Received: ") as error:
-        check.check(search, Supervised())
+        validation.check(search, Supervised())
     assert message in str(error.value)
 
 
 def test_a_condition_makes_a_field_of_one_kind_searchable():
     momentum = Uniform("optimizer.momentum", 0.0, 0.9, When("optimizer.kind", ("sgd",)))
-    check.check(Search(ACCURACY, (KIND, momentum, LEARNING_RATE)), Supervised())
+    validation.check(Search(ACCURACY, (KIND, momentum, LEARNING_RATE)), Supervised())
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,13 @@ def test_every_search_here_fits_the_configuration_its_docstring_names(path):
     command = path.read_text().split('"""')[1]
     config = command.split("--config=")[1].split()[0]
     assert f"--search=configs/tune/{path.name}" in command
-    check.check(check.load(str(path)), bridge.load(str(ROOT / config)))
+    validation.check(validation.load(str(path)), loading.load(str(ROOT / config)))
 
 
 def test_a_shortened_experiment_keeps_a_share_of_its_length():
-    assert check.shortened(Supervised(), 1 / 3).train.epochs == pytest.approx(10 / 3)
-    by_steps = bridge.override(Supervised(), ["--config.train.steps=100"])
-    assert check.shortened(by_steps, 1 / 3).train.steps == 33
+    assert validation.shortened(Supervised(), 1 / 3).train.epochs == pytest.approx(10 / 3)
+    by_steps = loading.override(Supervised(), ["--config.train.steps=100"])
+    assert validation.shortened(by_steps, 1 / 3).train.steps == 33
 
 
 def test_two_searches_that_differ_are_not_equal_as_json():
@@ -172,4 +172,6 @@ def test_the_objectives_known_are_what_runs_report(arguments, tmp_path, monkeypa
             name for name, value in record["metrics"].items() if isinstance(value, int | float)
         }
         reported |= {f"{record['split']}/{name}" for name in numbers}
-    assert {name for name in reported if not name.startswith("test/")} == set(check.METRICS[task])
+    assert {name for name in reported if not name.startswith("test/")} == set(
+        validation.METRICS[task]
+    )

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.config import bridge
+from trainer.config import loading
 from trainer.config.supervised import Supervised
 from trainer.errors import UserError
-from trainer.tune.board import DONE, GO_ON, LOST, STOP, WAIT
+from trainer.tune.coordinator import DONE, GO_ON, LOST, STOP, WAIT
 from trainer.tune.files import Layout
 from trainer.tune.outcome import Outcome
 from trainer.tune.space import (
@@ -60,11 +60,11 @@ def test_trials_are_given_out_once_and_then_no_more(tmp_path):
 def test_a_trial_is_blind_to_the_test_split_and_the_best_is_not(tmp_path):
     study = open_study(tmp_path)
     trial_id = study.claim("a")
-    trial = bridge.load(str(study.layout.config(trial_id)))
+    trial = loading.load(str(study.layout.config(trial_id)))
     assert trial.evaluate.split == "validation"
     end(study, "a", trial_id)
-    best = bridge.load(str(study.layout.best))
-    assert [line.split(":")[0] for line in bridge.differences(trial, best)] == ["evaluate.split"]
+    best = loading.load(str(study.layout.best))
+    assert [line.split(":")[0] for line in loading.differences(trial, best)] == ["evaluate.split"]
     assert best.optimizer.learning_rate == study.trials[trial_id].values["optimizer.learning_rate"]
 
 
@@ -255,11 +255,11 @@ def test_hyperband_goes_on_from_a_trials_directory(tmp_path):
     assert sources
     for trial_id, source in sources.items():
         longer, shorter = (
-            bridge.load(str(study.layout.config(name))) for name in (trial_id, source)
+            loading.load(str(study.layout.config(name))) for name in (trial_id, source)
         )
         assert longer.train.epochs > shorter.train.epochs
-        assert len(bridge.differences(longer, shorter)) == 1
-    assert bridge.load(str(study.layout.best)).train.epochs == 10
+        assert len(loading.differences(longer, shorter)) == 1
+    assert loading.load(str(study.layout.best)).train.epochs == 10
 
 
 def test_work_is_counted_in_trainings_of_full_length(tmp_path):

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from absl import flags as absl_flags
 
 from trainer.cli import flags
-from trainer.cloud.redaction import redactor
 from trainer.doctor.examination import examine, examine_quickly
 from trainer.doctor.finding import Finding
 from trainer.errors import UserError
+from trainer.io.redaction import redactor
 
 
 def _doctor(values: absl_flags.FlagValues) -> None:

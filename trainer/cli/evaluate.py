@@ -20,24 +20,24 @@ def run(arguments: Sequence[str], started: float) -> None:
     if positional:
         raise UserError(f"evaluate takes flags only. Received: {' '.join(positional)}")
     from trainer.cli.placement import from_flags
-    from trainer.run.workdir import load_experiment
+    from trainer.engine.workdir import load_experiment
 
     experiment = load_experiment(values.workdir)
     placement = from_flags(values)
     if isinstance(experiment, Supervised):
         if values.render:
             raise UserError(f"--render draws agents only. Received: {values.workdir!r}")
-        from trainer.supervised.evaluation import evaluate
+        from trainer.supervised.evaluate import evaluate
 
         result = evaluate(experiment, values.workdir, values.split, placement, values.data_dir)
         print(json.dumps(result))
         return
-    from trainer.rl.experiment import evaluate as evaluate_agent
+    from trainer.rl.multi_seed import evaluate as evaluate_agent
 
     # Before any picture: what was played is said even where nothing can be drawn.
     print(json.dumps(evaluate_agent(experiment, values.workdir, placement)), flush=True)
     if values.render:
-        from trainer.rl.pictures import render
+        from trainer.rl.render import render
 
         for line in render(experiment, values.workdir, placement):
             print(line, file=sys.stderr)

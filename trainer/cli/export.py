@@ -19,7 +19,7 @@ def run(arguments: Sequence[str], started: float) -> None:
         raise UserError(f"export takes flags only. Received: {' '.join(positional)}")
     if not values.output:
         raise UserError("--output=DIR says where to write. Received: ''")
-    from trainer.run.workdir import load_experiment
+    from trainer.engine.workdir import load_experiment
 
     experiment = load_experiment(values.workdir)
     if isinstance(experiment, Supervised):

@@ -5,10 +5,9 @@ from typing import Any
 
 from absl import flags
 
-from trainer.config import bridge
-from trainer.errors import UserError
-from trainer.placement import check_names
-from trainer.registry import unknown_name
+from trainer.config import loading
+from trainer.engine.distribution_config import check_names
+from trainer.errors import UserError, unknown_name
 
 _CONFIG_FLAG = "--config"
 
@@ -137,7 +136,7 @@ def split_config(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
     return (files[0] if files else ""), overrides, others
 
 
-def experiment(file: str, overrides: Sequence[str]) -> bridge.Experiment:
+def experiment(file: str, overrides: Sequence[str]) -> loading.Experiment:
     """The experiment of `--config=FILE` with its overrides.
 
     Raises:
@@ -150,10 +149,10 @@ def experiment(file: str, overrides: Sequence[str]) -> bridge.Experiment:
         )
     if "://" in file:
         # Only TensorFlow reads buckets.
-        from trainer.run.workdir import read_experiment
+        from trainer.engine.workdir import read_experiment
 
-        return bridge.override(read_experiment(file), overrides)
-    return bridge.override(bridge.load(file), overrides)
+        return loading.override(read_experiment(file), overrides)
+    return loading.override(loading.load(file), overrides)
 
 
 def flag_help(define: Sequence[Define]) -> list[tuple[str, str]]:
@@ -162,12 +161,12 @@ def flag_help(define: Sequence[Define]) -> list[tuple[str, str]]:
     return [(f"--{name}={values[name].default}", str(values[name].help)) for name in values]
 
 
-def field_help(file_experiment: bridge.Experiment) -> list[tuple[str, str]]:
+def field_help(file_experiment: loading.Experiment) -> list[tuple[str, str]]:
     """`--config.path=value` and the meaning of each field of an experiment."""
     rows = []
-    for path, field, value in bridge.paths(file_experiment):
+    for path, field, value in loading.paths(file_experiment):
         metadata: Mapping[str, Any] = field.metadata
-        allowed = " | ".join(bridge.kinds(file_experiment, path)) or str(metadata["allowed"])
+        allowed = " | ".join(loading.kinds(file_experiment, path)) or str(metadata["allowed"])
         suffix = f" [{allowed}]" if allowed else ""
         rows.append((f"--config.{path}={value}", f"{metadata['doc']}{suffix}"))
     return rows

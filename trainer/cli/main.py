@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from trainer.cli import flags
-from trainer.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, Interrupted, UserError
-from trainer.registry import unknown_name
+from trainer.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, Interrupted, UserError, unknown_name
 
 COMMANDS = {
     "train": "train an experiment, or resume it",

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from trainer.strategy import Placement
+from trainer.engine.distribution import Placement
 
 
 def from_flags(values: flags.FlagValues) -> Placement:

@@ -18,7 +18,7 @@ def run(arguments: Sequence[str], started: float) -> None:
     values, files = flags.parse(FLAGS, arguments)
     if not files:
         raise UserError("predict needs files: images, or a CSV. Received: no FILE")
-    from trainer.run.workdir import load_experiment
+    from trainer.engine.workdir import load_experiment
 
     experiment = load_experiment(values.workdir)
     if not isinstance(experiment, Supervised):
@@ -26,7 +26,7 @@ def run(arguments: Sequence[str], started: float) -> None:
             "predict takes a supervised run; look at an agent with trainer evaluate. "
             f"Received: {values.workdir!r}"
         )
-    from trainer.supervised.evaluation import predict
+    from trainer.supervised.evaluate import predict
 
     for prediction in predict(experiment, values.workdir, files):
         print(json.dumps(prediction))

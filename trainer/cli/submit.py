@@ -15,15 +15,14 @@ from absl import flags as absl_flags
 
 from trainer.cli import flags, train
 from trainer.cloud import settings as cloud_settings
+from trainer.cloud.console import Screen
 from trainer.cloud.plan import script
-from trainer.cloud.redaction import redactor
 from trainer.cloud.runner import JobFailed, Limits, Runner
-from trainer.cloud.screen import Screen
 from trainer.cloud.submission import Submission
-from trainer.errors import UserError
-from trainer.registry import unknown_name
-from trainer.signals import StopRequest
-from trainer.tune import check
+from trainer.engine.preemption import StopRequest
+from trainer.errors import UserError, unknown_name
+from trainer.io.redaction import redactor
+from trainer.tune import validation
 
 USAGE = (
     "trainer submit --target=docker|tpu-vm|gpu-vm|vertex --config=FILE [--workdir=gs://…] "
@@ -103,7 +102,7 @@ def _submit(arguments: Sequence[str], screen: Screen) -> None:
     of_command = [name for name in _given(values, command_flags) if name != "workdir"]
     experiment = flags.experiment(file, overrides)
     if values.command == "tune":
-        check.check(check.load(values.search), experiment)
+        validation.check(validation.load(values.search), experiment)
     asked = Submission(
         target=values.target,
         settings=chosen,

@@ -7,8 +7,8 @@ from typing import Any
 
 from trainer.cli import flags
 from trainer.config.supervised import Supervised
+from trainer.engine.preemption import StopRequest
 from trainer.errors import UserError
-from trainer.signals import StopRequest
 from trainer.tune import hypertune
 
 USAGE = "trainer train --config=FILE --workdir=DIR [--config.section.field=value …] [flags]"
@@ -25,12 +25,12 @@ def run(arguments: Sequence[str], started: float) -> None:
     experiment = flags.experiment(file, overrides)
     with StopRequest() as stop:
         # TensorFlow takes seconds to load; all that can be refused without it has been.
-        from trainer import job
         from trainer.cli.placement import from_flags
-        from trainer.run.workdir import check_usable
+        from trainer.engine import runner
+        from trainer.engine.workdir import check_usable
 
         check_usable(values.workdir, experiment)
-        result = job.finished_result(values.workdir, experiment)
+        result = runner.finished_result(values.workdir, experiment)
         if result is not None:
             print(
                 f"this run is finished at step {result['step']}; more train.steps or train.epochs "
@@ -38,14 +38,14 @@ def run(arguments: Sequence[str], started: float) -> None:
                 file=sys.stderr,
             )
         else:
-            session = job.Session(started, stop)
+            session = runner.Session(started, stop)
             placement = from_flags(values)
             if isinstance(experiment, Supervised):
                 from trainer.supervised.training import train
 
                 result = train(experiment, values.workdir, placement, values.data_dir, session)
             else:
-                from trainer.rl.experiment import train as train_agent
+                from trainer.rl.multi_seed import train as train_agent
 
                 result = train_agent(experiment, values.workdir, placement, session)
     if result is not None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from absl import flags as absl_flags
 
 from trainer.cli import flags
+from trainer.engine.preemption import StopRequest
 from trainer.errors import UserError
-from trainer.signals import StopRequest
 
 USAGE = (
     "trainer tune --config=FILE --search=FILE --workdir=DIR [--max_trials=N] "
@@ -57,13 +57,14 @@ def run(arguments: Sequence[str], started: float) -> None:
     if positional:
         raise UserError(f"tune takes flags only. Received: {' '.join(positional)}")
     experiment = flags.experiment(file, config_overrides)
-    from trainer.tune import check, cluster
+    from trainer.tune import validation
+    from trainer.tune.role import role_of
 
-    search = check.load(values.search)
-    check.check(search, experiment)
+    search = validation.load(values.search)
+    validation.check(search, experiment)
     if not values.workdir:
         raise UserError("--workdir=DIR says where the search is kept. Received: ''")
-    role = cluster.role(os.environ)
+    role = role_of(os.environ)
     with StopRequest() as stop:
         # KerasTuner loads TensorFlow; all that can be refused without it has been.
         from trainer.tune import search as searching

@@ -4,9 +4,7 @@ import dataclasses
 import time
 from collections.abc import Collection, Sequence
 
-from trainer.cloud.plan import Command, End, Plan, Wait, drain_seconds
-from trainer.cloud.processes import Child
-from trainer.cloud.refusal import (
+from trainer.cloud.command_errors import (
     message,
     names_made,
     refused,
@@ -14,10 +12,12 @@ from trainer.cloud.refusal import (
     says_it_is_gone,
     says_no_quota,
 )
-from trainer.cloud.screen import Screen
-from trainer.cloud.virtual_machine import CONNECTION_LOST
+from trainer.cloud.console import Screen
+from trainer.cloud.google.virtual_machine import CONNECTION_LOST
+from trainer.cloud.plan import Command, End, Plan, Wait, drain_seconds
+from trainer.cloud.processes import Child
+from trainer.engine.preemption import StopRequest
 from trainer.errors import Interrupted, UserError
-from trainer.signals import StopRequest
 
 # How often the clock and the signals are looked at, seconds.
 _TICK = 0.2

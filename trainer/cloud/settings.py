@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.config.setting import Section, setting
-from trainer.errors import UserError
-from trainer.registry import unknown_name
+from trainer.config.fields import Section, setting
+from trainer.errors import UserError, unknown_name
 
 if sys.version_info >= (3, 11):
     import tomllib

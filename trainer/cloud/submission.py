@@ -5,11 +5,12 @@ import os
 import re
 from pathlib import Path
 
-from trainer.cloud import docker, gpu_vm, tpu_vm, vertex
+from trainer.cloud import docker
+from trainer.cloud.google import gpu_vm, tpu_vm, vertex
 from trainer.cloud.job import Job, make_name
 from trainer.cloud.plan import Plan
 from trainer.cloud.settings import Settings
-from trainer.config import bridge
+from trainer.config import loading
 from trainer.config.supervised import TFDS
 from trainer.errors import UserError
 
@@ -36,7 +37,7 @@ class Submission:
     target: str
     settings: Settings
     command: str
-    experiment: bridge.Experiment
+    experiment: loading.Experiment
     files: tuple[tuple[str, str], ...]
     arguments: tuple[str, ...]
     workdir: str

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from trainer.config.common import CNN, Adam, Cadence, Model, Optimizer
-from trainer.config.setting import Section, setting
+from trainer.config.fields import Section, setting
+from trainer.config.sections import CNN, Adam, Cadence, Model, Optimizer
 from trainer.errors import UserError
 
 

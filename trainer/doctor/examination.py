@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from trainer.doctor import directories, hosts, packages, process, programs
+from trainer.doctor import directories, hosts, packages, programs, tensorflow_process
 from trainer.doctor.finding import Finding
 
 
@@ -37,7 +37,7 @@ def examine(placement: Mapping[str, object], workdir: str, data_dir: str) -> lis
     """
     with ThreadPoolExecutor() as pool:
         where = data_dir or os.environ.get("TFDS_DATA_DIR", "")
-        tensorflow = pool.submit(process.examine, placement, workdir, where)
+        tensorflow = pool.submit(tensorflow_process.examine, placement, workdir, where)
         gcloud, docker = pool.submit(programs.check_gcloud), pool.submit(programs.check_docker)
         return [
             *examine_quickly(workdir, data_dir),

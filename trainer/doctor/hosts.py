@@ -2,8 +2,8 @@
 
 import socket
 
-from trainer import cluster
 from trainer.doctor.finding import Finding, of_error
+from trainer.engine import cluster
 from trainer.errors import UserError
 
 

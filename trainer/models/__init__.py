@@ -2,5 +2,5 @@
 
 `network.build_layers` gives a trunk (a classifier's or a Q network's) and
 `network.build_network` a trunk with a linear head. To add an architecture: a section in
-`trainer.config.common`, a builder registered here, a row in README's table.
+`trainer.config.sections`, a builder registered here, a row in README's table.
 """

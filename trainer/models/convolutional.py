@@ -1,7 +1,7 @@
 """Convolutional networks: `cnn` and the founding document's two."""
 
-from trainer.backend import keras, tf
-from trainer.config.common import CNN, ConvNet, KerasCNN
+from trainer.compat.keras import keras, tf
+from trainer.config.sections import CNN, ConvNet, KerasCNN
 from trainer.models.dense import dense_stack
 
 # Keras' own 0.99 needs some 500 updates before its averages mean anything.

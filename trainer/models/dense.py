@@ -1,7 +1,7 @@
 """Networks of dense layers: `linear` and `mlp`."""
 
-from trainer.backend import keras, tf
-from trainer.config.common import MLP, Linear
+from trainer.compat.keras import keras, tf
+from trainer.config.sections import MLP, Linear
 from trainer.models.dropout import Dropout
 
 

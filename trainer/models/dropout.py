@@ -1,6 +1,6 @@
 """Dropout whose mask is a pure function of (seed, layer, step, replica)."""
 
-from trainer.backend import keras, tf
+from trainer.compat.keras import keras, tf
 
 
 class Dropout(keras.layers.Layer):

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from trainer.backend import keras, tf
-from trainer.config.common import Model
+from trainer.compat.keras import keras, tf
+from trainer.config.sections import Model
 from trainer.errors import UserError
 from trainer.models import convolutional, dense
 

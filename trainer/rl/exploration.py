@@ -1,6 +1,6 @@
 """Random actions among greedy ones."""
 
-from trainer.backend import tf
+from trainer.compat.keras import tf
 
 # In place of an action: the last one was greedy.
 NOTHING_HELD = -1

@@ -1,11 +1,11 @@
 """An agent's policy for others: a SavedModel that TF-Agents loads without this package."""
 
-from trainer import strategy
-from trainer.backend import tf
+from trainer.compat import tf_agents
+from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
+from trainer.engine import distribution
 from trainer.errors import UserError
-from trainer.rl import experiment as experiments
-from trainer.rl import tf_agents_door as tf_agents
+from trainer.rl import multi_seed as experiments
 
 
 def export(experiment: ReinforcementLearning, path: str, output: str) -> int:
@@ -30,7 +30,7 @@ def export(experiment: ReinforcementLearning, path: str, output: str) -> int:
         not tf.io.gfile.isdir(output) or tf.io.gfile.listdir(output)
     ):
         raise UserError(f"--output must be a new or an empty directory. Received: {output!r}")
-    (trained,) = experiments.load_each(experiment, path, strategy.Placement(strategy="cpu"))
+    (trained,) = experiments.load_each(experiment, path, distribution.Placement(strategy="cpu"))
     saver = tf_agents.PolicySaver(trained.agent.tf_agent.policy, batch_size=None)
     saver.save(output)
     return trained.step

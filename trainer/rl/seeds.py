@@ -2,7 +2,7 @@
 
 import zlib
 
-from trainer.backend import tf
+from trainer.compat.keras import tf
 
 
 def stream(seed: int, name: str, replica: int = 0) -> int:

@@ -5,20 +5,20 @@ import functools
 import sys
 from collections.abc import Mapping
 
-from trainer import strategy
-from trainer.backend import tf
+from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
+from trainer.engine import distribution
+from trainer.engine.distribution import Runtime
+from trainer.engine.metric_writers import Value
 from trainer.errors import UserError
-from trainer.memory import check_fits
-from trainer.metrics import Value
-from trainer.rl import evaluation
-from trainer.rl.actor import TOTALS, Actor
-from trainer.rl.agents import Loss, QAgent, compiles
+from trainer.io.memory import check_fits
+from trainer.rl import evaluate
+from trainer.rl.agents.dqn import Loss, QAgent, compiles
+from trainer.rl.collector import TOTALS, Actor
 from trainer.rl.envs import registry
 from trainer.rl.envs.vector import VectorEnvironment, failures_as_user_errors
-from trainer.rl.replay import memory_bytes
-from trainer.rl.transitions import Transition
-from trainer.strategy import Runtime
+from trainer.rl.experience.n_step import Transition
+from trainer.rl.experience.replay import memory_bytes
 
 # Updates compiled together: more is no faster and takes longer to compile.
 _MOST_UPDATES_TOGETHER = 4
@@ -100,7 +100,7 @@ class QLearningTask:
             done=self._done,
             python=self._python_states,
         )
-        self.evaluator = evaluation.Evaluator(config, self.agent, self._compiles)
+        self.evaluator = evaluate.Evaluator(config, self.agent, self._compiles)
 
     def start(self, step: int) -> None:
         """Starts fresh episodes where a checkpoint could not hold the old ones."""
@@ -213,8 +213,10 @@ def check(config: ReinforcementLearning, runtime: Runtime) -> None:
             "reinforcement learning runs on one host's CPU or GPUs so far; take --strategy=cpu, "
             f"gpu or mirrored. Received: {runtime.description}"
         )
-    strategy.check_divisible(train.environments, runtime.replicas, "train.environments")
-    strategy.check_divisible(train.global_batch_size, runtime.replicas, "train.global_batch_size")
+    distribution.check_divisible(train.environments, runtime.replicas, "train.environments")
+    distribution.check_divisible(
+        train.global_batch_size, runtime.replicas, "train.global_batch_size"
+    )
     for name, value in (("replay.warmup", replay.warmup), ("replay.capacity", replay.capacity)):
         if value < train.global_batch_size:
             raise UserError(

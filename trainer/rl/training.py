@@ -5,14 +5,14 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trainer import job
-from trainer.backend import tf
+from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
-from trainer.loop import Plan
-from trainer.metrics import Value
+from trainer.engine import runner
+from trainer.engine.checkpoints import Found, restore
+from trainer.engine.distribution import Runtime
+from trainer.engine.loop import Plan
+from trainer.engine.metric_writers import Value
 from trainer.rl.task import QLearningTask
-from trainer.run.checkpoints import Found, restore
-from trainer.strategy import Runtime
 
 _REPORTS_A_RUN = 20
 _EVALUATIONS_A_RUN = 10
@@ -22,10 +22,10 @@ def train(
     experiment: ReinforcementLearning,
     path: str,
     runtime: Runtime,
-    session: job.Session,
+    session: runner.Session,
     prepare: Callable[[], None] = lambda: None,
 ) -> Mapping[str, Any] | None:
-    """Trains, or resumes, the run of `experiment.seed`; returns what `job.run` does.
+    """Trains, or resumes, the run of `experiment.seed`; returns what `runner.run` does.
 
     Args:
       experiment: of one seed.
@@ -62,8 +62,8 @@ def train(
             "input_wait_fraction": input_wait_fraction,
         }
 
-    return job.run(
-        job.Job(
+    return runner.run(
+        runner.Job(
             experiment=experiment,
             task=task,
             plan=make_plan(experiment, task.stride),

@@ -3,14 +3,14 @@
 import functools
 from collections.abc import Mapping
 
-from trainer import optim
-from trainer.backend import keras, tf
+from trainer.compat.keras import keras, tf
 from trainer.config.supervised import Supervised
+from trainer.data.examples import Dataset, Signature, Split
+from trainer.data.pipelines import batches
+from trainer.data.preprocessing import normalize
+from trainer.engine.distribution import Runtime
 from trainer.models.network import build_network
-from trainer.strategy import Runtime
-from trainer.supervised.data import batches
-from trainer.supervised.data.dataset import Dataset, Signature, Split
-from trainer.supervised.data.preprocessing import normalize
+from trainer.optim import optimizers
 
 Batch = tuple[tf.Tensor, ...]
 
@@ -59,8 +59,8 @@ class ClassificationTask:
         self._runtime = runtime
         self._strategy = runtime.strategy
         with self._strategy.scope():
-            self._learning_rate = optim.LearningRate(experiment.optimizer, total_steps)
-            self._optimizer = optim.build_optimizer(experiment.optimizer, self._learning_rate)
+            self._learning_rate = optimizers.LearningRate(experiment.optimizer, total_steps)
+            self._optimizer = optimizers.build_optimizer(experiment.optimizer, self._learning_rate)
             self._classifier = Classifier(experiment, dataset.signature, self._optimizer.iterations)
             self._variables = self._classifier.network.trainable_variables
             self._optimizer.build(self._variables)
@@ -191,7 +191,7 @@ class ClassificationTask:
 
     def _apply(self, gradients: list[tf.Tensor], losses: tf.Tensor, correct: tf.Tensor) -> None:
         clip_norm = self._experiment.optimizer.clip_norm
-        optim.apply_gradients(self._optimizer, gradients, self._variables, clip_norm)
+        optimizers.apply_gradients(self._optimizer, gradients, self._variables, clip_norm)
         self._loss.update_state(losses)
         self._accuracy.update_state(correct)
 

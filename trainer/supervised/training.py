@@ -4,15 +4,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from trainer import job, strategy
 from trainer.config.supervised import Supervised, Train
+from trainer.data.examples import Dataset
+from trainer.data.loading import load
+from trainer.engine import distribution, runner
+from trainer.engine.checkpoints import Found
+from trainer.engine.loop import Plan
+from trainer.engine.metric_writers import Value
 from trainer.errors import UserError
-from trainer.loop import Plan
-from trainer.metrics import Value
-from trainer.run.checkpoints import Found
-from trainer.supervised.data.dataset import Dataset
-from trainer.supervised.data.load import load
-from trainer.supervised.evaluation import evaluate_checkpoint
+from trainer.supervised.evaluate import evaluate_checkpoint
 from trainer.supervised.task import ClassificationTask
 
 _REPORTS_A_RUN = 20
@@ -21,18 +21,18 @@ _REPORTS_A_RUN = 20
 def train(
     experiment: Supervised,
     path: str,
-    placement: strategy.Placement,
+    placement: distribution.Placement,
     data_dir: str,
-    session: job.Session,
+    session: runner.Session,
 ) -> Mapping[str, Any] | None:
-    """Trains, or resumes, in the work directory `path`; returns what `job.run` does.
+    """Trains, or resumes, in the work directory `path`; returns what `runner.run` does.
 
     Raises:
       UserError: if data, network or placement do not fit; nothing has been written then.
       Interrupted: when a stop was requested; the state is saved.
     """
-    runtime = strategy.create(placement)
-    job.announce(runtime)
+    runtime = distribution.create(placement)
+    runner.announce(runtime)
     dataset = load(experiment.data, data_dir)
     split = experiment.evaluate.split
     if split == "validation":
@@ -53,8 +53,8 @@ def train(
             "input_wait_fraction": input_wait_fraction,
         }
 
-    return job.run(
-        job.Job(
+    return runner.run(
+        runner.Job(
             experiment=experiment,
             task=task,
             plan=plan,
@@ -110,4 +110,4 @@ def _check_batch(global_batch_size: int, dataset: Dataset, replicas: int) -> Non
             f"train.global_batch_size must be at most the {size} training examples. "
             f"Received: {global_batch_size}"
         )
-    strategy.check_divisible(global_batch_size, replicas, "train.global_batch_size")
+    distribution.check_divisible(global_batch_size, replicas, "train.global_batch_size")

@@ -13,7 +13,7 @@ from typing import Any
 
 from etils import epath
 
-from trainer.config import bridge
+from trainer.config import loading
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,9 +102,9 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def read_experiment(path: Path) -> bridge.Experiment:
+def read_experiment(path: Path) -> loading.Experiment:
     """The experiment of a config.json."""
-    return bridge.from_json(path.read_text(), str(path))
+    return loading.from_json(path.read_text(), str(path))
 
 
 def continue_from(source: Path, target: Path) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from trainer.compat.keras_tuner import Trial as KerasTunerTrial
+from trainer.compat.keras_tuner import keras_tuner
 from trainer.tune import space
-from trainer.tune.kerastuner_door import Trial as KerasTunerTrial
-from trainer.tune.kerastuner_door import keras_tuner
 from trainer.tune.space import Search, Value
 
 # Hyperband's messages to whoever runs its trials begin with this.

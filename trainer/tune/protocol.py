@@ -14,9 +14,9 @@ from typing import Any
 
 import grpc
 
+from trainer.compat.keras_tuner import protos
 from trainer.errors import Interrupted, UserError
-from trainer.tune.board import DONE, GO_ON, LOST, STOP, WAIT, Board
-from trainer.tune.kerastuner_door import protos
+from trainer.tune.coordinator import DONE, GO_ON, LOST, STOP, WAIT, Board
 
 _WORKER = "worker"
 _CALL_SECONDS = 10.0

@@ -3,7 +3,7 @@
 from collections import Counter
 from html import escape
 
-from trainer.tune import files, pictures
+from trainer.tune import figures, files
 from trainer.tune.importance import importance
 from trainer.tune.space import text
 from trainer.tune.study import Study, Trial
@@ -52,10 +52,10 @@ def page(study: Study) -> str:
     if scored:
         sections += [
             "<h2>Best so far</h2>",
-            pictures.best_so_far(scored, objective),
+            figures.best_so_far(scored, objective),
             "<h2>What good trials have in common</h2>",
             '<p class="note">A line is a trial; the darker, the better. Point at one.</p>',
-            pictures.parallel_coordinates(scored, study.search.space, objective),
+            figures.parallel_coordinates(scored, study.search.space, objective),
         ]
         shares = importance(scored, study.search.space)
         if shares:
@@ -63,7 +63,7 @@ def page(study: Study) -> str:
                 "<h2>Which settings mattered</h2>",
                 '<p class="note">Share of the ranking that a random forest loses when a '
                 f"setting is shuffled; of {len(scored)} trials, so take it as a hint.</p>",
-                pictures.importance_bars(shares),
+                figures.importance_bars(shares),
             ]
     sections += ["<h2>Trials</h2>", _table(study)]
     return (

@@ -7,17 +7,17 @@ import threading
 import time
 from collections.abc import Sequence
 
-from trainer.config import bridge
+from trainer.config import loading
+from trainer.engine.preemption import StopRequest
 from trainer.errors import Interrupted, UserError
-from trainer.signals import StopRequest
 from trainer.tune import hypertune, lock, protocol, report
-from trainer.tune.cluster import Role
 from trainer.tune.files import Layout
-from trainer.tune.process import Plan
 from trainer.tune.progress import Progress
 from trainer.tune.resources import Share, shares
+from trainer.tune.role import Role
 from trainer.tune.space import Search, described
 from trainer.tune.study import Study, was_closed
+from trainer.tune.trial_process import Plan
 from trainer.tune.worker import work
 
 _CHIEF_POLL_SECONDS = 0.5
@@ -38,7 +38,7 @@ class Request:
     """
 
     search: Search
-    experiment: bridge.Experiment
+    experiment: loading.Experiment
     workdir: str
     max_trials: int
     parallel_trials: int
@@ -56,7 +56,7 @@ def run(request: Request, role: Role, stop: StopRequest) -> Study | None:
     layout = Layout.of(request.workdir)
     if layout.is_remote:
         # It loads TensorFlow once more, with another Keras.
-        from trainer.run.workdir import check_bucket
+        from trainer.engine.workdir import check_bucket
 
         check_bucket(request.workdir)
     if role.kind == "worker":

@@ -16,8 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from trainer.errors import UserError
-from trainer.registry import unknown_name
+from trainer.errors import UserError, unknown_name
 
 # What a dimension may hold; a tuple is the value of a field that is one.
 Value = bool | int | float | str | tuple[int, ...]

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trainer.config import bridge
+from trainer.config import loading
 from trainer.errors import UserError
-from trainer.tune import check, files
-from trainer.tune.board import DONE, GO_ON, LOST, STOP, WAIT
-from trainer.tune.curve import Curve, hopeless_at, read_curve
+from trainer.tune import files, validation
+from trainer.tune.coordinator import DONE, GO_ON, LOST, STOP, WAIT
 from trainer.tune.files import Layout
+from trainer.tune.median_stopping import Curve, hopeless_at, read_curve
 from trainer.tune.oracle import Oracle, Proposal
 from trainer.tune.outcome import Outcome
 from trainer.tune.space import Search, Value, described, overrides
@@ -71,7 +71,7 @@ class Study:
         self,
         layout: Layout,
         search: Search,
-        experiment: bridge.Experiment,
+        experiment: loading.Experiment,
         max_trials: int,
         say: Callable[[str], None] = lambda _: None,
         timeout: float = 0.0,
@@ -99,16 +99,18 @@ class Study:
         self._say = say
         self._timeout = timeout
         self._clock = clock
-        self._base = check.for_trials(experiment)
+        self._base = validation.for_trials(experiment)
         self._heard: dict[str, float] = {}
         self._told: set[str] = set()
         self._curves: dict[str, Curve] = {}
-        self._oracle = Oracle(search, getattr(experiment.train, check.length_field(experiment)))
+        self._oracle = Oracle(
+            search, getattr(experiment.train, validation.length_field(experiment))
+        )
         work = self._oracle.work
         self.max_trials = max_trials or len(work) or _DEFAULT_TRIALS
         self.work = sum((work or [1.0] * self.max_trials)[: self.max_trials])
         self._identity = {
-            "config": json.loads(bridge.to_json(experiment)),
+            "config": json.loads(loading.to_json(experiment)),
             "search": json.loads(json.dumps(search.to_json())),
         }
         if layout.state.exists():
@@ -233,7 +235,7 @@ class Study:
     def _configure(self, proposal: Proposal) -> bool:
         """Writes a new trial's configuration; one that cannot be has failed."""
         try:
-            experiment = bridge.override(self._base, overrides(proposal.values))
+            experiment = loading.override(self._base, overrides(proposal.values))
             source = self.trials.get(proposal.continues)
             if source is not None and source.score is None:
                 raise UserError(f"trial {source.id}, which it would go on from, has no score")
@@ -242,8 +244,8 @@ class Study:
             return False
         if proposal.continues:
             files.write_text(self.layout.source(proposal.id), proposal.continues)
-        shortened = check.shortened(experiment, proposal.share)
-        files.write_text(self.layout.config(proposal.id), bridge.to_json(shortened))
+        shortened = validation.shortened(experiment, proposal.share)
+        files.write_text(self.layout.config(proposal.id), loading.to_json(shortened))
         return True
 
     def _verdict(self, trial: Trial) -> float | None:
@@ -277,9 +279,9 @@ class Study:
         best = self.best
         if best is not None:
             experiment = files.read_experiment(self.layout.config(best.id))
-            if check.for_trials(self.experiment) != self.experiment:
-                experiment = bridge.override(experiment, ["--config.evaluate.split=test"])
-            files.write_text(self.layout.best, bridge.to_json(experiment))
+            if validation.for_trials(self.experiment) != self.experiment:
+                experiment = loading.override(experiment, ["--config.evaluate.split=test"])
+            files.write_text(self.layout.best, loading.to_json(experiment))
         self._save()
         figure = "" if score is None else f" with {self.search.objective.name} {score:.5g}"
         why = f": {reason}" if reason else ""
@@ -307,8 +309,8 @@ class Study:
             self.trials[trial.id] = trial
 
     def _check_same(self, state: Mapping[str, Any]) -> None:
-        old = bridge.from_mapping(state["config"])
-        differing = bridge.differences(old, self.experiment)
+        old = loading.from_mapping(state["config"])
+        differing = loading.differences(old, self.experiment)
         differing += [
             f"search {name}: {state['search'].get(name)} → {value}"
             for name, value in self._identity["search"].items()

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable, Sequence
 
+from trainer.engine.preemption import StopRequest
 from trainer.errors import Interrupted
-from trainer.signals import StopRequest
-from trainer.tune.board import DONE, LOST, STOP, WAIT, Board
-from trainer.tune.process import Plan, TrialProcess
+from trainer.tune.coordinator import DONE, LOST, STOP, WAIT, Board
 from trainer.tune.resources import Share
+from trainer.tune.trial_process import Plan, TrialProcess
 
 _POLL_SECONDS = 0.2
 # How often a study hears of a running trial, and is asked again after `WAIT`.

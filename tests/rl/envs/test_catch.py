@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from trainer import strategy
-from trainer.backend import tf
+from trainer.compat.keras import tf
 from trainer.config import rl as config_rl
+from trainer.engine import distribution
 from trainer.rl.envs import catch, registry
 
 BATCH = 64
@@ -38,7 +38,7 @@ def rows(state: catch.CatchState) -> list[dict[str, int]]:
 def test_moves_and_draws_as_a_plain_simulation():
     ours = registry.make(config_rl.Environment(name="Catch-v0"))
     rng = np.random.default_rng(0)
-    step = tf.function(ours.step, jit_compile=strategy.xla_compiles_for_cpus())
+    step = tf.function(ours.step, jit_compile=distribution.xla_compiles_for_cpus())
     carry = ours.initial(tf.constant([1, 2]), BATCH)
     for index in range(120):
         before = rows(carry.state)

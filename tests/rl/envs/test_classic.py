@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from gymnasium.envs.classic_control import acrobot as gymnasium_acrobot
 
-from trainer import strategy
-from trainer.backend import tf
+from trainer.compat.keras import tf
 from trainer.config import rl as config_rl
+from trainer.engine import distribution
 from trainer.rl.envs import acrobot, cart_pole, mountain_car, registry
 
 BATCH, STEPS = 100, 1000
@@ -49,7 +49,7 @@ def test_steps_as_gymnasium_does(name):
     theirs = gymnasium_batch(name)
     for environment in theirs:
         environment.reset()
-    step = tf.function(ours.step, jit_compile=strategy.xla_compiles_for_cpus())
+    step = tf.function(ours.step, jit_compile=distribution.xla_compiles_for_cpus())
     rng = np.random.default_rng(0)
     carry = ours.initial(tf.constant([1, 2]), BATCH)
     terminations = truncations = 0

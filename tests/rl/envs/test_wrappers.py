@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.backend import tf
+from trainer.compat.keras import tf
 from trainer.config import rl as config_rl
 from trainer.errors import UserError
 from trainer.rl.envs import registry

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.backend import tf
+from trainer.compat.keras import tf
 
 # One tensor or a nest of tensors, float32, each with leading axis B.
 State = Any

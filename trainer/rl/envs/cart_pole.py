@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.backend import tf
+from trainer.compat.keras import tf
 from trainer.rl.envs import drawing
 from trainer.rl.envs.base import Environment
 

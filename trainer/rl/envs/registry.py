@@ -4,13 +4,13 @@ import functools
 from collections.abc import Callable
 
 from trainer.config import rl as config_rl
-from trainer.registry import unknown_name
+from trainer.errors import unknown_name
 from trainer.rl.envs.acrobot import Acrobot
 from trainer.rl.envs.base import Environment
 from trainer.rl.envs.cart_pole import CartPole
 from trainer.rl.envs.catch import Catch
-from trainer.rl.envs.in_graph import InGraph
 from trainer.rl.envs.mountain_car import MountainCar
+from trainer.rl.envs.tensorflow_vector import InGraph
 from trainer.rl.envs.vector import VectorEnvironment
 from trainer.rl.envs.wrappers import FrameStack, GreyScale
 
@@ -44,8 +44,8 @@ def _make_unwrapped(config: config_rl.Environment) -> VectorEnvironment:
     if config.backend == "tensorflow":
         raise unknown_name("environment.name with backend tensorflow", config.name, IN_GRAPH)
     # Gymnasium takes half a second that a run inside the graph need not wait for.
-    from trainer.rl.envs import gymnasium_batch, gymnasium_names
+    from trainer.rl.envs import gymnasium_registry, gymnasium_vector
 
     also_known = IN_GRAPH if config.backend == "auto" else ()
-    create = gymnasium_names.find(config.name, config.time_limit, also_known)
-    return gymnasium_batch.GymnasiumBatch(config.name, create)
+    create = gymnasium_registry.find(config.name, config.time_limit, also_known)
+    return gymnasium_vector.GymnasiumBatch(config.name, create)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.backend import tf
+from trainer.compat.keras import tf
 from trainer.errors import UserError
 
 # A nest of tensors with leading axis B.

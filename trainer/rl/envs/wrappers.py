@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.backend import tf
+from trainer.compat.keras import tf
 from trainer.errors import UserError
 from trainer.rl.envs.vector import Carry, StepOutput, VectorEnvironment, select
 

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainer.compat.keras import tf
+from trainer.data.examples import Split
+from trainer.data.pipelines.batches import (
+    evaluation_pipeline,
+    evaluation_steps,
+    permuted_indices,
+    training_pipeline,
+)
+
+
+def numbered(size):
+    return Split(np.arange(size, dtype=np.float32)[:, None], np.arange(size, dtype=np.int32))
+
+
+def labels(pipeline, count, pipelines=1, replicas=1, pipeline_id=0):
+    context = tf.distribute.InputContext(pipelines, pipeline_id, replicas)
+    return [batch[1].numpy() for batch in pipeline(context).take(count)]
+
+
+@given(st.integers(1, 50), st.integers(0, 2**31), st.integers(0, 1000))
+@settings(deadline=None, max_examples=30)
+def test_an_epoch_is_a_permutation(size, seed, epoch):
+    positions = tf.range(size, dtype=tf.int64) + epoch * size
+    assert sorted(permuted_indices(positions, size, seed).numpy()) == list(range(size))
+
+
+def test_epochs_and_seeds_differ():
+    def epoch(number, seed):
+        positions = tf.range(100, dtype=tf.int64) + number * 100
+        return permuted_indices(positions, 100, seed).numpy().tolist()
+
+    orders = [epoch(0, 0), epoch(1, 0), epoch(0, 1)]
+    assert all(a != b for a, b in zip(orders, orders[1:] + orders[:1], strict=True))
+    # Not merely rotated, nor nearly in order.
+    first = np.array(orders[0])
+    assert abs(np.corrcoef(first, np.arange(100))[0, 1]) < 0.4
+
+
+def test_batches_go_through_each_epoch_once_and_on_into_the_next():
+    pipeline = training_pipeline(numbered(10), seed=3, global_batch_size=4, first_step=0)
+    sequence = np.concatenate(labels(pipeline, 5))
+    assert sorted(sequence[:10]) == list(range(10))
+    assert sorted(sequence[10:]) == list(range(10))
+
+
+@pytest.mark.parametrize("first_step", [1, 7, 100_000])
+def test_any_step_can_be_the_first(first_step):
+    split = numbered(10)
+    whole = labels(training_pipeline(split, 3, 4, first_step - 1), 4)
+    later = labels(training_pipeline(split, 3, 4, first_step), 3)
+    np.testing.assert_array_equal(later, whole[1:])
+
+
+@pytest.mark.parametrize(("pipelines", "replicas"), [(1, 2), (2, 2), (2, 4), (4, 4)])
+def test_replicas_and_hosts_share_out_the_same_batches(pipelines, replicas):
+    pipeline = training_pipeline(numbered(37), seed=1, global_batch_size=8, first_step=5)
+    alone = labels(pipeline, 3)
+    local = replicas // pipelines
+    parts = [
+        labels(pipeline, 3 * local, pipelines, replicas, pipeline_id)
+        for pipeline_id in range(pipelines)
+    ]
+    for step in range(3):
+        shares = [part[step * local + replica] for part in parts for replica in range(local)]
+        np.testing.assert_array_equal(np.concatenate(shares), alone[step])
+
+
+@pytest.mark.parametrize(("pipelines", "replicas"), [(1, 1), (1, 2), (2, 2)])
+def test_evaluation_sees_every_example_once(pipelines, replicas):
+    split = numbered(11)
+    pipeline = evaluation_pipeline(split, global_batch_size=4)
+    assert evaluation_steps(11, 4) == 3
+    seen = []
+    for pipeline_id in range(pipelines):
+        context = tf.distribute.InputContext(pipelines, pipeline_id, replicas)
+        for _, batch_labels, weights in pipeline(context):
+            assert len(weights) == 4 // replicas
+            seen += batch_labels.numpy()[weights.numpy() > 0].tolist()
+    assert sorted(seen) == list(range(11))
+
+
+def test_features_stay_with_their_labels():
+    context = tf.distribute.InputContext(1, 0, 1)
+    for features, batch_labels in training_pipeline(numbered(50), 0, 8, 0)(context).take(9):
+        np.testing.assert_array_equal(features[:, 0], batch_labels)

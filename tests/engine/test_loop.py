@@ -1,0 +1,250 @@
+import dataclasses
+import io
+import json
+import math
+
+import pytest
+
+from trainer.compat.keras import tf
+from trainer.engine.checkpoints import Checkpoints
+from trainer.engine.loop import Loop, LoopState, Plan
+from trainer.engine.metric_writers import Memory
+from trainer.errors import Interrupted, UserError
+
+PLAN = Plan(
+    total=100,
+    report_every=10,
+    evaluate_every=20,
+    checkpoint_every=20,
+    best_metric="score",
+    best_is_max=True,
+    early_stopping=0,
+    nan_rollbacks=0,
+)
+
+
+class Counter:
+    """A task whose state is a hash-like number: any step lost or repeated changes it."""
+
+    unit = "step"
+
+    def __init__(self, stride=1, scores=None, nan_at=()):
+        self.stride = stride
+        self.value = tf.Variable(1, dtype=tf.int64)
+        self.sum = tf.Variable(0.0, dtype=tf.float64)
+        self.count = tf.Variable(0, dtype=tf.int64)
+        self.scale = tf.Variable(1.0)
+        self.state = tf.train.Checkpoint(value=self.value, sum=self.sum, count=self.count)
+        self.scores = scores or {}
+        self.nan_at = nan_at
+        self.chunks = []
+
+    def start(self, step):
+        self.step = step
+
+    def advance(self, iterations):
+        self.chunks.append(iterations)
+        for _ in range(iterations):
+            self.step += self.stride
+            self.value.assign((self.value * 1103515245 + self.step) % 2**31)
+            loss = math.nan if self.step in self.nan_at and self.scale == 1.0 else float(self.step)
+            self.sum.assign_add(loss)
+            self.count.assign_add(1)
+        return 0.0
+
+    def metrics(self):
+        return {"loss": float(self.sum) / float(max(1, self.count))}
+
+    def reset_metrics(self):
+        self.sum.assign(0.0)
+        self.count.assign(0)
+
+    def evaluate(self):
+        return {"score": float(self.scores.get(self.step, self.step))}
+
+    def scale_learning_rate(self, factor):
+        self.scale.assign(factor)
+
+
+def make_loop(directory, task, plan=PLAN, writer=None, stop=lambda: False, stream=None):
+    return Loop(
+        task,
+        plan,
+        Checkpoints(str(directory), keep=2),
+        writer or Memory(),
+        stop_requested=stop,
+        stream=stream or io.StringIO(),
+        clock=lambda: 0.0,
+    )
+
+
+def stop_after(chunks):
+    asked = iter(range(10**6))
+    return lambda: next(asked) >= chunks
+
+
+def test_reports_and_evaluations_fall_on_their_steps(tmp_path):
+    writer = Memory()
+    task = Counter()
+    make_loop(tmp_path, task, writer=writer).run()
+    train = [record for record in writer.records if record.split == "train"]
+    assert [record.step for record in train] == list(range(10, 101, 10))
+    # The mean of 1..10, of 11..20, and so on: nothing is counted twice or left out.
+    assert [record.metrics["loss"] for record in train] == [5.5 + 10 * n for n in range(10)]
+    assert [r.step for r in writer.records if r.split == "eval"] == [20, 40, 60, 80, 100]
+
+
+def test_the_first_chunk_is_one_iteration_and_chunks_stop_at_borders(tmp_path):
+    task = Counter()
+    make_loop(tmp_path, task).run()
+    assert task.chunks[0] == 1
+    assert sum(task.chunks) == 100
+    borders = [sum(task.chunks[: n + 1]) for n in range(len(task.chunks))]
+    assert set(range(10, 101, 10)) <= set(borders)
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 2, 3, 5, 8])
+def test_a_stopped_run_goes_on_as_if_never_stopped(tmp_path, chunks):
+    whole, whole_writer = Counter(), Memory()
+    make_loop(tmp_path / "whole", whole, writer=whole_writer).run()
+
+    writer = Memory()
+    with pytest.raises(Interrupted, match="state saved"):
+        make_loop(tmp_path / "cut", Counter(), writer=writer, stop=stop_after(chunks)).run()
+    resumed = Counter()
+    make_loop(tmp_path / "cut", resumed, writer=writer).run()
+    assert resumed.value.numpy() == whole.value.numpy()
+    assert writer.records == whole_writer.records
+
+
+def test_records_after_the_checkpoint_are_forgotten(tmp_path):
+    writer = Memory()
+    task = Counter()
+
+    class Killed(Exception):
+        pass
+
+    def kill_after_50():
+        if task.step > 50:
+            raise Killed
+        return False
+
+    with pytest.raises(Killed):
+        make_loop(tmp_path, task, writer=writer, stop=kill_after_50).run()
+    # Reported at 50, and at 40 in the checkpoint.
+    assert writer.records[-1].step == 50
+    make_loop(tmp_path, Counter(), writer=writer).run()
+    steps = [record.step for record in writer.records if record.split == "train"]
+    assert steps == list(range(10, 101, 10))
+
+
+def test_best_and_newest_checkpoints_are_kept(tmp_path):
+    task = Counter(scores={40: 999.0})
+    loop = make_loop(tmp_path, task)
+    loop.run()
+    assert loop.state.best_step == 40
+    assert Checkpoints(str(tmp_path), keep=2).steps() == [100, 80, 40]
+
+
+def test_among_equals_the_later_is_the_best(tmp_path):
+    loop = make_loop(tmp_path, Counter(scores={40: 999.0, 60: 999.0}))
+    loop.run()
+    assert loop.state.best_step == 60
+
+
+def test_no_state_is_saved_twice(tmp_path, monkeypatch):
+    saved = []
+    save = Checkpoints.save
+
+    def counted(self, step, *arguments):
+        saved.append(step)
+        save(self, step, *arguments)
+
+    monkeypatch.setattr(Checkpoints, "save", counted)
+    make_loop(tmp_path, Counter()).run()
+    assert saved == [0, 20, 40, 60, 80, 100]
+
+
+def test_a_smaller_metric_can_be_the_better(tmp_path):
+    loop = make_loop(tmp_path, Counter(), dataclasses.replace(PLAN, best_is_max=False))
+    loop.run()
+    assert loop.state.best_step == 20
+
+
+def test_early_stopping_counts_evaluations_without_a_better_one(tmp_path):
+    plan = dataclasses.replace(PLAN, early_stopping=2)
+    scores = {20: 1.0, 40: 2.0, 60: 1.5, 80: 2.0, 100: 9.0}
+    loop = make_loop(tmp_path, Counter(scores=scores), plan)
+    loop.run()
+    assert loop.state.step == 80
+    assert loop.state.stopped_early
+    # The same plan again is finished; a longer one goes on.
+    again = Counter(scores=scores)
+    make_loop(tmp_path, again, plan).run()
+    assert again.chunks == []
+    longer = make_loop(tmp_path, Counter(scores=scores), dataclasses.replace(plan, total=200))
+    longer.run()
+    assert longer.state.step > 80
+
+
+def test_a_loss_that_is_not_finite_goes_back_with_a_smaller_step(tmp_path):
+    stream = io.StringIO()
+    task = Counter(nan_at=(47,))
+    plan = dataclasses.replace(PLAN, nan_rollbacks=1)
+    writer = Memory()
+    loop = make_loop(tmp_path, task, plan, writer, stream=stream)
+    loop.run()
+    assert loop.state.step == 100
+    assert float(task.scale) == 0.5
+    assert "back to 40 with the learning rate times 0.5" in stream.getvalue()
+    assert all(math.isfinite(record.metrics.get("loss", 0.0)) for record in writer.records)
+    assert [r.step for r in writer.records if r.split == "train"] == list(range(10, 101, 10))
+
+
+def test_after_the_last_roll_back_the_run_is_given_up_in_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"lower optimizer\.learning_rate") as caught:
+        make_loop(tmp_path, Counter(nan_at=(47,))).run()
+    assert "Received: loss=nan" in str(caught.value)
+    newest, _ = Checkpoints(str(tmp_path), keep=2).newest()
+    assert newest.step == 40
+
+
+def test_a_stride_counts_steps_and_rounds_borders_up(tmp_path):
+    task = Counter(stride=8)
+    plan = dataclasses.replace(
+        PLAN, total=96, report_every=24, evaluate_every=48, checkpoint_every=48
+    )
+    writer = Memory()
+    make_loop(tmp_path, task, plan, writer).run()
+    assert [r.step for r in writer.records if r.split == "train"] == [24, 48, 72, 96]
+    assert sum(task.chunks) == 12
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path):
+    whole = Counter()
+    make_loop(tmp_path / "whole", whole).run()
+    with pytest.raises(Interrupted):
+        make_loop(tmp_path / "cut", Counter(), stop=stop_after(9)).run()
+    checkpoints = Checkpoints(str(tmp_path / "cut"), keep=2)
+    newest, before = checkpoints.steps()[:2]
+    data = tmp_path / "cut" / f"{newest:08d}" / "state.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:-1])
+
+    stream, resumed = io.StringIO(), Counter()
+    make_loop(tmp_path / "cut", resumed, stream=stream).run()
+    assert f"{newest:08d} is damaged (state.data-00000-of-00001" in stream.getvalue()
+    assert f"resuming at step {before} " in stream.getvalue()
+    assert resumed.value.numpy() == whole.value.numpy()
+
+
+def test_where_the_time_goes_is_said_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer.engine.loop._WARM_SECONDS", 0.0)
+    stream = io.StringIO()
+    make_loop(tmp_path, Counter(), stream=stream).run()
+    assert stream.getvalue().count("waiting for input") == 1
+
+
+def test_the_loop_state_is_json(tmp_path):
+    loop = make_loop(tmp_path, Counter())
+    loop.run()
+    assert LoopState(**json.loads(json.dumps(dataclasses.asdict(loop.state)))) == loop.state

@@ -1,0 +1,94 @@
+import io
+import json
+import math
+
+from trainer.compat.keras import tf
+from trainer.engine.metric_writers import Console, Files, Memory, Record, read_records
+
+
+def record(step, split="train", **metrics):
+    return Record(step, split, 0.0, metrics or {"loss": 1.0 / step})
+
+
+def events(directory):
+    found = []
+    for path in sorted(directory.iterdir()):
+        for raw in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(raw.numpy())
+            for value in event.summary.value:
+                found.append((event.step, value.tag, float(tf.make_ndarray(value.tensor))))
+    return found
+
+
+def test_json_lines_and_event_files_hold_the_same(tmp_path):
+    files = Files(str(tmp_path / "m.jsonl"), str(tmp_path / "tb"))
+    files.write(record(1, loss=0.5, accuracy=0.25))
+    files.write(record(2, "eval", loss=0.125))
+    lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text().splitlines()]
+    assert lines[0] == {
+        "step": 1,
+        "split": "train",
+        "time": 0.0,
+        "metrics": {"loss": 0.5, "accuracy": 0.25},
+    }
+    assert events(tmp_path / "tb") == [
+        (1, "train/loss", 0.5),
+        (1, "train/accuracy", 0.25),
+        (2, "eval/loss", 0.125),
+    ]
+
+
+def test_what_is_not_finite_stays_valid_json(tmp_path):
+    files = Files(str(tmp_path / "m.jsonl"), str(tmp_path / "tb"))
+    files.write(record(1, loss=math.nan, interval=[1.0, math.inf]))
+    (line,) = (tmp_path / "m.jsonl").read_text().splitlines()
+    assert json.loads(line, parse_constant=None)["metrics"] == {
+        "loss": None,
+        "interval": [1.0, None],
+    }
+    assert "NaN" not in line
+
+
+def test_rewinding_forgets_later_steps_everywhere(tmp_path):
+    files = Files(str(tmp_path / "m.jsonl"), str(tmp_path / "tb"))
+    for step in range(1, 6):
+        files.write(record(step))
+    with (tmp_path / "m.jsonl").open("a") as file:
+        file.write('{"step": 6, "spl')  # a kill in the middle of a line
+    again = Files(str(tmp_path / "m.jsonl"), str(tmp_path / "tb"))
+    again.rewind(3)
+    again.write(record(4))
+    assert [r.step for r in read_records(str(tmp_path / "m.jsonl"))] == [1, 2, 3, 4]
+    assert [step for step, _, _ in events(tmp_path / "tb")] == [1, 2, 3, 4]
+
+
+def test_memory_rewinds_too():
+    memory = Memory()
+    for step in (1, 2, 3):
+        memory.write(record(step))
+    memory.rewind(2)
+    assert [r.step for r in memory.records] == [1, 2]
+
+
+def test_a_plain_stream_gets_one_line_a_report_with_rate_and_time_left():
+    stream = io.StringIO()
+    console = Console(100, 0, "step", stream)
+    console.advance(5, {"loss": 1.0})
+    console.write(record(40, loss=0.25), steps_per_second=2.0)
+    console.close()
+    assert stream.getvalue() == ("step  40/100  train  loss 0.25  2 steps/s  0:00:30 left\n")
+
+
+def test_a_terminal_gets_a_bar_with_rate_and_metrics():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    stream = Terminal()
+    console = Console(100, 10, "step", stream)
+    console.advance(60, {"loss": 0.25})
+    console.say("a line")
+    console.close()
+    assert "60/100" in stream.getvalue()
+    assert "loss 0.25" in stream.getvalue()
+    assert "a line\n" in stream.getvalue()

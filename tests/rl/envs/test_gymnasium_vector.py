@@ -1,0 +1,206 @@
+"""A batch of Gymnasium environments against the same environments stepped by hand."""
+
+import sys
+
+import gymnasium
+import numpy as np
+import pytest
+
+from trainer.compat.keras import tf
+from trainer.config import rl as config_rl
+from trainer.errors import UserError
+from trainer.rl.envs import registry
+from trainer.rl.envs.vector import failures_as_user_errors
+
+pytestmark = pytest.mark.usefixtures("in_users_folder")
+
+SEED = tf.constant([1, 2], tf.int64)
+
+
+def make(name, **settings):
+    return registry.make(config_rl.Environment(name=name, backend="gymnasium", **settings))
+
+
+def roll(environment, carry, steps, batch=3):
+    """Fixed actions, inside a graph; returns every output as arrays."""
+    step = tf.function(environment.step)
+    outputs = []
+    for index in range(steps):
+        action = tf.constant([(index * 7 + i * 3) // 4 % environment.num_actions
+                              for i in range(batch)])  # fmt: skip
+        carry, output = step(carry, action, SEED)
+        outputs.append(tf.nest.map_structure(lambda value: value.numpy(), output))
+    return carry, outputs
+
+
+def test_steps_each_as_gymnasium_alone_does():
+    ours = make("CartPole-v1", time_limit=12)
+    carry = ours.initial(SEED, 3)
+    seeds = np.random.SeedSequence([1, 2]).generate_state(3)
+    theirs = [gymnasium.make("CartPole-v1", max_episode_steps=12) for _ in range(3)]
+    current = [env.reset(seed=int(seed))[0] for env, seed in zip(theirs, seeds, strict=True)]
+    np.testing.assert_array_equal(ours.observe(carry), current)
+    assert len(np.unique(current, axis=0)) == 3
+    _, outputs = roll(ours, carry, 60)
+    returns, ends = np.zeros(3), 0
+    for index, output in enumerate(outputs):
+        for i, env in enumerate(theirs):
+            action = (index * 7 + i * 3) // 4 % 2
+            observation, reward, terminated, truncated, _ = env.step(action)
+            returns[i] += reward
+            np.testing.assert_array_equal(output.next_observation[i], observation)
+            assert output.terminated[i] == terminated
+            assert output.truncated[i] == truncated
+            assert output.episode_return[i] == output.episode_length[i] == returns[i]
+            if terminated or truncated:
+                observation, _ = env.reset()
+                returns[i] = 0
+                ends += 1
+            np.testing.assert_array_equal(output.reset_observation[i], observation)
+    assert ends > 6
+    assert {type(ours.observation_shape), type(ours.num_actions)} == {tuple, int}
+
+
+def test_a_users_class_with_discrete_observations_and_shifted_actions():
+    ours = make("own_environments:Walk")
+    assert (ours.observation_shape, ours.num_actions) == ((5,), 2)
+    carry = ours.initial(SEED, 3)
+    np.testing.assert_array_equal(ours.observe(carry), np.eye(5)[[2, 2, 2]])
+    _, outputs = roll(ours, carry, 20)
+    assert {reward for output in outputs for reward in output.reward} == {5.0, 6.0}
+    for output in outputs:
+        place = output.next_observation.argmax(-1)
+        np.testing.assert_array_equal(output.terminated, (place == 0) | (place == 4))
+        assert not output.truncated.any()
+
+
+def test_observations_keep_uint8_and_become_float32():
+    assert make("own_environments:Pixels").observation_dtype == tf.uint8
+    assert make("own_environments:Vector").observation_dtype == tf.float32
+
+
+def test_time_limit_truncates_a_users_class():
+    ours = make("own_environments:Vector", time_limit=4)
+    _, outputs = roll(ours, ours.initial(SEED, 3), 9)
+    ends = [index for index, output in enumerate(outputs) if output.truncated.all()]
+    assert ends == [3, 7]
+    assert not any(output.terminated.any() for output in outputs)
+
+
+@pytest.mark.parametrize(
+    "name", ["CartPole-v1", "FrozenLake-v1", "own_environments:Walk", "own_environments:Pixels"]
+)
+def test_a_restored_batch_goes_on_identically(name):
+    first = make(name, time_limit=9)
+    carry, _ = roll(first, first.initial(SEED, 3), 25)
+    state = first.state_bytes()
+    _, expected = roll(first, carry, 40)
+    second = make(name, time_limit=9)
+    second.initial(tf.constant([5, 5]), 3)
+    assert second.restore_bytes(state)
+    _, actual = roll(second, carry, 40)
+    tf.nest.map_structure(np.testing.assert_array_equal, actual, expected)
+
+
+@pytest.mark.parametrize("name", ["Unpicklable", "Pointer"])
+def test_what_does_not_pickle_says_so_and_starts_again(name):
+    ours = make(f"own_environments:{name}", frame_stack=2)
+    ours.initial(SEED, 2)
+    assert ours.state_bytes() == b""
+    assert not ours.restore_bytes(b"")
+    assert registry.make(config_rl.Environment(name="Catch-v0")).restore_bytes(b"")
+
+
+def test_what_does_not_unpickle_says_so():
+    ours = make("own_environments:ComesNotBack")
+    ours.initial(SEED, 2)
+    state = ours.state_bytes()
+    assert state
+    assert not ours.restore_bytes(state)
+    # The batch is as it was.
+    roll(ours, ours.initial(SEED, 2), 3, batch=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Raises", "'own_environments:Raises' failed in step(); mend it. "
+                   "Received: RuntimeError: out of cheese"),
+        ("NanObservation", "must return a finite observation; mend it. Received: nan"),
+        ("InfiniteReward", "must return a finite reward; mend it. Received: inf"),
+        ("WrongShape", "must return observations of shape (2,), as its observation space says; "
+                       "mend it. Received: shape (3,)"),
+        ("OldInterface", "failed in step(); mend it. Received: ValueError: not enough values"),
+        ("OutsideItsSpace", "in its Discrete(5, start=10); mend it. Received: 9"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("frame_stack", [1, 2])
+def test_what_goes_wrong_mid_run_is_the_users_error(name, message, frame_stack):
+    ours = make(f"own_environments:{name}", frame_stack=frame_stack)
+    carry = ours.initial(SEED, 3)
+    with pytest.raises(UserError) as caught, failures_as_user_errors(ours):
+        roll(ours, carry, 5)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_goes_wrong_at_reset_is_the_users_error():
+    ours = make("own_environments:RaisesAtReset")
+    with pytest.raises(UserError, match=r"failed in reset\(\); mend it. Received: KeyError"), \
+            failures_as_user_errors(ours):  # fmt: skip
+        ours.initial(SEED, 2)
+
+
+def test_other_failures_of_tensorflow_stay_as_they_are():
+    ours = make("own_environments:Vector")
+    with pytest.raises(tf.errors.InvalidArgumentError), failures_as_user_errors(ours):
+        tf.reshape(tf.zeros([3]), [2])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("CartPole-v9", r"Did you mean 'CartPole-v1'\? Known: .*Received: 'CartPole-v9"),
+        ("no_such_module:Env", r"module 'no_such_module' .* cannot be imported .*Received: 'no_su"),
+        ("broken_module:Env", r"\(ValueError: this module does not load\).*Received: 'broken_mod"),
+        ("own_environments:Pixel", "Did you mean 'Pixels'.*Received: 'Pixel'"),
+        ("own_environments:NOT_A_CLASS", "subclass of gymnasium.Env. Received: 'own_environments"),
+        ("own_environments:NeedsArguments", r"cannot be made \(TypeError.*size.*Received: 'own_en"),
+        ("own_environments:Continuous", "must be Discrete.*Received: Box"),
+        ("own_environments:NoSpaces", "must be Discrete.*Received: None"),
+        ("own_environments:Composite", "must be Box, of one axis or more.*Received: Dict"),
+        ("Pendulum-v1", "action space of 'Pendulum-v1' must be Discrete.*Received: Box"),
+        ("Blackjack-v1", "observation space of 'Blackjack-v1' must be Box.*Received: Tuple"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_in_one_line(name, message):
+    with pytest.raises(UserError, match=message) as caught:
+        make(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_id_may_name_the_module_that_registers_it():
+    gymnasium.register("Own-v0", entry_point="own_environments:Walk", max_episode_steps=2)
+    try:
+        ours = make("own_environments:Own-v0")
+    finally:
+        del gymnasium.registry["Own-v0"]
+    assert ours.num_actions == 2
+
+
+def test_frames_are_of_the_graph_only():
+    ours = make("CartPole-v1")
+    with pytest.raises(UserError, match="Received: 'CartPole-v1'"):
+        ours.render(ours.initial(SEED, 1))
+
+
+def test_warnings_of_gymnasium_are_not_shown(recwarn, capfd):
+    make("CartPole-v0").initial(SEED, 1)
+    assert not recwarn.list
+    assert not capfd.readouterr().err
+
+
+def test_own_modules_are_found_in_the_current_directory():
+    sys.path[:] = [entry for entry in sys.path if entry not in ("", sys.path[-1])]
+    sys.modules.pop("own_environments", None)
+    assert make("own_environments:Walk").num_actions == 2

@@ -1,0 +1,115 @@
+"""What the replay holds against what the environments did, episodes' borders included."""
+
+import numpy as np
+import pytest
+
+from trainer.compat.keras import tf
+from trainer.config.rl import DQN, Environment, ReinforcementLearning, TrainRL, Uniform
+from trainer.config.sections import MLP
+from trainer.engine import distribution
+from trainer.rl.envs import cart_pole
+from trainer.rl.exploration import NOTHING_HELD
+from trainer.rl.task import QLearningTask
+
+GAMMA, ENVIRONMENTS, LIMIT, STEPS = 0.5, 4, 15, 200
+
+
+def collect(backend="tensorflow", **agent):
+    """A task that has acted and not learnt, and its transitions `[steps, environments, ...]`."""
+    config = ReinforcementLearning(
+        environment=Environment(time_limit=LIMIT, backend=backend),
+        model=MLP(units=(4,)),
+        agent=DQN(discount=GAMMA, **agent),
+        replay=Uniform(capacity=2000, warmup=2000),
+        train=TrainRL(environments=ENVIRONMENTS, collect_steps=2, updates=1, global_batch_size=8),
+    )
+    placement = distribution.Placement(strategy="cpu", precision="float32", jit="off")
+    task = QLearningTask(config, distribution.create(placement))
+    task.start(0)
+    task.advance(STEPS // 2)
+    ring = task._actors[0]._replay.ring
+    fields = ring.read(tf.range(ring.size()))
+    rows = (field.numpy().reshape(-1, ENVIRONMENTS, *field.shape[1:]) for field in fields)
+    return task, type(fields)(*rows)
+
+
+def ends(steps):
+    """Whether the pole fell, and whether the limit was reached, `[steps, environments]` each."""
+    position, _, angle, _ = np.moveaxis(np.abs(steps.next_observation), -1, 0)
+    fallen = (position > cart_pole.MAX_POSITION) | (angle > cart_pole.MAX_ANGLE)
+    cut, length = np.zeros_like(fallen), np.zeros(ENVIRONMENTS)
+    for t in range(STEPS):
+        length += 1
+        cut[t] = length == LIMIT
+        length[fallen[t] | cut[t]] = 0
+    return fallen, cut
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "gymnasium"])
+def test_transitions_are_what_happened(backend):
+    _, steps = collect(backend, epsilon_final=1.0)
+    fallen, cut = ends(steps)
+    # The discount is 0 on termination only: a truncation bootstraps.
+    assert (cut & ~fallen).sum() > 10
+    assert (fallen & ~cut).sum() > 10
+    np.testing.assert_array_equal(steps.discount, np.where(fallen, 0.0, GAMMA))
+    np.testing.assert_array_equal(steps.reward, 1.0)
+    follows = (steps.next_observation[:-1] == steps.observation[1:]).all(axis=-1)
+    np.testing.assert_array_equal(follows, ~(fallen | cut)[:-1])
+    begun = steps.observation[1:][(fallen | cut)[:-1]]
+    assert np.abs(begun).max() <= 0.05
+    assert set(steps.action.flat) == {0, 1}
+
+    n = 3
+    _, sums = collect(backend, epsilon_final=1.0, n_step=n)
+    assert len(sums.reward) == STEPS - n + 1
+    for t, e in np.ndindex(STEPS - n + 1, ENVIRONMENTS):
+        total, discount, last = 0.0, 1.0, t
+        for last in range(t, t + n):
+            total += discount * steps.reward[last, e]
+            discount *= 0.0 if fallen[last, e] else GAMMA
+            if fallen[last, e] or cut[last, e]:
+                break
+        assert (sums.reward[t, e], sums.discount[t, e]) == (total, discount)
+        np.testing.assert_array_equal(sums.observation[t, e], steps.observation[t, e])
+        np.testing.assert_array_equal(sums.next_observation[t, e], steps.next_observation[last, e])
+        assert sums.action[t, e] == steps.action[t, e]
+
+
+def test_without_epsilon_every_action_is_greedy():
+    task, steps = collect(epsilon_initial=0.0, epsilon_final=0.0)
+    greedy = task.agent.greedy(tf.constant(steps.observation.reshape(-1, 4)))
+    np.testing.assert_array_equal(steps.action.reshape(-1), greedy)
+    assert set(steps.action.flat) == {0, 1}
+
+
+@pytest.mark.parametrize(("decay", "expected"), [(1600, 0.6), (800, 0.2), (100, 0.2)])
+def test_epsilon_falls_with_the_steps_of_all_environments(decay, expected):
+    task, _ = collect(epsilon_initial=1.0, epsilon_final=0.2, epsilon_decay_steps=decay)
+    assert task.metrics()["epsilon"] == pytest.approx(expected)
+
+
+def test_episodes_begun_anew_cut_the_old_ones_as_a_truncation_does():
+    task, _ = collect(epsilon_initial=1.0, epsilon_final=1.0, n_step=3)
+    (actor,) = task._actors
+    _, (old, ended), _ = actor._read_between()
+    actor.begin_episodes_anew()
+    carry, _, held = actor._read_between()
+    assert np.abs(actor.environment.observe(carry)).max() <= 0.05
+    assert (held.numpy() == NOTHING_HELD).all()
+
+    ring = actor._replay.ring
+    size = int(ring.size())
+    task.advance(1)
+    # Two steps later the transitions that began with the old episodes' last two are stored.
+    second, last = (ring.read(tf.range(first, first + 4)) for first in (size, size + 4))
+    np.testing.assert_array_equal(last.reward, 1.0)
+    np.testing.assert_array_equal(last.discount, old.discount[2])
+    np.testing.assert_array_equal(last.next_observation, old.next_observation[2])
+    over = ended[1].numpy()
+    assert not over.all()
+    np.testing.assert_array_equal(second.reward, np.where(over, 1.0, 1.0 + GAMMA))
+    np.testing.assert_array_equal(
+        second.next_observation,
+        np.where(over[:, None], old.next_observation[1], old.next_observation[2]),
+    )

@@ -1,0 +1,88 @@
+import gymnasium
+import numpy as np
+import pytest
+from scipy import stats
+
+from trainer.compat.keras import tf
+from trainer.config.rl import DQN, Environment, ReinforcementLearning
+from trainer.config.sections import MLP
+from trainer.errors import UserError
+from trainer.rl import evaluate
+from trainer.rl.agents.dqn import QAgent
+from trainer.rl.envs import registry
+from trainer.rl.evaluate import Episodes, Evaluator, interval, summarize
+
+RETURNS = np.array([1.0, 2, 3, 4, 5, 6, 7, 1000], np.float32)
+
+
+def test_the_interquartile_mean_leaves_out_a_quarter_at_each_end():
+    played = Episodes(RETURNS, RETURNS / 2, RETURNS / 4, np.full(8, 9, np.float32))
+    figures = summarize(played, seed=0)
+    assert figures["return_iqm"] == np.mean([3, 4, 5, 6])
+    assert figures["return_mean"] == RETURNS.mean()
+    assert figures["return_min"] == 1
+    assert figures["discounted_return_mean"] == RETURNS.mean() / 2
+    assert figures["q_first_mean"] == RETURNS.mean() / 4
+    assert figures["length_mean"] == 9
+    assert figures["episodes"] == 8
+    assert figures["return_ci95"] == list(interval(RETURNS.astype(np.float64), 0))
+
+
+def test_the_interval_is_the_percentile_bootstrap_of_the_interquartile_mean():
+    returns = np.random.default_rng(3).normal(100, 20, 200)
+    low, high = interval(returns, seed=0)
+    reference = stats.bootstrap(
+        (returns,),
+        lambda x, axis: stats.trim_mean(x, 0.25, axis=axis),
+        method="percentile",
+        n_resamples=4000,
+        rng=np.random.default_rng(7),
+    ).confidence_interval
+    np.testing.assert_allclose([low, high], [reference.low, reference.high], atol=0.6)
+    assert low < stats.trim_mean(returns, 0.25) < high
+
+
+def test_equal_returns_have_no_spread():
+    assert interval(np.full(20, 500.0), seed=0) == (500.0, 500.0)
+
+
+def test_each_environment_plays_one_greedy_episode():
+    """Against Gymnasium's CartPole, stepped by hand from the same states."""
+    config = ReinforcementLearning(
+        environment=Environment(time_limit=9), model=MLP(units=(8,)), agent=DQN(discount=0.9)
+    )
+    ours = registry.make(config.environment)
+    agent = QAgent(config, ours.observation_shape, ours.observation_dtype, ours.num_actions, 1)
+    seed = tf.constant([5, 6])
+    played = Evaluator(config, agent, compiles=False)._play(ours, 12, seed)
+    first_seed, _ = tf.unstack(tf.random.split(seed, 2))
+    starts = ours.observe(ours.initial(first_seed, 12))
+    np.testing.assert_array_equal(played.first_q, agent.q_values(starts).numpy().max(axis=1))
+    theirs = gymnasium.make("CartPole-v1", max_episode_steps=9, disable_env_checker=True)
+    for index, start in enumerate(starts.numpy()):
+        theirs.reset()
+        theirs.unwrapped.state = start.astype(np.float64)
+        observation, rewards, ended = start, [], False
+        while not ended:
+            action = int(agent.greedy(tf.constant(observation[None], tf.float32))[0])
+            observation, reward, terminated, truncated, _ = theirs.step(action)
+            rewards.append(reward)
+            ended = terminated or truncated
+        assert played.lengths[index] == len(rewards)
+        assert played.returns[index] == sum(rewards)
+        expected = sum(0.9**k * reward for k, reward in enumerate(rewards))
+        np.testing.assert_allclose(played.discounted_returns[index], expected, rtol=1e-5)
+    assert len(np.unique(played.lengths)) > 1
+
+
+@pytest.mark.parametrize("compiles", [False, True])
+def test_an_episode_without_end_is_told(compiles, monkeypatch):
+    config = ReinforcementLearning(environment=Environment(name="MountainCar-v0"))
+    ours = registry.make(config.environment)
+    agent = QAgent(config, ours.observation_shape, ours.observation_dtype, ours.num_actions, 1)
+    monkeypatch.setattr(evaluate, "_LONGEST_EPISODE", 50)
+    evaluator = Evaluator(config, agent, compiles)
+    # MountainCar's own limit is 200.
+    assert max(evaluator._play(ours, 3, tf.constant([5, 6])).lengths) == 50
+    with pytest.raises(UserError, match=r"not ended after 50 steps; set environment\.time_limit"):
+        evaluator.evaluate_on_the_way()

@@ -1,0 +1,168 @@
+"""Several seeds, pictures and the exported policy, all of one small experiment."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+
+from trainer.cli.main import run
+from trainer.compat.keras import tf
+from trainer.engine.metric_writers import read_records
+from trainer.rl import render
+
+SMALL = (
+    "--jit=off",
+    "--config.environment.time_limit=40",
+    "--config.model.units=16",
+    "--config.train.steps=1500",
+    "--config.replay.warmup=200",
+    "--config.evaluate.episodes=10",
+)
+
+
+def train(workdir, *arguments):
+    return run(["train", "--config=configs/cartpole_dqn.py", f"--workdir={workdir}", *arguments])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "cartpole"
+    assert train(workdir, *SMALL, "--config.seed=3", "--config.seeds=2") == 0
+    return workdir
+
+
+def read(workdir):
+    return json.loads((workdir / "result.json").read_text())
+
+
+def test_each_seed_is_a_run_of_its_own(trained, tmp_path, state_digest):
+    assert train(tmp_path / "alone", *SMALL, "--config.seed=4") == 0
+    assert read(tmp_path / "alone")["metrics"] == read(trained / "seed_4")["metrics"]
+    assert state_digest(tmp_path / "alone") == state_digest(trained / "seed_4")
+    assert read(trained / "seed_3")["metrics"] != read(trained / "seed_4")["metrics"]
+
+
+def test_the_report_is_across_seeds(trained):
+    result = read(trained)
+    scores = [read(trained / f"seed_{seed}")["metrics"]["eval/return_mean"] for seed in (3, 4)]
+    metrics = result["metrics"]
+    assert metrics["eval/return_of_each_seed"] == scores
+    assert metrics["eval/return_mean"] == np.mean(scores)
+    assert metrics["eval/return_iqm"] == stats.trim_mean(scores, 0.25)
+    assert metrics["eval/return_min"] == min(scores)
+    assert metrics["eval/return_ci95"] == sorted(scores)
+    assert metrics["eval/seeds"] == 2
+    assert metrics["eval/episodes"] == 20
+    assert set(result["seeds"]) == {"3", "4"}
+    (record,) = read_records(str(trained / "metrics.jsonl"))
+    assert record.metrics["return_of_each_seed"] == scores
+
+
+def test_one_more_seed_trains_only_that_one(trained, capsys):
+    before = (trained / "seed_3" / "result.json").stat().st_mtime_ns
+    arguments = (*SMALL, "--config.seed=3", "--config.seeds=3")
+    assert train(trained, *arguments) == 0
+    assert read(trained)["metrics"]["eval/seeds"] == 3
+    assert (trained / "seed_3" / "result.json").stat().st_mtime_ns == before
+    assert capsys.readouterr().err.count("replay ") == 1
+    assert train(trained, *arguments) == 0
+    assert "this run is finished" in capsys.readouterr().err
+    assert train(trained, *SMALL, "--config.seed=0", "--config.seeds=3") == 2
+    assert "seed: 3 → 0" in capsys.readouterr().err
+
+
+def test_one_run_and_several_seeds_do_not_share_a_directory(trained, capsys):
+    before = (trained / "metrics.jsonl").read_text()
+    assert train(trained, *SMALL, "--config.seed=3", "--config.seeds=1") == 2
+    assert train(trained / "seed_3", *SMALL, "--config.seed=3", "--config.seeds=2") == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert [line.startswith("error: seeds may grow") for line in errors] == [True, True]
+    assert errors[0].endswith("holds seeds=3. Received: 1")
+    assert errors[1].endswith("holds seeds=1. Received: 2")
+    assert (trained / "metrics.jsonl").read_text() == before
+
+
+def test_wrong_input_of_several_seeds_leaves_nothing(tmp_path, capsys):
+    for override in ("environment.name=CartPoel-v1", "replay.capacity=32", "model.kind=cnn"):
+        arguments = ("--config.seeds=2", "--config.replay.warmup=32", f"--config.{override}")
+        assert train(tmp_path / "run", *arguments) == 2
+        assert "error: " in capsys.readouterr().err
+        assert not (tmp_path / "run").exists()
+
+
+def test_evaluate_repeats_the_report_and_draws(trained, capsys):
+    assert run(["evaluate", f"--workdir={trained}", "--render", "--jit=off"]) == 0
+    captured = capsys.readouterr()
+    printed = json.loads(captured.out)
+    found = {f"eval/{name}": value for name, value in printed["metrics"].items()}
+    assert found == read(trained)["metrics"]
+    assert f"the learning curve is in {trained}/learning_curve.png" in captured.err
+    assert Image.open(trained / "learning_curve.png").size == (840, 480)
+    film = Image.open(trained / "policy.gif")
+    assert film.size == (180, 120)
+    assert 8 <= film.n_frames <= 40
+
+
+def test_the_learning_curve_is_of_the_evaluations_on_the_way(trained):
+    records = read_records(str(trained / "seed_4" / "metrics.jsonl"))
+    evaluations = [record for record in records if record.split == "eval"]
+    assert render._curve(records) == {
+        record.step: record.metrics["return_mean"] for record in evaluations[:-1]
+    }
+
+
+LOAD = """
+import sys, numpy as np
+from tf_agents.policies import SavedModelPyTFEagerPolicy
+from tf_agents.trajectories import time_step
+policy = SavedModelPyTFEagerPolicy(sys.argv[1], load_specs_from_pbtxt=True)
+observations = np.load(sys.argv[2])
+steps = [policy.action(time_step.restart(observation)) for observation in observations]
+np.save(sys.argv[3], np.array([step.action for step in steps]))
+assert "trainer" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize("kind", ["dqn", pytest.param("c51", marks=pytest.mark.slow)])
+def test_the_exported_policy_acts_the_same_elsewhere(kind, trained, tmp_path):
+    from trainer.engine.distribution import Placement
+    from trainer.engine.workdir import load_experiment
+    from trainer.rl import multi_seed as experiments
+
+    workdir = str(trained / "seed_3")
+    if kind == "c51":
+        workdir = str(tmp_path / "run")
+        assert train(workdir, *SMALL, "--config.agent.kind=c51", "--config.agent.v_max=40.0") == 0
+    assert run(["export", f"--workdir={workdir}", f"--output={tmp_path / 'policy'}"]) == 0
+    observations = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
+    np.save(tmp_path / "observations.npy", observations)
+    subprocess.run(
+        [sys.executable, "-c", LOAD, tmp_path / "policy", tmp_path / "observations.npy",
+         tmp_path / "actions.npy"],
+        env={"TF_USE_LEGACY_KERAS": "1", "PATH": "/usr/bin:/bin"}, cwd=tmp_path, check=True,
+        capture_output=True,
+    )  # fmt: skip
+    placement = Placement(strategy="cpu")
+    (loaded,) = experiments.load_each(load_experiment(workdir), workdir, placement)
+    mine = loaded.agent.greedy(tf.constant(observations))
+    assert set(mine.numpy()) == {0, 1}
+    np.testing.assert_array_equal(np.load(tmp_path / "actions.npy"), mine)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["export", "--workdir={run}", "--output={run}/x"], "runs of 3 seeds; take one of"),
+        (["export", "--workdir={run}/seed_3", "--output={run}"], "new or an empty directory"),
+        (["export", "--workdir={run}/seed_3"], "--output=DIR says where"),
+        (["export", "--workdir={run}/nowhere", "--output={run}/x"], "no work directory of a run"),
+    ],
+)
+def test_what_export_refuses(arguments, expected, trained, capsys):
+    assert run([argument.format(run=trained) for argument in arguments]) == 2
+    assert expected in capsys.readouterr().err
+    assert not (trained / "x").exists()

@@ -1,0 +1,1 @@
+"""Google Cloud: TPU VMs, GPU VMs and Vertex AI through gcloud."""

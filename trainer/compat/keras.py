@@ -1,0 +1,41 @@
+"""The one door to TensorFlow and Keras: quiet, and with the Keras that keeps its promises.
+
+Everything else takes Keras from here: `from trainer.compat.keras import keras`. Why it is
+tf_keras is written in docs/decisions/0001-tf-keras.md.
+"""
+
+import logging
+import os
+import sys
+
+import absl.logging
+
+from trainer.compat.import_silence import quiet_imports
+
+
+def _refuse_another_keras() -> None:
+    loaded = sys.modules.get("keras")
+    if loaded is not None and os.environ.get("TF_USE_LEGACY_KERAS") != "1":
+        raise ImportError(
+            "trainer needs Keras 2 (tf_keras), but this process has loaded "
+            f"keras {getattr(loaded, '__version__', '?')}. Import trainer.compat.keras "
+            "before keras, or set TF_USE_LEGACY_KERAS=1 before starting Python."
+        )
+
+
+_refuse_another_keras()
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+with quiet_imports():
+    import tensorflow as tf
+    import tf_keras as keras
+
+    # The first look at the devices prints what the drivers have to say.
+    tf.config.list_physical_devices()
+
+tf.get_logger().setLevel(logging.ERROR)
+absl.logging.set_verbosity(absl.logging.ERROR)
+tf.autograph.set_verbosity(0)
+
+__all__ = ["keras", "tf"]

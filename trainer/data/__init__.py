@@ -1,0 +1,1 @@
+"""Examples: sources, splits, normalization and input pipelines."""

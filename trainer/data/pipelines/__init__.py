@@ -1,0 +1,1 @@
+"""From examples to batches in a reproducible order."""

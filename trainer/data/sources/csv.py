@@ -1,0 +1,63 @@
+"""The source `csv`: one column is the class, the others are numbers."""
+
+import re
+
+import numpy as np
+
+from trainer.config.supervised import CSV
+from trainer.data.examples import Source, Split
+from trainer.data.sources.csv_reader import Table, read_rows
+from trainer.errors import UserError
+
+
+def load_csv(config: CSV) -> Source:
+    """Reads `path` and, where given, `test_path`.
+
+    Classes are in numeric order where all of them are integers, else in that of text.
+
+    Raises:
+      UserError: if a file or a column is missing, or a cell is not a number.
+    """
+    if not config.path:
+        raise UserError("data.path says which table. Received: ''")
+    table = read_rows(config.path)
+    table.index(config.label)
+    for name in config.ignore:
+        table.index(name)
+    columns = tuple(
+        name for name in table.header if name != config.label and name not in config.ignore
+    )
+    if not columns:
+        raise UserError(
+            f"{config.path} must have a column beside the label {config.label!r} and the ignored "
+            f"ones. Received: {', '.join(table.header)}"
+        )
+    classes = _classes(table, config.label)
+    splits = {"train": _split(table, config.label, columns, classes)}
+    if config.test_path:
+        test_table = read_rows(config.test_path)
+        splits["test"] = _split(test_table, config.label, columns, classes)
+    return Source(splits, classes, columns)
+
+
+def _classes(table: Table, label: str) -> tuple[str, ...]:
+    names = sorted(set(table.text(label)))
+    if len(names) < 2:
+        raise UserError(
+            f"{table.path}, column {label!r} must hold two classes or more. Received: {names}"
+        )
+    if all(re.fullmatch("-?[0-9]+", name) for name in names):
+        names.sort(key=int)
+    return tuple(names)
+
+
+def _split(table: Table, label: str, columns: tuple[str, ...], classes: tuple[str, ...]) -> Split:
+    number = {name: index for index, name in enumerate(classes)}
+    labels = table.text(label)
+    for name, line in zip(labels, table.lines, strict=True):
+        if name not in number:
+            raise UserError(
+                f"{table.path}, line {line}, column {label!r} must be a class of the training "
+                f"table: {', '.join(classes)}. Received: {name!r}"
+            )
+    return Split(table.numbers(columns), np.array([number[name] for name in labels], np.int32))

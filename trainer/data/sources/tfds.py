@@ -1,0 +1,181 @@
+"""The source `tfds`: a TensorFlow Datasets image classification set, already prepared."""
+
+import difflib
+import os
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from trainer.compat.keras import tf
+from trainer.config.supervised import TFDS
+from trainer.data.examples import Source, Split
+from trainer.data.memory import check_images_fit
+from trainer.data.preprocessing import fit_image
+from trainer.errors import UserError
+
+# A configuration and a version may follow; a namespace before would be fetched from elsewhere.
+_NAME = r"[A-Za-z]\w*(/[\w.+-]+)?(:[\d.*]+)?"
+_READ_BATCH = 256
+
+
+def load_tfds(config: TFDS, data_dir: str) -> Source:
+    """Reads a prepared set into memory; nothing is downloaded.
+
+    Args:
+      config: names the set and its splits; a split may be a slice, as `train[:90%]`.
+      data_dir: where prepared sets lie; empty leaves it to TFDS and TFDS_DATA_DIR.
+
+    Raises:
+      UserError: if the set or a split is not there, splits overlap, or it is no image
+        classification set.
+    """
+    # TFDS itself looks at the variable once, when it is imported.
+    where = data_dir or os.environ.get("TFDS_DATA_DIR", "")
+    info = _info(config.name, where)
+    image_key, label_key = _keys(config.name, info)
+    expressions = {"train": config.train_split, "test": config.test_split}
+    if config.validation_split:
+        expressions["validation"] = config.validation_split
+    _check_splits(expressions, info)
+    stored = info.features[image_key].shape
+    shape = _shape(config, info.features[image_key])
+    counts = {name: info.splits[text].num_examples for name, text in expressions.items()}
+    check_images_fit(sum(counts.values()), shape, config.name)
+    splits = {}
+    for name, expression in expressions.items():
+        dataset = _load(config.name, where, split=expression).map(
+            lambda example: (example[image_key], example[label_key])
+        )
+        # Images of different sizes make no batch.
+        batches = dataset.batch(1 if None in stored else _READ_BATCH)
+        splits[name] = _read(batches, counts[name], shape, f"{config.name}, split {expression}")
+    return Source(splits, tuple(info.features[label_key].names))
+
+
+def _load(name: str, where: str, **options: Any) -> Any:
+    # Imported here: it takes a while, and only this source needs it.
+    import tensorflow_datasets as tfds
+
+    return tfds.load(name, data_dir=where or None, download=False, shuffle_files=False, **options)
+
+
+def _info(name: str, where: str) -> Any:
+    """The description of a prepared set."""
+    import tensorflow_datasets as tfds
+
+    if not re.fullmatch(_NAME, name):
+        raise UserError(
+            f"data.name must be NAME, NAME/CONFIG or NAME:VERSION of TFDS. Received: {name!r}"
+        )
+    try:
+        _, info = _load(name, where, with_info=True)
+    except tfds.core.DatasetNotFoundError:
+        known = tfds.list_builders(with_community_datasets=False)
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "see tensorflow.org/datasets/catalog."
+        raise UserError(
+            f"there is no such TensorFlow Datasets set; {hint} Received: {name!r}"
+        ) from None
+    except AssertionError:
+        arguments = f"{name!r}, data_dir={where!r}" if where else repr(name)
+        raise UserError(
+            f"the set is not prepared in {where or '~/tensorflow_datasets'}: name a directory "
+            "where it is with --data_dir=DIR, or prepare it where there is a network: "
+            f'python -c "import tensorflow_datasets as tfds; tfds.load({arguments})". '
+            f"Received: {name!r}"
+        ) from None
+    except ValueError as error:
+        # A configuration of the set that it does not have; TFDS lists the others.
+        reason = " ".join(str(error).split())
+        raise UserError(f"the set cannot be opened: {reason}. Received: {name!r}") from error
+    return info
+
+
+def _keys(name: str, info: Any) -> tuple[str, str]:
+    """The features that hold the image and its class."""
+    import tensorflow_datasets as tfds
+
+    features = info.features
+    images = [key for key, value in features.items() if isinstance(value, tfds.features.Image)]
+    labels = [key for key, value in features.items() if isinstance(value, tfds.features.ClassLabel)]
+    if info.supervised_keys and tuple(info.supervised_keys) in [
+        (image, label) for image in images for label in labels
+    ]:
+        return tuple(info.supervised_keys)
+    if len(images) == 1 and len(labels) == 1:
+        return images[0], labels[0]
+    raise UserError(
+        "the set must have one image and one class label an example; take an image "
+        f"classification set. Received: {name!r} with {', '.join(features)}"
+    )
+
+
+def _check_splits(expressions: dict[str, str], info: Any) -> None:
+    read: dict[tuple[str, int], str] = {}
+    for name, expression in expressions.items():
+        try:
+            instructions = info.splits[expression].file_instructions
+        except (ValueError, KeyError, AssertionError) as error:
+            raise UserError(
+                f"data.{name}_split must be a split of {info.name} or a slice of one: "
+                f"{', '.join(info.splits)}. Received: {expression!r}"
+            ) from error
+        for part in instructions:
+            last = part.examples_in_shard if part.take == -1 else part.skip + part.take
+            for position in range(part.skip, last):
+                other = read.setdefault((part.filename, position), name)
+                if other != name:
+                    raise UserError(
+                        f"data.{name}_split must share no example with data.{other}_split. "
+                        f"Received: {expression!r} and {expressions[other]!r}"
+                    )
+
+
+def _shape(config: TFDS, feature: Any) -> tuple[int, int, int]:
+    """Of an image in memory."""
+    height, width, channels = feature.shape
+    dtype = tf.as_dtype(feature.dtype)
+    if channels not in (1, 3) or dtype != tf.uint8:
+        raise UserError(
+            "the images must be grey or colour, of 8 bits a channel. Received: "
+            f"{config.name!r} with {channels} channels of {dtype.name}"
+        )
+    if config.image_size:
+        height, width = config.image_size
+    if height is None or width is None:
+        raise UserError(
+            f"the images differ in size; set data.image_size=HEIGHT,WIDTH. Received: "
+            f"{config.name!r}"
+        )
+    return height, width, channels
+
+
+def _read(batches: tf.data.Dataset, count: int, shape: tuple[int, ...], what: str) -> Split:
+    features, labels = np.empty((count, *shape), np.uint8), np.empty(count, np.int32)
+    place = 0
+    try:
+        for images, classes in batches.as_numpy_iterator():
+            part = slice(place, place + len(classes))
+            fits = images.shape[1:] == shape
+            features[part] = images if fits else [_resized(image, shape) for image in images]
+            labels[part] = classes
+            place = part.stop
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"the prepared set is damaged ({type(error).__name__}); prepare it again. "
+            f"Received: {what}"
+        ) from error
+    if labels.min() < 0:
+        raise UserError(
+            f"every example must have a label; take a split that has them. Received: {what}"
+        )
+    return Split(features, labels)
+
+
+def _resized(pixels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    *size, channels = shape
+    image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    return fit_image(image, size, channels)

@@ -1,0 +1,1 @@
+"""What drives any run: loop, runner, checkpoints, work directory, distribution, preemption."""

@@ -1,0 +1,278 @@
+"""Where a run computes: `--strategy` to a tf.distribute strategy, precision and XLA.
+
+Placement is chosen at run time and is no part of an experiment's configuration.
+"""
+
+import dataclasses
+import importlib.util
+import os
+
+from trainer.compat.keras import keras, tf
+from trainer.engine.cluster import training_hosts
+from trainer.engine.distribution_config import check_names
+from trainer.errors import UserError
+
+# Processor features that multiply bfloat16 matrices in hardware.
+_BFLOAT16_CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+# The first NVIDIA generation with bfloat16 arithmetic (Ampere).
+_BFLOAT16_COMPUTE_CAPABILITY = (8, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """The placement flags, as given."""
+
+    strategy: str = "auto"
+    tpu: str = ""
+    virtual_devices: int = 0
+    precision: str = "auto"
+    jit: str = "auto"
+
+
+@dataclasses.dataclass(frozen=True)
+class Runtime:
+    """The strategy in force.
+
+    Attributes:
+      strategy: owns the variables and runs the steps.
+      precision: the Keras mixed precision policy's name.
+      jit: on, off, or auto: a task decides by what it computes.
+      description: one line for the user: what was taken and why.
+      is_chief: whether this process writes the work directory.
+    """
+
+    strategy: tf.distribute.Strategy
+    precision: str
+    jit: str
+    description: str
+    is_chief: bool
+
+    @property
+    def replicas(self) -> int:
+        """Copies of the network over which a global batch is divided."""
+        return self.strategy.num_replicas_in_sync
+
+    @property
+    def workers(self) -> int:
+        """Processes that train together."""
+        return max(1, len(training_hosts())) if self._is_multi_worker else 1
+
+    @property
+    def worker(self) -> int:
+        """This process's number among the workers."""
+        return int(self.strategy.cluster_resolver.task_id) if self._is_multi_worker else 0
+
+    def sum_over_workers(self, value: float) -> float:
+        """The sum of what every worker passes; each must call it."""
+        if not self._is_multi_worker:
+            return value
+        values = self.strategy.run(lambda own: own, args=(tf.constant(value),))
+        return float(self.strategy.reduce("SUM", values, axis=None))
+
+    def barrier(self) -> None:
+        """Returns once every worker has called it."""
+        self.sum_over_workers(1.0)
+
+    @property
+    def _is_multi_worker(self) -> bool:
+        return isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+    def compiles(self, default_on_cpu: bool) -> bool:
+        """Whether a step is compiled by XLA; on a CPU it depends on what it computes."""
+        if self.jit != "auto":
+            return self.jit == "on"
+        return self.name != "cpu" or (default_on_cpu and xla_compiles_for_cpus())
+
+    @property
+    def name(self) -> str:
+        """What kind of device computes: cpu, gpu or tpu."""
+        if isinstance(self.strategy, tf.distribute.TPUStrategy):
+            return "tpu"
+        device = self.strategy.extended.worker_devices[0]
+        return "gpu" if "GPU" in device.upper() else "cpu"
+
+
+def create(placement: Placement) -> Runtime:
+    """Makes the strategy and sets the process-wide precision policy.
+
+    Raises:
+      UserError: if a device that was asked for is not there, or TF_CONFIG is wrong.
+    """
+    kind, reason = choose(placement)
+    if placement.virtual_devices:
+        _split_devices(placement.virtual_devices, "GPU" if _uses_gpu(kind) else "CPU")
+    strategy = _MAKERS[kind](placement)
+    runtime = Runtime(strategy, "float32", placement.jit, "", _is_chief(strategy))
+    precision = _precision(placement.precision, runtime.name)
+    keras.mixed_precision.set_global_policy(precision)
+    count = runtime.replicas
+    devices = f"{count} replica{'s' if count > 1 else ''} on {runtime.name}, {precision}"
+    return dataclasses.replace(
+        runtime, precision=precision, description=f"strategy {kind}: {devices} ({reason})"
+    )
+
+
+def xla_compiles_for_cpus() -> bool:
+    """Whether this build of TensorFlow can: the one for TPUs, known by its libtpu, cannot."""
+    return importlib.util.find_spec("libtpu") is None
+
+
+def check_divisible(global_batch_size: int, replicas: int, name: str) -> None:
+    """Refuses a global batch that the replicas cannot share evenly.
+
+    Raises:
+      UserError: naming the nearest sizes that divide.
+    """
+    if global_batch_size % replicas:
+        below = global_batch_size // replicas * replicas
+        nearest = " or ".join(str(size) for size in (below, below + replicas) if size)
+        raise UserError(
+            f"{name} must divide over {replicas} replicas: take {nearest}. "
+            f"Received: {global_batch_size}"
+        )
+
+
+def _check(placement: Placement) -> None:
+    check_names(placement.strategy, placement.precision, placement.jit)
+    if placement.virtual_devices < 0:
+        raise UserError(
+            f"--virtual_devices must be >= 0; 0 is off. Received: {placement.virtual_devices}"
+        )
+    if placement.virtual_devices and placement.strategy == "tpu":
+        raise UserError("--virtual_devices divides CPUs and GPUs only. Received: --strategy=tpu")
+    if placement.tpu and placement.strategy not in ("auto", "tpu"):
+        raise UserError(
+            f"--tpu goes with --strategy=tpu. Received: --strategy={placement.strategy}"
+        )
+    if placement.strategy == "multi_worker" and not training_hosts():
+        raise UserError(
+            "--strategy=multi_worker reads the cluster from the environment variable TF_CONFIG, "
+            'as {"cluster": {"worker": ["host1:port", "host2:port"]}, "task": {"type": "worker", '
+            f'"index": 0}}}}. Received: TF_CONFIG={os.environ.get("TF_CONFIG", "")!r}'
+        )
+
+
+def choose(placement: Placement) -> tuple[str, str]:
+    """The kind of strategy, and why; nothing is initialized.
+
+    Raises:
+      UserError: if the flags contradict each other, or TF_CONFIG is wrong.
+    """
+    _check(placement)
+    if placement.strategy != "auto":
+        return placement.strategy, "as asked"
+    if placement.tpu:
+        return "tpu", f"--tpu={placement.tpu}"
+    if len(training_hosts()) > 1:
+        return "multi_worker", "TF_CONFIG names several workers"
+    if tf.config.list_physical_devices("TPU"):
+        return "tpu", "a TPU is here"
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    if gpus > 1:
+        return "mirrored", f"{gpus} GPUs are here"
+    if gpus:
+        return "gpu", "one GPU is here"
+    if placement.virtual_devices > 1:
+        return "mirrored", f"--virtual_devices={placement.virtual_devices}"
+    return "cpu", "no TPU or GPU is here"
+
+
+def _uses_gpu(kind: str) -> bool:
+    return kind != "cpu" and bool(tf.config.list_physical_devices("GPU"))
+
+
+def _split_devices(count: int, device_type: str) -> None:
+    device = tf.config.list_physical_devices(device_type)[0]
+    # A slice of a GPU needs a memory bound, MiB; the CPU's are only names.
+    memory = 2048 if device_type == "GPU" else None
+    slices = [tf.config.LogicalDeviceConfiguration(memory_limit=memory) for _ in range(count)]
+    try:
+        tf.config.set_logical_device_configuration(device, slices)
+    except RuntimeError:
+        # Once TensorFlow runs its devices are fixed: fine where they are as asked for.
+        if len(tf.config.list_logical_devices(device_type)) != count:
+            raise
+
+
+def _cpu(placement: Placement) -> tf.distribute.Strategy:
+    del placement
+    return tf.distribute.OneDeviceStrategy("/cpu:0")
+
+
+def _gpu(placement: Placement) -> tf.distribute.Strategy:
+    del placement
+    if not tf.config.list_physical_devices("GPU"):
+        raise UserError(
+            "no GPU is visible to TensorFlow; take --strategy=cpu, or install the extra with "
+            "pip install -e '.[gpu]'. Received: --strategy=gpu"
+        )
+    return tf.distribute.OneDeviceStrategy("/gpu:0")
+
+
+def _mirrored(placement: Placement) -> tf.distribute.Strategy:
+    del placement
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy(
+        [device.name for device in devices],
+        cross_device_ops=None
+        if devices[0].device_type == "GPU"
+        else tf.distribute.ReductionToOneDevice(),
+    )
+
+
+def _multi_worker(placement: Placement) -> tf.distribute.Strategy:
+    del placement
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _tpu(placement: Placement) -> tf.distribute.Strategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(placement.tpu or "local")
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"no TPU answers: {reason}. On a TPU VM take --tpu=local; elsewhere name a running "
+            f"one. Received: --tpu={placement.tpu}"
+        ) from error
+    return tf.distribute.TPUStrategy(resolver)
+
+
+_MAKERS = {
+    "cpu": _cpu,
+    "gpu": _gpu,
+    "mirrored": _mirrored,
+    "multi_worker": _multi_worker,
+    "tpu": _tpu,
+}
+
+
+def _is_chief(strategy: tf.distribute.Strategy) -> bool:
+    resolver = strategy.cluster_resolver
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return True
+    has_chief = "chief" in resolver.cluster_spec().as_dict()
+    return resolver.task_type == "chief" or (not has_chief and resolver.task_id == 0)
+
+
+def _precision(asked: str, device: str) -> str:
+    if asked != "auto":
+        return asked
+    if device == "tpu":
+        return "mixed_bfloat16"
+    if device == "gpu":
+        gpu = tf.config.list_physical_devices("GPU")[0]
+        capability = tf.config.experimental.get_device_details(gpu).get("compute_capability")
+        fast = capability is not None and capability >= _BFLOAT16_COMPUTE_CAPABILITY
+        return "mixed_bfloat16" if fast else "float32"
+    return "mixed_bfloat16" if _BFLOAT16_CPU_FLAGS & _cpu_flags() else "float32"
+
+
+def _cpu_flags() -> frozenset[str]:
+    try:
+        with open("/proc/cpuinfo") as file:
+            lines = [line for line in file if line.startswith("flags")]
+    except OSError:
+        return frozenset()
+    return frozenset(lines[0].split()) if lines else frozenset()

@@ -1,0 +1,1 @@
+"""Paths, atomic writes, memory limits and redaction."""

@@ -1,0 +1,111 @@
+"""From a name to a Gymnasium environment: a registered id, or a user's `module:Class`."""
+
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any
+
+import gymnasium
+
+from trainer.errors import UserError, unknown_name
+
+GymnasiumEnv = gymnasium.Env[Any, Any]
+Create = Callable[[], GymnasiumEnv]
+
+
+def find(name: str, time_limit: int, also_known: Iterable[str] = ()) -> Create:
+    """Returns what makes one environment of this name.
+
+    Args:
+      name: a registered id, `module:Class`, or `module:id` where importing the module
+        registers the id.
+      time_limit: steps after which an episode is truncated; 0: the environment's own.
+      also_known: further names that the error for an unknown one offers.
+
+    Raises:
+      UserError: if there is no such environment.
+    """
+    module_name, _, attribute = name.rpartition(":")
+    if module_name:
+        module = _import(module_name, name)
+        if hasattr(module, attribute):
+            return _of_class(getattr(module, attribute), name, time_limit)
+    if attribute in gymnasium.registry:
+        return _of_id(attribute, name, time_limit)
+    if module_name:
+        classes = [key for key, value in vars(module).items() if _is_environment(value)]
+        raise unknown_name(f"environment in module {module_name!r}", attribute, classes)
+    raise unknown_name("environment.name", name, {*also_known, *gymnasium.registry})
+
+
+def describe(error: BaseException) -> str:
+    """An exception on one line."""
+    return one_line(f"{type(error).__name__}: {error}")
+
+
+def one_line(value: object) -> str:
+    """A value as text without line breaks."""
+    return " ".join(str(value).split())
+
+
+def _import(module_name: str, name: str) -> ModuleType:
+    # The console script, unlike `python -m`, does not look in the current directory.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        return importlib.import_module(module_name)
+    # Whatever a user's module raises while it loads is the user's to mend.
+    except Exception as error:
+        raise UserError(
+            f"module {module_name!r} of environment.name cannot be imported ({describe(error)}); "
+            "install it, or run where it lies. "
+            f"Received: {name!r}"
+        ) from error
+
+
+def _is_environment(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, gymnasium.Env)
+
+
+def _of_class(environment_class: type, name: str, time_limit: int) -> Create:
+    if not _is_environment(environment_class):
+        raise UserError(
+            f"environment.name must lead to a subclass of gymnasium.Env. Received: {name!r}"
+        )
+
+    def create() -> GymnasiumEnv:
+        environment = environment_class()
+        if time_limit:
+            return gymnasium.wrappers.TimeLimit(environment, time_limit)
+        return environment
+
+    return _checked(create, name)
+
+
+def _of_id(identity: str, name: str, time_limit: int) -> Create:
+    def create() -> GymnasiumEnv:
+        # What its checker finds, we refuse ourselves; what it warns of (an older version) was
+        # asked for.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return gymnasium.make(
+                identity, max_episode_steps=time_limit or None, disable_env_checker=True
+            )
+
+    return _checked(create, name)
+
+
+def _checked(create: Create, name: str) -> Create:
+    def checked() -> GymnasiumEnv:
+        try:
+            return create()
+        # A missing dependency, a constructor that needs arguments: any class of exception.
+        except Exception as error:
+            raise UserError(
+                f"the environment cannot be made ({describe(error)}). Received: {name!r}"
+            ) from error
+
+    return checked

@@ -1,0 +1,233 @@
+"""A batch of Gymnasium environments, stepped by one call out of the graph."""
+
+import contextlib
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.compat.keras import tf
+from trainer.errors import UserError
+from trainer.rl.envs.gymnasium_registry import Create, describe, one_line
+from trainer.rl.envs.vector import EpisodeCarry, StepOutput, VectorEnvironment
+
+
+class GymnasiumBatch(VectorEnvironment):
+    """Steps a list of environments one after another.
+
+    As fast as Gymnasium's `SyncVectorEnv`, and without its infos, in which an episode's last
+    observation would have to be looked for. A new episode goes on with its environment's
+    own random numbers, as Gymnasium means it: `step` ignores its seed. The environments live
+    in this object: each batch that is stepped (a replica's, the evaluation's) needs one.
+    """
+
+    in_graph = False
+
+    def __init__(self, name: str, create: Create):
+        """Makes one environment, to know its spaces.
+
+        Raises:
+          UserError: if it cannot be made or has spaces that an agent here cannot take.
+        """
+        self.name = name
+        self._create = create
+        self._environments = [create()]
+        self._failure: UserError | None = None
+        action_space = getattr(self._environments[0], "action_space", None)
+        if not isinstance(action_space, gymnasium.spaces.Discrete):
+            raise UserError(
+                f"the action space of {name!r} must be Discrete: the agents here choose one of a "
+                f"few actions, they set no continuous controls. Received: {one_line(action_space)}"
+            )
+        self.num_actions, self._first_action = _count_and_first(action_space)
+        observation_space = getattr(self._environments[0], "observation_space", None)
+        self._encode, self.observation_shape, self._dtype = _encoding(name, observation_space)
+        self.observation_dtype = tf.as_dtype(self._dtype)
+
+    def initial(self, seed: tf.Tensor, batch_size: int) -> EpisodeCarry:
+        """See the base class; `batch_size` environments are made at the first call."""
+        observation = tf.numpy_function(
+            lambda seed: self._reset(seed, batch_size), [seed], self.observation_dtype
+        )
+        observation.set_shape([batch_size, *self.observation_shape])
+        return EpisodeCarry(
+            state=observation,
+            elapsed=tf.zeros([batch_size], tf.int32),
+            episode_return=tf.zeros([batch_size]),
+        )
+
+    def observe(self, carry: EpisodeCarry) -> tf.Tensor:
+        """See the base class."""
+        return carry.state
+
+    def step(
+        self, carry: EpisodeCarry, action: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[EpisodeCarry, StepOutput]:
+        """See the base class."""
+        del seed
+        observations = self.observation_dtype
+        next_observation, reward, terminated, truncated, reset_observation = tf.numpy_function(
+            self._step, [action], [observations, tf.float32, tf.bool, tf.bool, observations]
+        )
+        next_observation.set_shape(carry.state.shape)
+        reset_observation.set_shape(carry.state.shape)
+        for value in (reward, terminated, truncated):
+            value.set_shape(carry.elapsed.shape)
+        elapsed = carry.elapsed + 1
+        episode_return = carry.episode_return + reward
+        ended = terminated | truncated
+        next_carry = EpisodeCarry(
+            state=reset_observation,
+            elapsed=tf.where(ended, 0, elapsed),
+            episode_return=tf.where(ended, 0.0, episode_return),
+        )
+        return next_carry, StepOutput(
+            next_observation=next_observation,
+            reward=reward,
+            terminated=terminated,
+            truncated=truncated,
+            reset_observation=reset_observation,
+            episode_return=episode_return,
+            episode_length=elapsed,
+        )
+
+    def render(self, carry: EpisodeCarry) -> NDArray[np.uint8]:
+        """See the base class."""
+        del carry
+        raise UserError(
+            "frames are drawn of the environments written in TensorFlow only. "
+            f"Received: {self.name!r}"
+        )
+
+    def failure(self) -> UserError | None:
+        """See the base class."""
+        return self._failure
+
+    def state_bytes(self) -> bytes:
+        """The environments, their random numbers included; empty if they do not pickle."""
+        try:
+            return pickle.dumps(self._environments)
+        # A pointer is a ValueError, and a class may raise anything of its own.
+        except Exception:
+            return b""
+
+    def restore_bytes(self, state: bytes) -> bool:
+        """See the base class."""
+        if not state:
+            return False
+        try:
+            self._environments = pickle.loads(state)
+        # What pickles need not unpickle: the caller then says that new episodes begin.
+        except Exception:
+            return False
+        return True
+
+    def _reset(self, seed: NDArray[Any], batch_size: int) -> NDArray[Any]:
+        with self._recorded("reset"):
+            del self._environments[batch_size:]
+            while len(self._environments) < batch_size:
+                self._environments.append(self._create())
+            observations = self._empty(batch_size)
+            entropy = seed.astype(np.int64).view(np.uint64).tolist()
+            seeds = np.random.SeedSequence(entropy).generate_state(batch_size)
+            for index, environment in enumerate(self._environments):
+                observation, _ = environment.reset(seed=int(seeds[index]))
+                observations[index] = self._encode(observation)
+            self._check_finite(observations, "observation")
+            return observations
+
+    def _step(self, action: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        batch_size = len(action)
+        next_observation = self._empty(batch_size)
+        reward = np.empty([batch_size], np.float32)
+        terminated = np.empty([batch_size], bool)
+        truncated = np.empty([batch_size], bool)
+        first_observations = {}
+        with self._recorded("step"):
+            # Gymnasium's Discrete spaces hold int64.
+            choices = action.astype(np.int64) + self._first_action
+            for index, environment in enumerate(self._environments):
+                observation, reward[index], terminated[index], truncated[index], _ = (
+                    environment.step(choices[index])
+                )
+                next_observation[index] = self._encode(observation)
+                if terminated[index] or truncated[index]:
+                    observation, _ = environment.reset()
+                    first_observations[index] = self._encode(observation)
+            reset_observation = next_observation.copy()
+            for index, observation in first_observations.items():
+                reset_observation[index] = observation
+            self._check_finite(next_observation, "observation")
+            self._check_finite(reset_observation, "observation")
+            self._check_finite(reward, "reward")
+        return next_observation, reward, terminated, truncated, reset_observation
+
+    def _empty(self, batch_size: int) -> NDArray[Any]:
+        return np.empty([batch_size, *self.observation_shape], self._dtype)
+
+    def _check_finite(self, values: NDArray[Any], what: str) -> None:
+        finite = np.isfinite(values)
+        if not finite.all():
+            raise UserError(
+                f"environment {self.name!r} must return a finite {what}; mend it. "
+                f"Received: {values[~finite][0]}"
+            )
+
+    @contextlib.contextmanager
+    def _recorded(self, method: str) -> Iterator[None]:
+        """Keeps what goes wrong: TensorFlow passes on only a text with its own traceback."""
+        try:
+            yield
+        except UserError as error:
+            self._failure = error
+            raise
+        # Whatever the environment raises is the environment's own fault.
+        except Exception as error:
+            self._failure = UserError(
+                f"environment {self.name!r} failed in {method}(); mend it. "
+                f"Received: {describe(error)}"
+            )
+            raise self._failure from error
+
+
+def _count_and_first(space: Any) -> tuple[int, int]:
+    return int(space.n), int(space.start)
+
+
+def _encoding(name: str, space: Any) -> tuple[Callable[[Any], NDArray[Any]], tuple[int, ...], type]:
+    """How an observation becomes an array, and that array's shape and dtype."""
+    if isinstance(space, gymnasium.spaces.Discrete):
+        count, first = _count_and_first(space)
+        rows = np.eye(count, dtype=np.float32)
+
+        def one_hot(observation: Any) -> NDArray[Any]:
+            if not space.contains(observation):
+                raise UserError(
+                    f"environment {name!r} must return an observation in its {space}; mend it. "
+                    f"Received: {one_line(observation)}"
+                )
+            return rows[int(observation) - first]
+
+        return one_hot, (count,), np.float32
+
+    if isinstance(space, gymnasium.spaces.Box) and space.shape:
+        shape = space.shape
+
+        def array(observation: Any) -> NDArray[Any]:
+            value = np.asarray(observation)
+            if value.shape != shape:
+                raise UserError(
+                    f"environment {name!r} must return observations of shape {shape}, as its "
+                    f"observation space says; mend it. Received: shape {value.shape}"
+                )
+            return value
+
+        return array, shape, np.uint8 if space.dtype == np.uint8 else np.float32
+
+    raise UserError(
+        f"the observation space of {name!r} must be Box, of one axis or more, or Discrete; flatten "
+        f"it with a wrapper of Gymnasium's. Received: {one_line(space)}"
+    )

@@ -1,0 +1,1 @@
+"""Experience: n-step transitions and replay."""

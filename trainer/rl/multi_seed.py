@@ -1,0 +1,157 @@
+"""An experiment with agents: one run, or one for each of its seeds and a report across them."""
+
+import dataclasses
+import functools
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trainer.compat.keras import tf
+from trainer.config.rl import ReinforcementLearning
+from trainer.engine import distribution, runner
+from trainer.engine import workdir as run_workdir
+from trainer.engine.metric_writers import Files, Record, Value
+from trainer.engine.workdir import WorkDirectory
+from trainer.errors import UserError
+from trainer.rl import training
+from trainer.rl.evaluate import summarize_seeds
+from trainer.rl.loading import Trained, load
+
+
+def train(
+    experiment: ReinforcementLearning,
+    path: str,
+    placement: distribution.Placement,
+    session: runner.Session,
+) -> Mapping[str, Any] | None:
+    """Trains, or resumes, every run of the experiment; the content of result.json.
+
+    Raises:
+      UserError: if settings, environment or placement do not fit.
+      Interrupted: when a stop was requested; the state is saved.
+    """
+    _check_layout(experiment, path)
+    runtime = create_runtime(placement)
+    runner.announce(runtime)
+    if experiment.seeds == 1:
+        return training.train(experiment, path, runtime, session)
+    prepare = functools.partial(runner.prepare, path, experiment)
+    results: dict[int, Mapping[str, Any]] = {}
+    for number, (run, directory) in enumerate(runs(experiment, path), 1):
+        print(f"seed {run.seed}: {number} of {experiment.seeds}", file=sys.stderr)
+        result = runner.finished_result(directory, run)
+        if result is None:
+            own_session = dataclasses.replace(session, started=time.time())
+            result = training.train(run, directory, runtime, own_session, prepare)
+        assert result is not None, "agents train in one process"
+        results[run.seed] = result
+    # For the last time, or the first where every run was finished before.
+    prepare()
+    across = _across(experiment, list(results.values()))
+    combined = _combine(experiment, results, across)
+    workdir = WorkDirectory(path)
+    writer = Files(workdir.metrics, workdir.tensorboard)
+    writer.rewind(-1)
+    writer.write(Record(combined["step"], "eval", time.time(), across))
+    run_workdir.write_json(workdir.result, combined)
+    return combined
+
+
+def evaluate(
+    experiment: ReinforcementLearning, path: str, placement: distribution.Placement
+) -> Mapping[str, Any]:
+    """Greedy episodes of each run's chosen checkpoint, with its step.
+
+    Raises:
+      UserError: if there is no checkpoint.
+    """
+    agents = load_each(experiment, path, placement)
+    steps = [trained.step for trained in agents]
+    metrics = [trained.evaluator.evaluate_finally() for trained in agents]
+    if experiment.seeds == 1:
+        return {"split": "eval", "step": steps[0], "metrics": dict(metrics[0])}
+    across = summarize_seeds(metrics, experiment.seed)
+    return {"split": "eval", "step": steps, "metrics": dict(across)}
+
+
+def load_each(
+    experiment: ReinforcementLearning, path: str, placement: distribution.Placement
+) -> list[Trained]:
+    """The trained agent of each of the experiment's runs."""
+    runtime = create_runtime(placement)
+    return [load(run, directory, runtime) for run, directory in runs(experiment, path)]
+
+
+def runs(experiment: ReinforcementLearning, path: str) -> list[tuple[ReinforcementLearning, str]]:
+    """The experiment of each seed with its work directory."""
+    if experiment.seeds == 1:
+        return [(experiment, path)]
+    seeds = range(experiment.seed, experiment.seed + experiment.seeds)
+    return [
+        (
+            dataclasses.replace(experiment, seed=seed, seeds=1),
+            os.path.join(path, f"seed_{seed}"),
+        )
+        for seed in seeds
+    ]
+
+
+def create_runtime(placement: distribution.Placement) -> distribution.Runtime:
+    """The runtime of a placement; agents compute in float32 unless asked otherwise."""
+    if placement.precision == "auto":
+        # Bootstrapped targets feed rounding back into themselves.
+        placement = dataclasses.replace(placement, precision="float32")
+    return distribution.create(placement)
+
+
+def _check_layout(experiment: ReinforcementLearning, path: str) -> None:
+    """Refuses to mix one run with the runs of several seeds, which lie in folders below.
+
+    Raises:
+      UserError: if the work directory holds the other kind.
+    """
+    if not tf.io.gfile.exists(WorkDirectory(path).config):
+        return
+    held = run_workdir.load_experiment(path)
+    if isinstance(held, ReinforcementLearning) and (held.seeds == 1) != (experiment.seeds == 1):
+        raise UserError(
+            "seeds may grow from two or more only; take another --workdir than "
+            f"{path!r}, which holds seeds={held.seeds}. Received: {experiment.seeds}"
+        )
+
+
+def _across(
+    experiment: ReinforcementLearning, results: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Value]:
+    finals = [
+        {name: result["metrics"][f"eval/{name}"] for name in ("return_mean", "episodes")}
+        for result in results
+    ]
+    return summarize_seeds(finals, experiment.seed)
+
+
+def _combine(
+    experiment: ReinforcementLearning,
+    results: Mapping[int, Mapping[str, Any]],
+    across: Mapping[str, Value],
+) -> dict[str, Any]:
+    """One result of many: sums of seconds, means of rates, statistics of returns."""
+    each = list(results.values())
+    return {
+        "status": "finished",
+        "task": experiment.task,
+        "step": max(result["step"] for result in each),
+        "metrics": {f"eval/{name}": value for name, value in across.items()},
+        "seeds": {str(seed): result["metrics"] for seed, result in results.items()},
+        "throughput": {
+            name: sum(result["throughput"][name] for result in each) / len(each)
+            for name in each[0]["throughput"]
+        },
+        "seconds": {
+            name: sum(result["seconds"][name] for result in each) for name in each[0]["seconds"]
+        },
+        "strategy": each[0]["strategy"],
+        "versions": each[0]["versions"],
+    }

@@ -1,1 +1,0 @@
-"""The work directory of a run: its configuration, records, checkpoints and result."""
