@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.config.fields import Section, setting
+from trainer.config.fields import ConfigBase, field
 from trainer.errors import UserError, unknown_name
 
 if sys.version_info >= (3, 11):
@@ -20,31 +20,31 @@ DEFAULT_FILE = "cloud.toml"
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(Section):
+class Settings(ConfigBase):
     """What of a submission is not part of the experiment."""
 
-    project: str = setting("", "Google Cloud project; empty: gcloud's own default.")
-    zone: str = setting("", "Zone of the machines, as us-central1-a.")
-    region: str = setting("", "Region of a Vertex job; empty: the one the zone lies in.")
-    bucket: str = setting("", "Cloud Storage bucket for results and staging, without gs://.")
-    image: str = setting(
+    project: str = field("", "Google Cloud project; empty: gcloud's own default.")
+    zone: str = field("", "Zone of the machines, as us-central1-a.")
+    region: str = field("", "Region of a Vertex job; empty: the one the zone lies in.")
+    bucket: str = field("", "Cloud Storage bucket for results and staging, without gs://.")
+    image: str = field(
         "", "Container image to run; empty: VMs install this code, docker takes trainer."
     )
-    accelerator: str = setting("", "A TPU type, as v4-8, or GPUs, as nvidia-l4 or nvidia-l4:2.")
-    machine_type: str = setting("", "Machine type for GPUs; empty: the table's for them.")
-    runtime_version: str = setting("", "TPU software version; empty: the table's for the type.")
-    hosts: int = setting(1, "Machines with GPUs that train together.", minimum=1)
-    spot: bool = setting(True, "Spot capacity: cheaper, and taken away at any time.")
-    network: str = setting("", "VPC network of a VM; empty: default.")
-    service_account: str = setting("", "Whose rights the job has; empty: the project's default.")
-    disk_gb: int = setting(200, "Boot disk of a GPU VM, gigabytes.", minimum=50)
-    vm_image_family: str = setting(
+    accelerator: str = field("", "A TPU type, as v4-8, or GPUs, as nvidia-l4 or nvidia-l4:2.")
+    machine_type: str = field("", "Machine type for GPUs; empty: the table's for them.")
+    runtime_version: str = field("", "TPU software version; empty: the table's for the type.")
+    hosts: int = field(1, "Machines with GPUs that train together.", minimum=1)
+    spot: bool = field(True, "Spot capacity: cheaper, and taken away at any time.")
+    network: str = field("", "VPC network of a VM; empty: default.")
+    service_account: str = field("", "Whose rights the job has; empty: the project's default.")
+    disk_gb: int = field(200, "Boot disk of a GPU VM, gigabytes.", minimum=50)
+    vm_image_family: str = field(
         "common-cu129-ubuntu-2204-nvidia-580",
         "Image family of a GPU VM, of the project deeplearning-platform-release.",
         non_empty=True,
     )
-    gpus: str = setting("", "GPUs for docker's --gpus, as all; empty: none.")
-    poll_seconds: int = setting(15, "Pause between looks at a state, seconds.", minimum=1)
+    gpus: str = field("", "GPUs for docker's --gpus, as all; empty: none.")
+    poll_seconds: int = field(15, "Pause between looks at a state, seconds.", minimum=1)
 
     def validate(self) -> None:
         """Refuses a bucket that is written as an address."""

@@ -1,4 +1,4 @@
-"""`setting`: a dataclass field that knows its meaning and its allowed values."""
+"""`field`: a dataclass field that knows its meaning and its allowed values."""
 
 import dataclasses
 import math
@@ -46,7 +46,7 @@ class Allowed:
         )
 
 
-def setting(default: Any, doc: str, **allowed: Any) -> Any:
+def field(default: Any, doc: str, **allowed: Any) -> Any:
     """Declares a field: its default, its meaning with unit and sentinel, what it may be.
 
     Args:
@@ -58,7 +58,12 @@ def setting(default: Any, doc: str, **allowed: Any) -> Any:
     return dataclasses.field(default=default, metadata=metadata)
 
 
-class Section:
+def sections(default: tuple["ConfigBase", ...], doc: str) -> Any:
+    """Declares a field that holds a tuple of sections, in order."""
+    return dataclasses.field(default=default, metadata={"doc": doc})
+
+
+class ConfigBase:
     """Base of every dataclass of the schema: checks each field when it is made.
 
     A whole number given for a float becomes one.
@@ -76,8 +81,8 @@ class Section:
                 object.__setattr__(self, field.name, value := float(value))
             if "allowed" in field.metadata:
                 _check(field.name, value, hints[field.name], field.metadata["allowed"])
-            elif not isinstance(value, members(hints[field.name])):
-                raise UserError(f"{field.name} must be a section. Received: {value!r}")
+            else:
+                _check_section(field.name, value, hints[field.name])
         self.validate()
 
     def validate(self) -> None:
@@ -89,6 +94,15 @@ def members(hint: Any) -> tuple[type, ...]:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return typing.get_args(hint)
     return (hint,)
+
+
+def _check_section(name: str, value: Any, hint: Any) -> None:
+    if typing.get_origin(hint) is tuple:
+        kinds = members(typing.get_args(hint)[0])
+        if not isinstance(value, tuple) or not all(isinstance(item, kinds) for item in value):
+            raise UserError(f"{name} must be a tuple of sections. Received: {value!r}")
+    elif not isinstance(value, members(hint)):
+        raise UserError(f"{name} must be a section. Received: {value!r}")
 
 
 def _check(name: str, value: Any, hint: Any, allowed: Allowed) -> None:

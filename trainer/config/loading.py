@@ -11,7 +11,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_dict, config_flags
 
-from trainer.config.fields import Section, members
+from trainer.config.fields import ConfigBase, members
 from trainer.config.rl import ReinforcementLearning
 from trainer.config.supervised import Supervised
 from trainer.errors import UserError, unknown_name
@@ -19,10 +19,10 @@ from trainer.errors import UserError, unknown_name
 Experiment = Supervised | ReinforcementLearning
 
 
-def to_mapping(section: Section) -> dict[str, Any]:
+def to_mapping(section: ConfigBase) -> dict[str, Any]:
     """A section as nested plain dictionaries; tuples stay tuples."""
     return {
-        field.name: to_mapping(value) if isinstance(value, Section) else value
+        field.name: to_mapping(value) if isinstance(value, ConfigBase) else value
         for field in dataclasses.fields(section)  # type: ignore[arg-type]
         for value in [getattr(section, field.name)]
     }
@@ -38,7 +38,7 @@ def from_mapping(mapping: Mapping[str, Any]) -> Experiment:
     return typing.cast(Experiment, _section(Supervised | ReinforcementLearning, mapping, ""))
 
 
-def _section(hint: Any, mapping: Any, path: str) -> Section:
+def _section(hint: Any, mapping: Any, path: str) -> ConfigBase:
     if not isinstance(mapping, Mapping):
         raise UserError(f"{path or 'the configuration'} must be a mapping. Received: {mapping!r}")
     variant = _variant(hint, mapping, path)
@@ -59,7 +59,7 @@ def _section(hint: Any, mapping: Any, path: str) -> Section:
         raise UserError(f"{path}.{error}" if path else str(error)) from None
 
 
-def _variant(hint: Any, mapping: Mapping[str, Any], path: str) -> type[Section]:
+def _variant(hint: Any, mapping: Mapping[str, Any], path: str) -> type[ConfigBase]:
     variants = members(hint)
     if len(variants) == 1:
         return variants[0]
@@ -71,9 +71,9 @@ def _variant(hint: Any, mapping: Mapping[str, Any], path: str) -> type[Section]:
     return by_name[name]
 
 
-def variants_by_name(variants: Sequence[type[Section]]) -> dict[str, type[Section]]:
+def variants_by_name(variants: Sequence[type[ConfigBase]]) -> dict[str, type[ConfigBase]]:
     """The classes of a union under their `kind`, or their `task` for experiments."""
-    named: dict[str, type[Section]] = {}
+    named: dict[str, type[ConfigBase]] = {}
     for variant in variants:
         fields = {field.name: field for field in dataclasses.fields(variant)}  # type: ignore[arg-type]
         named[str(fields["kind" if "kind" in fields else "task"].default)] = variant
@@ -85,7 +85,7 @@ def _value(hint: Any, value: Any, path: str) -> Any:
         element = typing.get_args(hint)[0]
         is_sequence = isinstance(value, list | tuple)
         return tuple(_value(element, item, path) for item in value) if is_sequence else value
-    if issubclass(members(hint)[0], Section):
+    if issubclass(members(hint)[0], ConfigBase):
         return _section(hint, value, path)
     return value
 
@@ -167,11 +167,13 @@ def _call(function: Callable[[], Any], path: str) -> Any:
         ) from error
 
 
-def paths(section: Section, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any], Any]]:
+def paths(
+    section: ConfigBase, prefix: str = ""
+) -> Iterator[tuple[str, dataclasses.Field[Any], Any]]:
     """Every leaf of an experiment: dotted path, field, value."""
     for field in dataclasses.fields(section):  # type: ignore[arg-type]
         value = getattr(section, field.name)
-        if isinstance(value, Section):
+        if isinstance(value, ConfigBase):
             yield from paths(value, f"{prefix}{field.name}.")
         else:
             yield f"{prefix}{field.name}", field, value
