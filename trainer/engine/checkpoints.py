@@ -1,8 +1,8 @@
-"""Checkpoints that are whole or absent.
+"""Checkpoints that are complete or ignored.
 
 A checkpoint is a folder `checkpoints/00000100` with TensorFlow's files and, written last,
-a `manifest.json` with the size and digest of each and the loop's own state. A folder
-without a manifest, or with files that differ from it, does not count.
+a `manifest.json` with the size and digest of each file and the loop's own state. A folder
+without a manifest, or with files that differ from it, is skipped.
 """
 
 import dataclasses
@@ -18,10 +18,13 @@ from trainer.engine.workdir import write_json
 _PREFIX = "state"
 _MANIFEST = "manifest.json"
 
+# Trackable objects of TensorFlow by name.
+State = Mapping[str, Any]
+
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """A checkpoint that was found whole: its step, folder and the loop's state."""
+class CheckpointInfo:
+    """A complete checkpoint: its step, folder and the loop's state."""
 
     step: int
     path: str
@@ -58,15 +61,21 @@ class Checkpoints:
         self._barrier = barrier
 
     def save(
-        self, step: int, state: tf.train.Checkpoint, loop_state: Mapping[str, Any], best_step: int
+        self,
+        step: int,
+        state: State,
+        accumulators: State,
+        loop_state: Mapping[str, Any],
+        best_step: int,
     ) -> None:
-        """Writes a checkpoint and, once it counts, removes those no longer kept.
+        """Writes a checkpoint and, once it is complete, removes those no longer kept.
 
         Args:
           step: names the folder.
-          state: everything in TensorFlow that a resume needs.
-          loop_state: JSON-serializable; kept in the manifest.
-          best_step: the step whose checkpoint must stay; -1 is none.
+          state: what a resume must restore.
+          accumulators: what it may lack; see `restore`.
+          loop_state: JSON-serializable; stored in the manifest.
+          best_step: the step whose checkpoint is kept; -1 is none.
         """
         path = self._path(step)
         if not self._is_chief:
@@ -74,7 +83,8 @@ class Checkpoints:
         if tf.io.gfile.exists(path):
             tf.io.gfile.rmtree(path)
         tf.io.gfile.makedirs(path)
-        state.write(os.path.join(path, _PREFIX))
+        whole = tf.train.Checkpoint(accumulators=tf.train.Checkpoint(**accumulators), **state)
+        whole.write(os.path.join(path, _PREFIX))
         if self._is_chief:
             self._commit(step, path, loop_state)
             for old in self.steps()[self._keep :]:
@@ -92,35 +102,35 @@ class Checkpoints:
         manifest = {"step": step, "files": files, "loop": dict(loop_state)}
         write_json(os.path.join(path, _MANIFEST), manifest)
 
-    def newest(self) -> tuple[Found | None, list[str]]:
-        """The newest whole checkpoint, and a line for each newer one that is not."""
-        newest, complaints = None, []
+    def newest(self) -> tuple[CheckpointInfo | None, list[str]]:
+        """The newest complete checkpoint, and a reason for each newer one that was skipped."""
+        newest, skipped = None, []
         for step in self.steps():
             newest, reason = self.find(step)
             if newest:
                 break
-            complaints.append(f"checkpoint {self._path(step)} is damaged ({reason})")
-        # Nobody may write a newer one while somebody still looks.
+            skipped.append(f"checkpoint {self._path(step)} is corrupt ({reason})")
+        # No worker may write a newer one while another is still reading.
         self._barrier()
-        return newest, complaints
+        return newest, skipped
 
-    def find(self, step: int) -> tuple[Found | None, str]:
-        """The checkpoint of a step if it is whole, else why it does not count."""
+    def find(self, step: int) -> tuple[CheckpointInfo | None, str]:
+        """The checkpoint of a step if it is complete, else the reason why it is not."""
         path = self._path(step)
         try:
             with tf.io.gfile.GFile(os.path.join(path, _MANIFEST)) as file:
                 manifest = json.loads(file.read())
             for name, expected in manifest["files"].items():
                 if _fingerprint(os.path.join(path, name)) != expected:
-                    return None, f"{name} is not as it was written"
+                    return None, f"{name} has changed since it was written"
         except tf.errors.NotFoundError:
-            return None, "it was not finished"
+            return None, "it is incomplete"
         except (ValueError, KeyError) as error:
             return None, f"{_MANIFEST} is unreadable: {error}"
-        return Found(step, path, manifest["loop"]), ""
+        return CheckpointInfo(step, path, manifest["loop"]), ""
 
     def steps(self) -> list[int]:
-        """The steps of the checkpoint folders, newest first, whole or not."""
+        """The steps of the checkpoint folders, newest first, complete or not."""
         if not tf.io.gfile.exists(self._directory):
             return []
         names = [name.rstrip("/") for name in tf.io.gfile.listdir(self._directory)]
@@ -130,14 +140,23 @@ class Checkpoints:
         return os.path.join(self._directory, f"{step:08d}")
 
 
-def restore(found: Found, state: tf.train.Checkpoint) -> None:
-    """Reads a checkpoint into `state`, all of it.
+def restore(found: CheckpointInfo, state: State, accumulators: State | None = None) -> None:
+    """Reads a checkpoint.
+
+    Args:
+      found: the checkpoint.
+      state: restored entirely: weights, optimizer, position. May be a part of what was saved.
+      accumulators: one that the checkpoint lacks keeps its value, so that a checkpoint from
+        before it was added can still be read.
 
     Raises:
       AssertionError: if an object of `state` has no value in the checkpoint.
     """
-    status = state.read(os.path.join(found.path, _PREFIX))
-    status.assert_existing_objects_matched()
+    prefix = os.path.join(found.path, _PREFIX)
+    tf.train.Checkpoint(**state).read(prefix).assert_existing_objects_matched()
+    if accumulators:
+        optional = tf.train.Checkpoint(accumulators=tf.train.Checkpoint(**accumulators))
+        optional.read(prefix).expect_partial()
 
 
 def _fingerprint(path: str) -> dict[str, Any]:

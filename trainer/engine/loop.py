@@ -1,105 +1,90 @@
-"""The one training loop: cadence, evaluation, checkpoints, stopping, roll-back, reports.
+"""The training loop: it advances a task in chunks and runs the actions that are due.
 
-It knows nothing of images or agents: a `Task` owns state and mathematics. Python takes
-part only at chunk borders; every border is a place to save, to stop and to go on from.
+The loop knows nothing of images or agents: a `Task` holds state and mathematics. Python runs
+only between chunks; a run can be saved, stopped and resumed at every chunk boundary.
 """
 
 import dataclasses
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import Protocol, TextIO
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TextIO
 
-from trainer.compat.keras import tf
-from trainer.engine.checkpoints import Checkpoints, Found, restore
-from trainer.engine.metric_writers import Console, Record, Value, Writer
+from trainer.engine.checkpoints import CheckpointInfo, Checkpoints, State, restore
+from trainer.engine.console import Console
+from trainer.engine.metric_writers import Record, Value, Writer
+from trainer.engine.schedule import Action, Schedule, steps_until_due
 from trainer.errors import Interrupted, UserError
 
-# A chunk lasts about so long: short enough to stop soon after a signal.
+# Duration of a chunk, seconds: short enough to stop soon after a signal.
 _CHUNK_SECONDS = 1.0
-# All workers must agree on a chunk's length, so theirs cannot follow the clock.
+# Workers must agree on the length of a chunk, so theirs cannot follow the clock.
 _CHUNK_OF_SEVERAL_WORKERS = 50
-# Where the time goes is said once, after so much of it.
-_WARM_SECONDS = 1.0
+# The throughput is announced once, after this much training.
+_WARM_UP_SECONDS = 1.0
 
 
 class Task(Protocol):
     """What the loop drives.
 
     Attributes:
-      state: everything in TensorFlow that a resume needs, metric accumulators included.
-      stride: steps that one iteration counts: 1 update, or the environment steps of a
-        collection.
-      unit: what a step is called.
+      state: what a resume must restore: weights, optimizer, position.
+      accumulators: the running sums behind `metrics`; saved too, but a checkpoint from before
+        an accumulator was added can still be restored.
+      steps_per_iteration: steps that one iteration counts: 1 update, or the environment steps
+        of one collection.
+      step_name: what a step is called.
+      headline: the metrics shown on the console, as `split/name`.
     """
 
-    state: tf.train.Checkpoint
-    stride: int
-    unit: str
+    state: State
+    accumulators: State
+    steps_per_iteration: int
+    step_name: str
+    headline: Sequence[str]
 
     def start(self, step: int) -> None:
-        """Makes ready to advance from `step`, after the state was restored."""
+        """Prepares to advance from `step`, after the state was restored."""
 
     def advance(self, iterations: int) -> float:
         """Runs iterations in one compiled call; returns the seconds it waited for input."""
 
     def metrics(self) -> Mapping[str, float]:
-        """The means since the last `reset_metrics`, `loss` among them."""
+        """The metrics since the last `reset_metrics`, `loss` among them."""
 
     def reset_metrics(self) -> None:
-        """Empties the accumulators behind `metrics`."""
+        """Resets the accumulators behind `metrics`."""
+
+    def throughput(self, steps_per_second: float) -> Mapping[str, float]:
+        """The rate in the task's own units, by name."""
 
     def evaluate(self) -> Mapping[str, Value]:
-        """The metrics that choose the best checkpoint; empty where there is no such split."""
+        """The metrics that select the best checkpoint; empty without a validation split."""
 
     def scale_learning_rate(self, factor: float) -> None:
-        """Makes every later step size `factor` times the configured one."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """When what happens, in steps.
-
-    Attributes:
-      total: where the run ends.
-      report_every, evaluate_every, checkpoint_every: cadence, each a multiple of the
-        task's stride.
-      best_metric: the metric of `evaluate` that chooses the best checkpoint.
-      best_is_max: whether more of it is better.
-      early_stopping: evaluations without a better one that end the run; 0 is off.
-      nan_rollbacks: how often a loss that is not finite is answered by going back.
-    """
-
-    total: int
-    report_every: int
-    evaluate_every: int
-    checkpoint_every: int
-    best_metric: str
-    best_is_max: bool
-    early_stopping: int
-    nan_rollbacks: int
+        """Multiplies the configured learning rate of all later updates by `factor`."""
 
 
 @dataclasses.dataclass
 class LoopState:
-    """The loop's own state, kept as JSON in each checkpoint's manifest.
+    """The loop's own state, saved as JSON in each checkpoint's manifest.
 
     Attributes:
       step: steps done.
-      settled: the last step whose border work (report, evaluation) is done.
-      total: the plan's total when this was saved.
+      last_action_step: the last step whose due actions have been run.
+      total_steps: the schedule's length when this was saved.
       best_step: the step of the best evaluation; -1 before the first.
       best_value: its metric.
       evaluations_since_best: what early stopping counts.
-      rollbacks: how often the run went back.
-      stopped_early: whether early stopping ended it.
+      rollbacks: number of roll-backs so far.
+      stopped_early: whether early stopping ended the run.
       train_seconds: time spent in `advance`, over all processes of the run.
     """
 
     step: int = 0
-    settled: int = 0
-    total: int = 0
+    last_action_step: int = 0
+    total_steps: int = 0
     best_step: int = -1
     best_value: float = 0.0
     evaluations_since_best: int = 0
@@ -107,61 +92,53 @@ class LoopState:
     stopped_early: bool = False
     train_seconds: float = 0.0
 
-    def finished(self, total: int) -> bool:
-        """Whether nothing is left to do for a plan of `total` steps."""
-        ended = self.step >= total or (self.stopped_early and self.total == total)
-        return ended and self.settled == self.step
+    def finished(self, total_steps: int) -> bool:
+        """Whether nothing is left to do in a run of `total_steps`."""
+        ended = self.step >= total_steps or (self.stopped_early and self.total_steps == total_steps)
+        return ended and self.last_action_step == self.step
 
 
 @dataclasses.dataclass
 class Timing:
-    """Seconds of this process, and the steps behind them."""
+    """Seconds spent in this process, and the steps done in them."""
 
     compile: float = 0.0
     train: float = 0.0
     evaluate: float = 0.0
     input_wait: float = 0.0
     steps: int = 0
-    _announced: bool = False
 
-    def count(self, steps: int, seconds: float, waited: float) -> None:
+    def add_chunk(self, steps: int, seconds: float, input_wait: float) -> None:
         """Adds one chunk."""
         self.steps += steps
         self.train += seconds
-        self.input_wait += waited
+        self.input_wait += input_wait
 
-    def is_warm(self) -> bool:
-        """Whether the figures mean something; true once."""
-        announce = not self._announced and self.train >= _WARM_SECONDS
-        self._announced = self._announced or announce
-        return announce
-
-    def describe(self, unit: str) -> str:
-        """One line: where the time goes."""
+    def describe(self) -> str:
+        """One line: compilation, and the shares of computation and input."""
         return (
-            f"compile {self.compile:.1f} s; then {self.steps_per_second:,.0f} {unit}s/s: "
-            f"{1 - self.input_wait_fraction:.0%} compute, "
-            f"{self.input_wait_fraction:.0%} waiting for input"
+            f"compiled in {self.compile:.1f} s; {1 - self.input_wait_fraction:.0%} of the time "
+            f"computing, {self.input_wait_fraction:.0%} waiting for input"
         )
 
     @property
     def steps_per_second(self) -> float:
-        """Rate after compilation."""
+        """Rate without compilation."""
         return self.steps / self.train if self.train else 0.0
 
     @property
     def input_wait_fraction(self) -> float:
-        """Share of the training time spent waiting for input."""
+        """Fraction of the training time spent waiting for input."""
         return self.input_wait / self.train if self.train else 0.0
 
 
 class Loop:
-    """Drives a task from wherever its newest checkpoint is to the end of the plan."""
+    """Drives a task from its newest checkpoint to the end of the schedule."""
 
     def __init__(
         self,
         task: Task,
-        plan: Plan,
+        schedule: Schedule,
         checkpoints: Checkpoints,
         writer: Writer,
         stop_requested: Callable[[], bool],
@@ -169,20 +146,20 @@ class Loop:
         stream: TextIO = sys.stderr,
         clock: Callable[[], float] = time.time,
     ):
-        """Sets up; `run` does the work.
+        """Sets up the actions; `run` starts the work.
 
         Args:
           task: what to drive.
-          plan: when what happens.
-          checkpoints: where state is saved; `run` goes on from the newest.
-          writer: takes every record.
-          stop_requested: asked once a chunk; all workers must agree on the answer.
-          several_workers: whether chunks must be of equal length on several processes.
+          schedule: length and cadence.
+          checkpoints: where state is saved; `run` resumes from the newest.
+          writer: receives every record.
+          stop_requested: asked once per chunk; all workers must agree on the answer.
+          several_workers: whether several processes must run chunks of equal length.
           stream: where progress is shown.
           clock: seconds since 1970.
         """
         self._task = task
-        self._plan = plan
+        self._schedule = schedule
         self._checkpoints = checkpoints
         self._writer = writer
         self._stop_requested = stop_requested
@@ -190,143 +167,189 @@ class Loop:
         self._stream = stream
         self._clock = clock
         self._saved: LoopState | None = None
-        self.state = LoopState(total=plan.total)
+        self._save_is_due = False
+        self._console: Console
+        self.state = LoopState(total_steps=schedule.total_steps)
         self.timing = Timing()
+        self._actions = (
+            Action(0, at_end=True, run=self._stop_if_requested),
+            Action(schedule.report_every, at_end=True, run=self._report),
+            Action(schedule.evaluate_every, at_end=True, run=self._evaluate),
+            Action(schedule.checkpoint_every, at_end=False, run=self._request_save),
+        )
 
     def run(self) -> None:
-        """Trains to the end of the plan, or to an early stop.
+        """Trains to the end of the schedule, or until early stopping.
 
         Raises:
           Interrupted: when a stop was requested; the state is saved.
-          UserError: when the loss stays not finite after all roll-backs.
+          UserError: when the loss is still not finite after all roll-backs.
         """
-        found, complaints = self._checkpoints.newest()
-        start = found.step if found else 0
-        console = Console(self._plan.total, start, self._task.unit, self._stream)
+        found, skipped = self._checkpoints.newest()
+        task = self._task
+        self._console = Console(
+            self._schedule.total_steps,
+            found.step if found else 0,
+            task.step_name,
+            task.headline,
+            self._stream,
+            self._clock,
+        )
         try:
-            for complaint in complaints:
-                console.say(f"{complaint}: using the one before")
+            for reason in skipped:
+                self._console.say(f"{reason}; falling back to the previous checkpoint")
             if found:
-                self._take_over(found)
-                console.say(f"resuming at {self._task.unit} {found.step} from {found.path}")
-            if not self.state.finished(self._plan.total):
-                self._run(console)
+                self._restore(found)
+                self._console.say(f"resuming at {task.step_name} {found.step} from {found.path}")
+            if not self.state.finished(self._schedule.total_steps):
+                self._run()
         finally:
-            console.close()
+            self._console.close()
 
-    def _run(self, console: Console) -> None:
-        self.state = dataclasses.replace(self.state, total=self._plan.total, stopped_early=False)
+    def _run(self) -> None:
+        total = self._schedule.total_steps
+        self.state = dataclasses.replace(self.state, total_steps=total, stopped_early=False)
         self._task.start(self.state.step)
         self._save()
         chunk = 1
         while True:
-            if self._stop_requested():
-                self._save()
-                raise Interrupted(f"stopped at {self._task.unit} {self.state.step}, state saved")
-            if self.state.settled < self.state.step:
-                self._settle(console)
-            if self.state.step >= self._plan.total or self.state.stopped_early:
+            self._run_due_actions()
+            if self.state.step >= total or self.state.stopped_early:
                 break
-            chunk = self._advance(console, chunk)
+            chunk = self._advance(chunk)
         self._save()
 
-    def _take_over(self, found: Found) -> None:
-        restore(found, self._task.state)
+    def _run_due_actions(self) -> None:
+        """Runs the actions due at this step.
+
+        A run that stopped before its reports and evaluations runs them on resuming; one that
+        stopped after them does not run them again.
+        """
+        step = self.state.step
+        is_new = self.state.last_action_step < step
+        for action in self._actions:
+            if action.is_due(step, self._schedule.total_steps) and (is_new or not action.every):
+                action.run()
+        self._console.show(step, self.timing.steps_per_second)
+        self.state.last_action_step = step
+        # Last, so that the checkpoint records that the other actions have been run.
+        if self._save_is_due:
+            self._save()
+        self._save_is_due = False
+
+    def _stop_if_requested(self) -> None:
+        if self._stop_requested():
+            self._save()
+            raise Interrupted(f"stopped at {self._task.step_name} {self.state.step}, state saved")
+
+    def _report(self) -> None:
+        metrics = {
+            **self._task.metrics(),
+            **self._task.throughput(self.timing.steps_per_second),
+        }
+        self._write("train", metrics)
+        self._task.reset_metrics()
+
+    def _evaluate(self) -> None:
+        started = time.perf_counter()
+        metrics = self._task.evaluate()
+        self.timing.evaluate += time.perf_counter() - started
+        if metrics:
+            self._write("eval", metrics)
+            value: Any = metrics[self._schedule.best_metric]
+            self._compare_with_best(float(value))
+
+    def _request_save(self) -> None:
+        self._save_is_due = True
+
+    def _restore(self, found: CheckpointInfo) -> None:
+        self._task.reset_metrics()
+        restore(found, self._task.state, self._task.accumulators)
         self.state = LoopState(**found.loop_state)
         self._saved = dataclasses.replace(self.state)
-        self._writer.rewind(self.state.settled)
+        self._writer.rewind(self.state.last_action_step)
 
     def _save(self) -> None:
-        """Saves unless the newest checkpoint is of this very state."""
+        """Saves, unless the newest checkpoint already holds exactly this state."""
         if self.state == self._saved:
             return
         state = dataclasses.replace(self.state)
         self._checkpoints.save(
-            state.step, self._task.state, dataclasses.asdict(state), state.best_step
+            state.step,
+            self._task.state,
+            self._task.accumulators,
+            dataclasses.asdict(state),
+            state.best_step,
         )
         self._saved = state
 
-    def _advance(self, console: Console, limit: int) -> int:
-        """Runs one chunk; returns the most iterations the next one should have."""
-        iterations = min(limit, -(-self._steps_to_border() // self._task.stride))
+    def _advance(self, limit: int) -> int:
+        """Runs one chunk; returns the maximum number of iterations of the next one."""
+        steps_per_iteration = self._task.steps_per_iteration
+        until_due = steps_until_due(self._actions, self.state.step, self._schedule.total_steps)
+        iterations = min(limit, -(-until_due // steps_per_iteration))
         started = time.perf_counter()
-        waited = self._task.advance(iterations)
+        input_wait = self._task.advance(iterations)
         metrics = self._task.metrics()
         seconds = time.perf_counter() - started
-        self.state.step += iterations * self._task.stride
+        self.state.step += iterations * steps_per_iteration
         self.state.train_seconds += seconds
         if not math.isfinite(metrics["loss"]):
-            self._roll_back(console)
+            self._roll_back(metrics["loss"])
             return limit
-        console.advance(self.state.step, metrics)
-        if not self.timing.compile:
-            # The first chunk is one iteration, nearly all of it compilation.
-            self.timing.compile = seconds
-        else:
-            self.timing.count(iterations * self._task.stride, seconds, waited)
-            if self.timing.is_warm():
-                console.say(self.timing.describe(self._task.unit))
+        self._console.advance(self.state.step, metrics)
+        self._count_time(iterations * steps_per_iteration, seconds, input_wait)
         if self._several_workers:
             return _CHUNK_OF_SEVERAL_WORKERS
         return max(1, min(limit * 8, int(iterations * _CHUNK_SECONDS / seconds)))
 
-    def _steps_to_border(self) -> int:
-        step, plan = self.state.step, self._plan
-        cadences = (plan.report_every, plan.evaluate_every, plan.checkpoint_every)
-        return min(plan.total - step, *(every - step % every for every in cadences))
+    def _count_time(self, steps: int, seconds: float, input_wait: float) -> None:
+        if not self.timing.compile:
+            # The first chunk is one iteration, nearly all of it compilation.
+            self.timing.compile = seconds
+            return
+        was_cold = self.timing.train < _WARM_UP_SECONDS
+        self.timing.add_chunk(steps, seconds, input_wait)
+        if was_cold and self.timing.train >= _WARM_UP_SECONDS:
+            self._console.say(self.timing.describe())
 
-    def _settle(self, console: Console) -> None:
-        """Does what is due at this step; a run stopped before that does it on resuming."""
-        step, plan, state = self.state.step, self._plan, self.state
-        ending = step >= plan.total
-        if ending or step % plan.report_every == 0:
-            self._report("train", self._task.metrics(), console)
-            self._task.reset_metrics()
-        if ending or step % plan.evaluate_every == 0:
-            started = time.perf_counter()
-            metrics = self._task.evaluate()
-            self.timing.evaluate += time.perf_counter() - started
-            if metrics:
-                self._report("eval", metrics, console)
-                self._judge(float(metrics[plan.best_metric]))  # type: ignore[arg-type]
-        state.settled = step
-        if state.best_step == step or step % plan.checkpoint_every == 0:
-            self._save()
-
-    def _report(self, split: str, metrics: Mapping[str, Value], console: Console) -> None:
+    def _write(self, split: str, metrics: Mapping[str, Value]) -> None:
         record = Record(self.state.step, split, self._clock(), metrics)
         self._writer.write(record)
-        console.write(record, self.timing.steps_per_second if split == "train" else 0.0)
+        self._console.write(record)
 
-    def _judge(self, value: float) -> None:
+    def _compare_with_best(self, value: float) -> None:
         state = self.state
-        gain = value - state.best_value if self._plan.best_is_max else state.best_value - value
+        gain = value - state.best_value
+        if not self._schedule.more_is_better:
+            gain = -gain
         first = state.best_step < 0
         if first or gain >= 0:
-            # Among equals the later one has learnt longer.
+            # Of equal evaluations the later one has trained longer.
             state.best_step, state.best_value = state.step, value
+            self._request_save()
         if first or gain > 0:
             state.evaluations_since_best = 0
         else:
             state.evaluations_since_best += 1
-            patience = self._plan.early_stopping
+            patience = self._schedule.early_stopping
             state.stopped_early = 0 < patience <= state.evaluations_since_best
 
-    def _roll_back(self, console: Console) -> None:
+    def _roll_back(self, loss: float) -> None:
         step, rollbacks = self.state.step, self.state.rollbacks + 1
-        if rollbacks > self._plan.nan_rollbacks:
+        step_name = self._task.step_name
+        if rollbacks > self._schedule.nan_rollbacks:
             raise UserError(
-                f"the loss is not finite at {self._task.unit} {step}, after {rollbacks - 1} "
-                "roll-backs; lower optimizer.learning_rate, or bound the gradients with "
-                f"optimizer.clip_norm. Received: loss={self._task.metrics()['loss']}"
+                f"the loss is {loss} at {step_name} {step}, after {rollbacks - 1} roll-backs; "
+                "lower optimizer.learning_rate, or clip the gradients with optimizer.clip_norm"
             )
         found, _ = self._checkpoints.newest()
         assert found is not None, "a run saves its state before its first step"
-        self._take_over(found)
+        self._restore(found)
         self.state.rollbacks = rollbacks
         self._task.start(self.state.step)
         self._task.scale_learning_rate(0.5**rollbacks)
-        console.say(
-            f"the loss is not finite at {self._task.unit} {step}: back to {found.step} with the "
+        self._console.say(
+            f"the loss is {loss} at {step_name} {step}; rolling back to {found.step} with the "
             f"learning rate times {0.5**rollbacks}"
         )

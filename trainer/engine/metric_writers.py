@@ -1,13 +1,10 @@
 """Where the figures of a run go: JSON lines, TensorBoard, the console, memory."""
 
 import dataclasses
-import datetime
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TextIO
-
-from tqdm import tqdm
+from typing import Any, Protocol
 
 from trainer.compat.keras import tf
 from trainer.engine.workdir import write_atomically
@@ -103,55 +100,6 @@ def read_records(path: str) -> list[Record]:
 
 def _line(record: Record) -> str:
     return json.dumps(_finite(dataclasses.asdict(record))) + "\n"
-
-
-class Console:
-    """A progress bar on a terminal; elsewhere a plain line a report."""
-
-    def __init__(self, total: int, initial: int, unit: str, stream: TextIO):
-        """Begins the display at step `initial` of `total`; a step is called `unit`."""
-        self._stream = stream
-        self._total = total
-        self._unit = unit
-        self._bar: tqdm[Any] | None = None
-        if stream.isatty():
-            self._bar = tqdm(
-                total=total, initial=initial, unit=f" {unit}", file=stream, dynamic_ncols=True
-            )
-
-    def advance(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Moves the bar; on anything but a terminal it does nothing."""
-        if self._bar is not None:
-            self._bar.set_postfix_str(_shown(metrics), refresh=False)
-            self._bar.update(step - self._bar.n)
-
-    def write(self, record: Record, steps_per_second: float = 0.0) -> None:
-        """Shows one record on a line of its own, with rate and time left where known."""
-        width = len(str(self._total))
-        line = f"{self._unit} {record.step:>{width}}/{self._total}  {record.split:<5}"
-        line += f"  {_shown(record.metrics)}"
-        if steps_per_second and self._bar is None:
-            left = datetime.timedelta(seconds=round((self._total - record.step) / steps_per_second))
-            line += f"  {steps_per_second:,.0f} {self._unit}s/s  {left} left"
-        self.say(line)
-
-    def say(self, line: str) -> None:
-        """Shows a line above the bar."""
-        if self._bar is not None:
-            self._bar.write(line, file=self._stream)
-        else:
-            print(line, file=self._stream, flush=True)
-
-    def close(self) -> None:
-        """Ends the bar and leaves the cursor on a fresh line."""
-        if self._bar is not None:
-            self._bar.close()
-
-
-def _shown(metrics: Mapping[str, Value]) -> str:
-    return "  ".join(
-        f"{name} {value:.4g}" for name, value in metrics.items() if isinstance(value, int | float)
-    )
 
 
 def _finite(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A training job: a task and a plan in a work directory, from start or resume to result."""
+"""Runs a task in a work directory, from start or resume to result.json."""
 
 import dataclasses
 import io
@@ -11,11 +11,12 @@ from typing import Any, TextIO
 from trainer.compat.keras import tf
 from trainer.config import loading
 from trainer.engine import workdir as run_workdir
-from trainer.engine.checkpoints import Checkpoints, Found
+from trainer.engine.checkpoints import CheckpointInfo, Checkpoints
 from trainer.engine.distribution import Runtime
-from trainer.engine.loop import Loop, Plan, Task
+from trainer.engine.loop import Loop, Task
 from trainer.engine.metric_writers import Files, Memory, Record, Value, Writer
 from trainer.engine.preemption import StopRequest
+from trainer.engine.schedule import Schedule
 from trainer.engine.workdir import WorkDirectory
 from trainer.errors import Interrupted, UserError
 
@@ -23,39 +24,42 @@ _PACKAGES = ("trainer", "tf_keras", "numpy", "tf-agents")
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """What distinguishes one kind of experiment from another.
+class RunSpec:
+    """What a task module tells the runner about a run.
 
     Attributes:
       experiment: the resolved configuration.
       task: what the loop drives.
-      plan: when what happens.
-      checkpoints_to_keep: newest checkpoints kept, beside the best.
-      weights: best or last: which checkpoint the final evaluation takes.
-      signature: kept as signature.json, for prediction without the data; None keeps none.
-      final_evaluation: metrics of a found checkpoint, and the name of their split.
-      throughput: from (steps per second, input wait fraction) to result.json's figures.
+      schedule: length and cadence.
+      checkpoints_to_keep: number of newest checkpoints kept, beside the best.
+      weights: best or last: which checkpoint the final evaluation uses.
+      signature: written as signature.json, for prediction without the data; None: no file.
+      final_evaluation: the split and metrics of a checkpoint.
     """
 
     experiment: loading.Experiment
     task: Task
-    plan: Plan
+    schedule: Schedule
     checkpoints_to_keep: int
     weights: str
     signature: Mapping[str, Any] | None
-    final_evaluation: Callable[[Found], tuple[str, Mapping[str, Value]]]
-    throughput: Callable[[float, float], Mapping[str, float]]
+    final_evaluation: Callable[[CheckpointInfo], tuple[str, Mapping[str, Value]]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """The process a job runs in: when it began, and whether it was asked to stop."""
+    """The process of a run.
+
+    Attributes:
+      started: when it started, seconds since 1970.
+      stop: whether it was asked to stop.
+    """
 
     started: float
     stop: StopRequest
 
     def check(self) -> None:
-        """Ends the process early, while there is no state to save.
+        """Ends the process early, before there is state to save.
 
         Raises:
           Interrupted: if a stop was requested.
@@ -65,7 +69,7 @@ class Session:
 
 
 def finished_result(path: str, experiment: loading.Experiment) -> Mapping[str, Any] | None:
-    """The result of a run of exactly this experiment that has ended, if there is one."""
+    """The result of a finished run of exactly this experiment; None if there is none."""
     workdir = WorkDirectory(path)
     if not tf.io.gfile.exists(workdir.result):
         return None
@@ -76,20 +80,20 @@ def finished_result(path: str, experiment: loading.Experiment) -> Mapping[str, A
 
 
 def announce(runtime: Runtime) -> None:
-    """Says what was taken to compute on, once for all workers."""
+    """Prints strategy and precision, once for all workers."""
     if runtime.is_chief:
         print(runtime.description, file=sys.stderr)
 
 
-def run(job: Job, path: str, runtime: Runtime, session: Session) -> Mapping[str, Any] | None:
-    """Trains, evaluates the chosen checkpoint and writes the result.
+def run(spec: RunSpec, path: str, runtime: Runtime, session: Session) -> Mapping[str, Any] | None:
+    """Trains, evaluates the selected checkpoint and writes the result.
 
     Returns:
       The content of result.json; None on a worker that is not the chief.
 
     Raises:
       Interrupted: when a stop was requested; the state is saved.
-      UserError: when the loss stays not finite.
+      UserError: when the loss is still not finite after all roll-backs.
     """
     session.check()
     startup = time.time() - session.started
@@ -97,20 +101,20 @@ def run(job: Job, path: str, runtime: Runtime, session: Session) -> Mapping[str,
     writer: Writer = Memory()
     stream: TextIO = io.StringIO()
     if runtime.is_chief:
-        prepare(path, job.experiment)
-        if job.signature is not None:
-            run_workdir.write_json(workdir.signature, job.signature)
+        prepare(path, spec.experiment)
+        if spec.signature is not None:
+            run_workdir.write_json(workdir.signature, spec.signature)
         writer, stream = Files(workdir.metrics, workdir.tensorboard), sys.stderr
     checkpoints = Checkpoints(
         workdir.checkpoints,
-        job.checkpoints_to_keep,
+        spec.checkpoints_to_keep,
         runtime.worker,
         runtime.is_chief,
         runtime.barrier,
     )
     loop = Loop(
-        job.task,
-        job.plan,
+        spec.task,
+        spec.schedule,
         checkpoints,
         writer,
         stop_requested=_agreed(runtime, session.stop),
@@ -118,10 +122,10 @@ def run(job: Job, path: str, runtime: Runtime, session: Session) -> Mapping[str,
         stream=stream,
     )
     loop.run()
-    found = chosen_checkpoint(checkpoints, job.weights)
+    found = select_checkpoint(checkpoints, spec.weights)
     assert found is not None, "the loop has just saved one"
     started = time.perf_counter()
-    split, metrics = job.final_evaluation(found)
+    split, metrics = spec.final_evaluation(found)
     evaluate_seconds = loop.timing.evaluate + time.perf_counter() - started
     writer.write(Record(found.step, split, time.time(), metrics))
     if not runtime.is_chief:
@@ -129,12 +133,15 @@ def run(job: Job, path: str, runtime: Runtime, session: Session) -> Mapping[str,
     timing = loop.timing
     result = {
         "status": "finished",
-        "task": job.experiment.task,
+        "task": spec.experiment.task,
         "step": loop.state.step,
-        "checkpoint": {"kind": job.weights, "step": found.step},
+        "checkpoint": {"kind": spec.weights, "step": found.step},
         "stopped_early": loop.state.stopped_early,
         "metrics": {f"{split}/{name}": value for name, value in metrics.items()},
-        "throughput": job.throughput(timing.steps_per_second, timing.input_wait_fraction),
+        "throughput": {
+            **spec.task.throughput(timing.steps_per_second),
+            "input_wait_fraction": timing.input_wait_fraction,
+        },
         "seconds": {
             "startup": startup,
             "compile": timing.compile,
@@ -149,8 +156,8 @@ def run(job: Job, path: str, runtime: Runtime, session: Session) -> Mapping[str,
     return result
 
 
-def chosen_checkpoint(checkpoints: Checkpoints, weights: str) -> Found | None:
-    """The best or the last whole checkpoint; the last where no evaluation named a best."""
+def select_checkpoint(checkpoints: Checkpoints, weights: str) -> CheckpointInfo | None:
+    """The best or the last complete checkpoint; the last if no evaluation selected a best."""
     last, _ = checkpoints.newest()
     if last is None or weights == "last" or last.loop_state["best_step"] < 0:
         return last
@@ -158,39 +165,37 @@ def chosen_checkpoint(checkpoints: Checkpoints, weights: str) -> Found | None:
     return best or last
 
 
-def checkpoint_of(path: str, weights: str) -> Found:
+def checkpoint_of(path: str, weights: str) -> CheckpointInfo:
     """The best or the last checkpoint of an existing run.
 
     Raises:
-      UserError: if none is whole.
+      UserError: if none is complete.
     """
-    # Nothing is saved through it, so how many to keep does not matter.
-    found = chosen_checkpoint(Checkpoints(WorkDirectory(path).checkpoints, keep=1), weights)
+    # Nothing is saved here, so `keep` has no effect.
+    found = select_checkpoint(Checkpoints(WorkDirectory(path).checkpoints, keep=1), weights)
     if found is None:
-        raise UserError(f"--workdir holds no whole checkpoint yet; train first. Received: {path!r}")
+        raise UserError(f"--workdir {path!r} has no complete checkpoint; train first")
     return found
 
 
 def prepare(path: str, experiment: loading.Experiment) -> None:
-    """Makes the work directory of an experiment that is not finished.
+    """Creates the work directory of an experiment that is not finished.
 
     Raises:
-      UserError: if it cannot be made.
+      UserError: if it cannot be created.
     """
     workdir = WorkDirectory(path)
     try:
         tf.io.gfile.makedirs(workdir.path)
     except tf.errors.OpError as error:
-        raise UserError(
-            f"--workdir cannot be made: {error.message}. Received: {workdir.path!r}"
-        ) from error
+        raise UserError(f"--workdir {workdir.path!r} cannot be created: {error.message}") from error
     run_workdir.write_atomically(workdir.config, loading.to_json(experiment))
     if tf.io.gfile.exists(workdir.result):
         tf.io.gfile.remove(workdir.result)
 
 
 def _agreed(runtime: Runtime, stop: StopRequest) -> Callable[[], bool]:
-    """Whether any worker was asked to stop; every worker gets the same answer."""
+    """A function: whether any worker was asked to stop, with the same answer on all workers."""
     if runtime.workers == 1:
         return lambda: stop.requested
     return lambda: runtime.sum_over_workers(float(stop.requested)) > 0
@@ -198,5 +203,5 @@ def _agreed(runtime: Runtime, stop: StopRequest) -> Callable[[], bool]:
 
 def _versions() -> dict[str, str]:
     versions = {package: metadata.version(package) for package in _PACKAGES}
-    # The builds of TensorFlow are packages of several names.
+    # TensorFlow's CPU and TPU builds are packages of other names.
     return {"python": sys.version.split()[0], "tensorflow": tf.__version__, **versions}

@@ -1,6 +1,6 @@
-"""Networks from configuration: fresh, unbuilt Keras layers that any task can stack.
+"""Network architectures, one module per `model.kind`.
 
-`network.build_layers` gives a trunk (a classifier's or a Q network's) and
-`network.build_network` a trunk with a linear head. To add an architecture: a section in
-`trainer.config.sections`, a builder registered here, a row in README's table.
+`trainer.models.KIND.build(config, inputs, context)` maps a symbolic Keras tensor to features
+`[B, F]`; the task adds its head. `building` finds the builder, also a user's own, and makes a
+network of it. To add an architecture: a section in `trainer.config.models` and a module here.
 """

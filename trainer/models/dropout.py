@@ -1,4 +1,6 @@
-"""Dropout whose mask is a pure function of (seed, layer, step, replica)."""
+"""Dropout whose mask is a pure function of (seed, layer name, step, replica)."""
+
+import zlib
 
 from trainer.compat.keras import keras, tf
 
@@ -7,26 +9,28 @@ class Dropout(keras.layers.Layer):
     """Inverted dropout (Srivastava et al., 2014) without hidden random state.
 
     Keras' own layer draws from a stateful generator, which a resumed run would have to
-    restore; here the step counter, which it restores anyway, is all the state there is.
+    restore. Here the only state is the step counter, which is restored anyway.
 
     Input and output shape: `[B, ...]`, any floating dtype.
     """
 
-    def __init__(self, rate: float, seed: tuple[int, int], step: tf.Variable):
-        """Builds the layer.
+    def __init__(self, rate: float, seed: int, step: tf.Variable, name: str):
+        """Creates the layer.
 
         Args:
-          rate: share of the units set to 0, in [0, 1); the others grow by 1 / (1 - rate).
-          seed: the experiment's seed and the layer's own number.
-          step: scalar int64, the count of updates so far.
+          rate: fraction of the units set to 0, in [0, 1); the others are scaled by
+            1 / (1 - rate).
+          seed: seed of the experiment.
+          step: scalar int64, number of updates so far.
+          name: distinguishes the layer from the network's other dropout layers.
         """
-        super().__init__()
+        super().__init__(name=name)
         self._rate = rate
-        self._seed = seed
+        self._seed = (seed, zlib.crc32(name.encode()))
         self._step = step
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Drops in training; passes the inputs on otherwise."""
+        """Drops units in training; returns the inputs otherwise."""
         if not training:
             return inputs
         replica = tf.distribute.get_replica_context()

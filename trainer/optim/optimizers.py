@@ -1,100 +1,115 @@
-"""Optimizer and learning rate schedule from configuration."""
+"""Optimizers: from a section to updates that replicas agree on."""
 
-import math
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from trainer.compat.keras import keras, tf
-from trainer.config.sections import SGD, Adam, AdamW, Optimizer, RMSprop
+from trainer.config.optimizers import Optimizer as OptimizerConfig
+from trainer.optim.schedules import LearningRate
+
+# The Keras class of each `optimizer.kind`; the section's other fields are its arguments.
+OPTIMIZERS: Mapping[str, Callable[..., keras.optimizers.Optimizer]] = {
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "sgd": keras.optimizers.SGD,
+    "rmsprop": keras.optimizers.RMSprop,
+}
+_OURS = ("kind", "learning_rate", "schedule", "clip_norm")
 
 
-class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear rise, then constant or a fall to 0 at the last update.
+class Optimizer(tf.Module):
+    """A Keras optimizer with its schedule, gradient clipping and loss scaling.
 
     Attributes:
-      scale: float32 variable that multiplies every step size; part of the state, because
-        a roll-back halves it.
+      learning_rate: the schedule.
     """
 
-    def __init__(self, config: Optimizer, total_updates: int):
-        self._config = config
-        self._total_updates = total_updates
-        self.scale = tf.Variable(1.0, trainable=False, name="learning_rate_scale")
+    def __init__(
+        self,
+        config: OptimizerConfig,
+        variables: Sequence[tf.Variable],
+        total_updates: int,
+        scales_loss: bool = False,
+    ):
+        """Creates all slots, in the strategy scope in force.
 
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """The step size, scalar float32, of update number `step`, counted from 0."""
-        config = self._config
-        step = tf.cast(step, tf.float32)
-        factor = tf.constant(1.0)
-        if config.schedule != "constant":
-            span = max(1, self._total_updates - config.warmup_steps)
-            done = tf.clip_by_value((step - config.warmup_steps) / span, 0.0, 1.0)
-            factor = 1 - done if config.schedule == "linear" else (1 + tf.cos(math.pi * done)) / 2
-        if config.warmup_steps:
-            factor = tf.minimum(factor, (step + 1) / config.warmup_steps)
-        return config.learning_rate * factor * self.scale
-
-    def get_config(self) -> dict[str, object]:
-        """What Keras asks of a schedule."""
-        return {"config": self._config, "total_updates": self._total_updates}
-
-
-def build_optimizer(config: Optimizer, learning_rate: LearningRate) -> keras.optimizers.Optimizer:
-    """The Keras optimizer of an `optimizer` section; clipping is `apply_gradients`'."""
-    common = {"learning_rate": learning_rate, "jit_compile": False}
-    if isinstance(config, AdamW):
-        return keras.optimizers.AdamW(
-            weight_decay=config.weight_decay,
-            beta_1=config.beta_1,
-            beta_2=config.beta_2,
-            epsilon=config.epsilon,
-            **common,
+        Args:
+          config: the `optimizer` section.
+          variables: what to update.
+          total_updates: length of the learning rate schedule.
+          scales_loss: whether the loss is scaled dynamically, as float16 needs.
+        """
+        super().__init__()
+        self._variables = list(variables)
+        self._clip_norm = config.clip_norm
+        self.learning_rate = LearningRate(config, total_updates)
+        # A tf.Module does not track a schedule by itself.
+        self._learning_rate_scale = self.learning_rate.scale
+        arguments: dict[str, Any] = {
+            field.name: getattr(config, field.name)
+            for field in dataclasses.fields(config)
+            if field.name not in _OURS
+        }
+        self._optimizer = OPTIMIZERS[config.kind](
+            learning_rate=self.learning_rate, jit_compile=False, **arguments
         )
-    if isinstance(config, Adam):
-        return keras.optimizers.Adam(
-            beta_1=config.beta_1, beta_2=config.beta_2, epsilon=config.epsilon, **common
+        self._optimizer.build(self._variables)
+        self._scales_loss = scales_loss
+        if scales_loss:
+            self._optimizer = keras.mixed_precision.LossScaleOptimizer(self._optimizer)
+
+    @property
+    def iterations(self) -> tf.Variable:
+        """Scalar int64, number of updates so far."""
+        return self._optimizer.iterations
+
+    def current_learning_rate(self) -> float:
+        """The learning rate of the next update."""
+        return float(self.learning_rate(self.iterations))
+
+    def gradients(self, tape: tf.GradientTape, loss: tf.Tensor) -> list[tf.Tensor]:
+        """Gradients of this replica's share of the loss; scaled where the loss is scaled.
+
+        Args:
+          tape: recorded the loss.
+          loss: scalar, already divided by the global batch size.
+        """
+        if not self._scales_loss:
+            return tape.gradient(loss, self._variables)
+        with tape:
+            scaled = self._optimizer.get_scaled_loss(loss)
+        return self._optimizer.get_unscaled_gradients(tape.gradient(scaled, self._variables))
+
+    def apply(self, gradients: list[tf.Tensor]) -> tf.Tensor:
+        """Sums gradients over replicas, clips them by their global norm and applies them.
+
+        Call it in a replica context. Clipping follows the sum, so that the update does not
+        depend on the number of replicas.
+
+        Returns:
+          The global norm before clipping, scalar float32, equal on all replicas.
+        """
+        replica = tf.distribute.get_replica_context()
+        if replica.num_replicas_in_sync > 1:
+            gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        norm = global_norm(gradients)
+        if self._clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, norm)
+        self._optimizer.apply_gradients(
+            zip(gradients, self._variables, strict=True), skip_gradients_aggregation=True
         )
-    if isinstance(config, RMSprop):
-        return keras.optimizers.RMSprop(
-            rho=config.rho, momentum=config.momentum, epsilon=config.epsilon, **common
-        )
-    assert isinstance(config, SGD)
-    return keras.optimizers.SGD(momentum=config.momentum, nesterov=config.nesterov, **common)
+        return norm
 
 
-def apply_gradients(
-    optimizer: keras.optimizers.Optimizer,
-    gradients: list[tf.Tensor],
-    variables: list[tf.Variable],
-    clip_norm: float,
-) -> None:
-    """Sums gradients over replicas, clips them by their global norm, applies them.
-
-    Call it in a replica context. Clipping comes after the sum, so that the result does
-    not depend on the number of replicas.
-
-    Args:
-      optimizer: a built Keras optimizer.
-      gradients: one tensor a variable, of a loss already divided by the global batch.
-      variables: what to update, in the same order.
-      clip_norm: the bound; 0 is off.
-    """
-    replica = tf.distribute.get_replica_context()
-    if replica.num_replicas_in_sync > 1:
-        gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-    if clip_norm:
-        gradients, _ = tf.clip_by_global_norm(gradients, clip_norm, _global_norm(gradients))
-    optimizer.apply_gradients(
-        zip(gradients, variables, strict=True), skip_gradients_aggregation=True
-    )
-
-
-def _global_norm(gradients: list[tf.Tensor]) -> tf.Tensor:
+def global_norm(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
     """The L2 norm of all gradients together, scalar float32.
 
-    Two sums with something between them: XLA would join them into one loop that adds one
-    number after another, at twice the time. A rectifier changes no sum of squares.
+    Each sum is taken in two stages with a rectifier between them, which does not change a
+    sum of squares. Without it XLA fuses both stages into one serial loop of twice the time.
     """
     sums = []
     for gradient in gradients:
-        but_the_last = list(range(len(gradient.shape) - 1))
-        sums.append(tf.nn.relu(tf.reduce_sum(tf.square(gradient), axis=but_the_last)))
+        all_but_last = list(range(len(gradient.shape) - 1))
+        sums.append(tf.nn.relu(tf.reduce_sum(tf.square(gradient), axis=all_but_last)))
     return tf.sqrt(tf.add_n([tf.reduce_sum(each) for each in sums]))

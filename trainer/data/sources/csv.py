@@ -4,13 +4,13 @@ import re
 
 import numpy as np
 
-from trainer.config.supervised import CSV
-from trainer.data.examples import Source, Split
+from trainer.config.data import CSV
+from trainer.data.examples import InMemoryExamples, Source
 from trainer.data.sources.csv_reader import Table, read_rows
 from trainer.errors import UserError
 
 
-def load_csv(config: CSV) -> Source:
+def load(config: CSV, data_dir: str) -> Source:
     """Reads `path` and, where given, `test_path`.
 
     Classes are in numeric order where all of them are integers, else in that of text.
@@ -18,6 +18,7 @@ def load_csv(config: CSV) -> Source:
     Raises:
       UserError: if a file or a column is missing, or a cell is not a number.
     """
+    del data_dir
     if not config.path:
         raise UserError("data.path says which table. Received: ''")
     table = read_rows(config.path)
@@ -51,7 +52,9 @@ def _classes(table: Table, label: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _split(table: Table, label: str, columns: tuple[str, ...], classes: tuple[str, ...]) -> Split:
+def _split(
+    table: Table, label: str, columns: tuple[str, ...], classes: tuple[str, ...]
+) -> InMemoryExamples:
     number = {name: index for index, name in enumerate(classes)}
     labels = table.text(label)
     for name, line in zip(labels, table.lines, strict=True):
@@ -60,4 +63,6 @@ def _split(table: Table, label: str, columns: tuple[str, ...], classes: tuple[st
                 f"{table.path}, line {line}, column {label!r} must be a class of the training "
                 f"table: {', '.join(classes)}. Received: {name!r}"
             )
-    return Split(table.numbers(columns), np.array([number[name] for name in labels], np.int32))
+    return InMemoryExamples(
+        table.numbers(columns), np.array([number[name] for name in labels], np.int32)
+    )

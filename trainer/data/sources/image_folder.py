@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
-from trainer.config.supervised import ImageFolder
-from trainer.data.examples import Source, Split
-from trainer.data.memory import check_images_fit
-from trainer.data.preprocessing import decode_image, fit_image
+from trainer.config.data import ImageFolder
+from trainer.data.decoding import check_images_fit, decode_image, fit_image
+from trainer.data.examples import InMemoryExamples, Source
 from trainer.errors import UserError, unknown_name
 from trainer.io.paths import read_bytes
 
@@ -18,7 +17,7 @@ _SPLITS = ("train", "validation", "test")
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 
-def load_image_folder(config: ImageFolder) -> Source:
+def load(config: ImageFolder, data_dir: str) -> Source:
     """Reads every image into memory, classes and files in the order of their names.
 
     Files of other endings are passed over, hidden ones too; the first frame stands for an
@@ -28,6 +27,7 @@ def load_image_folder(config: ImageFolder) -> Source:
       UserError: if a folder is missing or empty, there are fewer than two classes, an image
         cannot be read, or their sizes differ and `image_size` is not set.
     """
+    del data_dir
     if not config.path or not tf.io.gfile.isdir(config.path):
         raise UserError(
             f"data.path must be a folder with a folder a class. Received: {config.path!r}"
@@ -44,7 +44,7 @@ def load_image_folder(config: ImageFolder) -> Source:
     total = sum(len(listed) for listed in files.values())
     check_images_fit(total, (*size, config.channels), config.path)
     splits = {
-        name: Split(
+        name: InMemoryExamples(
             _pixels([path for path, _ in listed], config, size),
             np.array([label for _, label in listed], np.int32),
         )

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from trainer.compat.keras import tf
-from trainer.config.supervised import TFDS
-from trainer.data.examples import Source, Split
-from trainer.data.memory import check_images_fit
-from trainer.data.preprocessing import fit_image
+from trainer.config.data import TFDS
+from trainer.data.decoding import check_images_fit, fit_image
+from trainer.data.examples import InMemoryExamples, Source
 from trainer.errors import UserError
 
 # A configuration and a version may follow; a namespace before would be fetched from elsewhere.
@@ -21,7 +20,7 @@ _NAME = r"[A-Za-z]\w*(/[\w.+-]+)?(:[\d.*]+)?"
 _READ_BATCH = 256
 
 
-def load_tfds(config: TFDS, data_dir: str) -> Source:
+def load(config: TFDS, data_dir: str) -> Source:
     """Reads a prepared set into memory; nothing is downloaded.
 
     Args:
@@ -153,7 +152,9 @@ def _shape(config: TFDS, feature: Any) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def _read(batches: tf.data.Dataset, count: int, shape: tuple[int, ...], what: str) -> Split:
+def _read(
+    batches: tf.data.Dataset, count: int, shape: tuple[int, ...], what: str
+) -> InMemoryExamples:
     features, labels = np.empty((count, *shape), np.uint8), np.empty(count, np.int32)
     place = 0
     try:
@@ -172,7 +173,7 @@ def _read(batches: tf.data.Dataset, count: int, shape: tuple[int, ...], what: st
         raise UserError(
             f"every example must have a label; take a split that has them. Received: {what}"
         )
-    return Split(features, labels)
+    return InMemoryExamples(features, labels)
 
 
 def _resized(pixels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -1,0 +1,134 @@
+"""The terminal output of a run: an aligned table of reports, and a progress bar."""
+
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from trainer.engine.metric_writers import Record, Value
+
+# Without a terminal a line is printed after this fraction of the run, or this many seconds.
+_LINE_FRACTION = 0.1
+_LINE_SECONDS = 60.0
+_WIDTH = 79
+
+
+class Console:
+    """Shows the headline metrics of a run: a table of reports, on a terminal also a bar.
+
+    One line per report, with the latest metrics of training and evaluation side by side. All lines fit into 80
+    columns; metrics.jsonl has the metrics that do not.
+    """
+
+    def __init__(
+        self,
+        total_steps: int,
+        first_step: int,
+        step_name: str,
+        headline: Sequence[str],
+        stream: TextIO,
+        clock: Callable[[], float],
+    ):
+        """Starts the display.
+
+        Args:
+          total_steps: length of the run.
+          first_step: where the run starts or resumes.
+          step_name: what a step is called.
+          headline: the metrics to show, as `split/name`, the most important first.
+          stream: where to write.
+          clock: seconds, for the interval between two lines.
+        """
+        self._stream = stream
+        self._total = total_steps
+        self._step_name = step_name
+        self._clock = clock
+        self._latest: dict[str, Value] = {}
+        self._has_news = False
+        self._header_shown = False
+        self._line_step, self._line_time = first_step, clock()
+        self._step_width = max(2 * len(str(total_steps)) + 1, len(step_name))
+        # The columns of the rate and of the time left follow the metrics.
+        room = _WIDTH - self._step_width - len("  123,456/s") - len("  123:45:01")
+        self._columns: list[str] = []
+        for name in headline:
+            room -= _width(name) + 2
+            if room >= 0:
+                self._columns.append(name)
+        self._bar: tqdm[Any] | None = None
+        if stream.isatty():
+            self._bar = tqdm(
+                total=total_steps,
+                initial=first_step,
+                unit=" steps",
+                file=stream,
+                dynamic_ncols=True,
+                leave=False,
+                bar_format="{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} "
+                "[{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+            )
+
+    def advance(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Moves the bar; does nothing without a terminal."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"loss {metrics['loss']:.4g}", refresh=False)
+            self._bar.update(step - self._bar.n)
+
+    def write(self, record: Record) -> None:
+        """Takes a record, for the next line."""
+        for name, value in record.metrics.items():
+            self._latest[f"{record.split}/{name}"] = value
+        self._has_news = True
+
+    def show(self, step: int, steps_per_second: float) -> None:
+        """Writes a line with the latest metrics, if there are new ones and a line is due."""
+        if self._has_news and self._is_line_due(step):
+            self._has_news = False
+            self._write_line(step, steps_per_second)
+
+    def _is_line_due(self, step: int) -> bool:
+        return (
+            self._bar is not None
+            or step >= self._total
+            or step - self._line_step >= _LINE_FRACTION * self._total
+            or self._clock() - self._line_time >= _LINE_SECONDS
+        )
+
+    def _write_line(self, step: int, steps_per_second: float) -> None:
+        if not self._header_shown:
+            self._header_shown = True
+            self.say(self._header())
+        cells = [f"{f'{step}/{self._total}':>{self._step_width}}"]
+        for name in self._columns:
+            cells.append(f"{_shown(self._latest.get(name)):>{_width(name)}}")
+        if steps_per_second:
+            left = datetime.timedelta(seconds=round((self._total - step) / steps_per_second))
+            cells += [f"{f'{steps_per_second:,.0f}/s':>9}", f"{left!s:>9}"]
+        self.say("  ".join(cells))
+        self._line_step, self._line_time = step, self._clock()
+
+    def _header(self) -> str:
+        cells = [f"{self._step_name:>{self._step_width}}"]
+        cells += [f"{name.replace('/', ' '):>{_width(name)}}" for name in self._columns]
+        return "  ".join([*cells, f"{'rate':>9}", f"{'left':>9}"])
+
+    def say(self, line: str) -> None:
+        """Shows a line above the bar."""
+        if self._bar is not None:
+            self._bar.write(line, file=self._stream)
+        else:
+            print(line, file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Removes the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _width(name: str) -> int:
+    return max(len(name), 8)
+
+
+def _shown(value: Value | None) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else "-"

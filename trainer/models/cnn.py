@@ -1,0 +1,31 @@
+"""`cnn`: convolutions with optional batch normalization and pooling, then dense layers."""
+
+from trainer.compat.keras import keras
+from trainer.config.models import CNN
+from trainer.models.context import Context, require_images
+from trainer.models.mlp import dense_layers
+
+# Keras' default of 0.99 needs some 500 updates until its averages are usable.
+_BATCH_NORM_MOMENTUM = 0.9
+
+
+def build(config: CNN, inputs: keras.KerasTensor, context: Context) -> keras.KerasTensor:
+    """Maps images `[B, H, W, C]` to `[B, F]`."""
+    require_images(inputs, config.kind)
+    features = inputs
+    for filters in config.filters:
+        features = keras.layers.Conv2D(
+            filters,
+            config.kernel_size,
+            config.strides,
+            config.padding,
+            # Batch normalization has its own offset.
+            use_bias=not config.batch_norm,
+        )(features)
+        if config.batch_norm:
+            features = keras.layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM)(features)
+        features = keras.layers.Activation(config.activation)(features)
+        if config.pool > 1:
+            features = keras.layers.MaxPool2D(config.pool)(features)
+    features = keras.layers.Flatten()(features)
+    return dense_layers(features, config.units, config.activation, config.dropout, context)
