@@ -18,7 +18,6 @@ setup(
         "importlib_resources>=6",
         "keras-tuner>=1.4.8,<1.5",
         "matplotlib>=3.8",
-        "ml_collections>=1.1,<2",
         "numpy>=1.26,<2",
         "packaging>=22",
         "pillow>=10",

@@ -1,4 +1,4 @@
-"""DQN's settings on CartPole by Hyperband: most trials are a ninth as long as the whole run.
+"""Hyperparameters of DQN on CartPole, with Hyperband: most trials run a ninth of the full length.
 
 trainer tune --config=configs/cartpole_dqn.py --search=configs/tune/cartpole.py --workdir=DIR
 """
@@ -7,7 +7,7 @@ from trainer.tune.space import Choice, Hyperband, Integers, LogUniform, Objectiv
 
 
 def get_search() -> Search:
-    """The search."""
+    """Returns the search."""
     return Search(
         objective=Objective("eval/return_mean", "max"),
         space=(

@@ -1,15 +1,15 @@
-"""Twenty settings of the CNN on digits, proposed by a Gaussian process.
+"""Hyperparameters of the CNN on digits: twenty trials of Bayesian optimization.
 
     trainer tune --config=configs/digits_cnn.py --search=configs/tune/digits.py --workdir=DIR
 
-A trial is as long as the configuration it varies.
+Each trial trains for the full length of the configuration.
 """
 
 from trainer.tune.space import Bayesian, Choice, LogUniform, Objective, Search, Uniform
 
 
 def get_search() -> Search:
-    """The search."""
+    """Returns the search."""
     return Search(
         objective=Objective("eval/loss", "min"),
         space=(

@@ -1,6 +1,73 @@
-"""The schema of an experiment: frozen dataclasses, checked when they are made.
+"""The configuration of an experiment: frozen dataclasses that are checked at construction.
 
-`setting` declares a field with its meaning and its allowed values, `common`,
-`supervised` and `rl` hold the sections, `bridge` turns an experiment into a
-mapping, a file or command-line flags and back. Nothing here imports TensorFlow.
+A configuration file imports everything it needs from here:
+
+    from trainer.config import CNN, Adam, CosineSchedule, Digits, Supervised, Train
+
+Each section has a module (`data`, `augment`, `models`, `optimizers`, `agents`), as has each
+kind of experiment (`supervised`, `rl`). `fields` declares fields, `loading` converts an
+experiment from and to mappings, JSON and files, `overrides` changes fields by path,
+`inspection` lists fields and differences, and `user_code` imports a user's own modules.
+Nothing here imports TensorFlow.
 """
+
+from trainer.config.agents import (
+    DQN,
+    CustomAgent,
+    EpsilonGreedy,
+    PrioritizedReplay,
+    QLinear,
+    UniformReplay,
+)
+from trainer.config.augment import RandomCrop, RandomFlip
+from trainer.config.data import CSV, TFDS, CustomData, Digits, ImageFolder
+from trainer.config.loading import Experiment
+from trainer.config.models import CNN, MLP, ConvNet, CustomModel, KerasCNN, Linear
+from trainer.config.optimizers import (
+    SGD,
+    Adam,
+    AdamW,
+    ConstantSchedule,
+    CosineSchedule,
+    LinearSchedule,
+    RMSprop,
+)
+from trainer.config.rl import Environment, EvaluateRL, ReinforcementLearning, TrainRL
+from trainer.config.supervised import Evaluate, Supervised, Train
+
+__all__ = [
+    "CNN",
+    "CSV",
+    "DQN",
+    "MLP",
+    "SGD",
+    "TFDS",
+    "Adam",
+    "AdamW",
+    "ConstantSchedule",
+    "ConvNet",
+    "CosineSchedule",
+    "CustomAgent",
+    "CustomData",
+    "CustomModel",
+    "Digits",
+    "Environment",
+    "EpsilonGreedy",
+    "Evaluate",
+    "EvaluateRL",
+    "Experiment",
+    "ImageFolder",
+    "KerasCNN",
+    "Linear",
+    "LinearSchedule",
+    "PrioritizedReplay",
+    "QLinear",
+    "RMSprop",
+    "RandomCrop",
+    "RandomFlip",
+    "ReinforcementLearning",
+    "Supervised",
+    "Train",
+    "TrainRL",
+    "UniformReplay",
+]

@@ -1,4 +1,4 @@
-"""The `agent` section: the algorithm with its exploration and its experience."""
+"""The `agent` section: the algorithm with its exploration and experience."""
 
 import dataclasses
 
@@ -8,14 +8,16 @@ from trainer.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class UniformReplay(ConfigBase):
-    """A ring of transitions, drawn with equal probability."""
+    """A ring buffer of transitions, sampled uniformly."""
 
-    kind: str = field("uniform", "Which replay.", choices=("uniform",))
-    capacity: int = field(100_000, "Transitions kept, over all replicas.", minimum=1)
-    min_size: int = field(1_000, "Transitions stored before the first update.", minimum=1)
+    kind: str = field("uniform", "Replay.", choices=("uniform",))
+    capacity: int = field(
+        100_000, "Maximum number of stored transitions, over all replicas.", minimum=1
+    )
+    min_size: int = field(1_000, "Transitions to store before the first update.", minimum=1)
 
     def validate(self) -> None:
-        """Refuses a minimum that the replay cannot hold."""
+        """Checks that the replay can hold the minimum."""
         if self.min_size > self.capacity:
             raise UserError(
                 f"min_size must be <= capacity. Received: {self.min_size} and {self.capacity}"
@@ -26,12 +28,18 @@ class UniformReplay(ConfigBase):
 class PrioritizedReplay(UniformReplay):
     """Proportional prioritized replay (Schaul et al., 2016)."""
 
-    kind: str = field("prioritized", "Which replay.", choices=("prioritized",))
+    kind: str = field("prioritized", "Replay.", choices=("prioritized",))
     priority_exponent: float = field(
-        0.6, "0 is uniform, 1 fully proportional.", minimum=0.0, maximum=1.0
+        0.6,
+        "Exponent of the priorities; 0 is uniform, 1 fully proportional.",
+        minimum=0.0,
+        maximum=1.0,
     )
     importance_exponent: float = field(
-        0.4, "Correction of the bias at first; it grows to 1.", minimum=0.0, maximum=1.0
+        0.4,
+        "Initial exponent of the importance weights; it is annealed to 1.",
+        minimum=0.0,
+        maximum=1.0,
     )
 
 
@@ -51,38 +59,39 @@ class EpsilonGreedy(ConfigBase):
     epsilon_decay_steps: int = field(10_000, "Environment steps of the linear decay.", minimum=1)
     epsilon_duration: float = field(
         1.0,
-        "Mean number of steps that a random action is repeated (Dabney et al., 2021); 1 draws a "
-        "new one at each step.",
+        "Mean number of steps for which a random action is repeated (Dabney et al., 2021); 1 "
+        "disables repetition.",
         minimum=1.0,
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class DQN(ConfigBase):
-    """DQN (Mnih et al., 2015) and its extensions, each an independent switch."""
+    """DQN (Mnih et al., 2015) and its extensions, which can be combined freely."""
 
-    kind: str = field("dqn", "Which agent.", choices=("dqn",))
+    kind: str = field("dqn", "Agent.", choices=("dqn",))
     discount: float = field(0.99, "Discount factor gamma.", minimum=0.0, maximum=1.0)
-    n_step: int = field(1, "Rewards summed before bootstrapping.", minimum=1)
+    n_step: int = field(1, "Number of rewards summed before bootstrapping.", minimum=1)
     double: bool = field(
         False, "Double DQN (van Hasselt et al., 2016): the online network selects the action."
     )
     dueling: bool = field(False, "Dueling heads (Wang et al., 2016).")
     distribution: str = field(
         "none",
-        "categorical: the distribution of returns (C51, Bellemare et al., 2017).",
+        "categorical: learn the distribution of returns (C51, Bellemare et al., 2017).",
         choices=("none", "categorical"),
     )
-    num_atoms: int = field(51, "Categorical: support points.", minimum=2)
+    num_atoms: int = field(51, "Categorical: number of support points.", minimum=2)
     v_min: float = field(0.0, "Categorical: smallest support point, return.")
     v_max: float = field(100.0, "Categorical: largest support point, return.")
     loss: str = field(
         "huber",
-        "Of the temporal difference error; a categorical distribution takes the cross-entropy.",
+        "Loss of the temporal difference error; with a categorical distribution the loss is "
+        "always the cross-entropy.",
         choices=("huber", "squared"),
     )
     target_update_period: int = field(
-        100, "Gradient steps between two updates of the target network.", minimum=1
+        100, "Gradient steps between updates of the target network.", minimum=1
     )
     target_update_tau: float = field(
         1.0,
@@ -94,19 +103,19 @@ class DQN(ConfigBase):
     replay: Replay = dataclasses.field(default_factory=UniformReplay)
 
     def validate(self) -> None:
-        """Refuses an empty support."""
+        """Checks that the support is not empty."""
         if self.v_min >= self.v_max:
             raise UserError(f"v_min must be < v_max. Received: {self.v_min} and {self.v_max}")
 
 
 @dataclasses.dataclass(frozen=True)
 class QLinear(ConfigBase):
-    """The founding document's Q-learning: a linear Q function and no target network.
+    """The founding document's Q-learning: a linear Q function without a target network.
 
     Q(s, a) ← (1 - alpha) Q(s, a) + alpha (r + gamma max Q(s', a')).
     """
 
-    kind: str = field("q_linear", "Which agent.", choices=("q_linear",))
+    kind: str = field("q_linear", "Agent.", choices=("q_linear",))
     alpha: float = field(0.1, "Learning rate.", above=0.0, maximum=1.0)
     discount: float = field(0.9, "Discount factor gamma.", minimum=0.0, maximum=1.0)
     exploration: EpsilonGreedy = dataclasses.field(
@@ -119,8 +128,8 @@ class QLinear(ConfigBase):
 class CustomAgent(DQN):
     """A user's own agent: a class as in `trainer.rl.agents`, with DQN's settings."""
 
-    kind: str = field("custom", "Which agent.", choices=("custom",))
-    builder: str = field("", "The class, `module:Class`.", non_empty=True)
+    kind: str = field("custom", "Agent.", choices=("custom",))
+    builder: str = field("", "The class, as `module:Class`.", non_empty=True)
 
 
 Agent = DQN | QLinear | CustomAgent

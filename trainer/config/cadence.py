@@ -1,4 +1,4 @@
-"""The part of the `train` section that every task shares."""
+"""The fields of the `train` section that all tasks share."""
 
 import dataclasses
 
@@ -7,19 +7,19 @@ from trainer.config.fields import ConfigBase, field
 
 @dataclasses.dataclass(frozen=True)
 class Cadence(ConfigBase):
-    """What any training keeps and when; a step is an update, or an environment step."""
+    """Reports, checkpoints and stopping. A step is an update, or in RL an environment step."""
 
-    report_every: int = field(0, "Steps between two reports; 0: 20 a run.", minimum=0)
-    checkpoint_every: int = field(
-        0, "Steps between two checkpoints; 0: at each evaluation.", minimum=0
+    report_every: int = field(0, "Steps between reports; 0: 20 reports per run.", minimum=0)
+    checkpoint_every: int = field(0, "Steps between checkpoints; 0: at each evaluation.", minimum=0)
+    checkpoints_to_keep: int = field(
+        2, "Number of recent checkpoints to keep, besides the best.", minimum=2
     )
-    checkpoints_to_keep: int = field(2, "Newest checkpoints kept, beside the best.", minimum=2)
     early_stopping: int = field(
-        0, "Evaluations without a better one that end the run; 0 is off.", minimum=0
+        0, "Evaluations without improvement after which the run stops; 0 disables it.", minimum=0
     )
     nan_rollbacks: int = field(
         2,
-        "Times a run whose loss is not finite goes back to its last checkpoint with half the "
-        "learning rate, before it is given up.",
+        "Maximum number of rollbacks after a non-finite loss; each restores the last checkpoint "
+        "and halves the learning rate.",
         minimum=0,
     )

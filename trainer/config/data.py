@@ -1,4 +1,4 @@
-"""The `data` section: one dataclass per source, found by `kind`."""
+"""The `data` section: one dataclass per source, selected by `kind`."""
 
 import dataclasses
 
@@ -10,53 +10,55 @@ from trainer.errors import UserError
 class _Data(ConfigBase):
     validation_fraction: float = field(
         0.1,
-        "Share of examples held out to choose the best checkpoint where the source has no "
-        "validation split; 0 is none.",
+        "Fraction of the training examples held out for validation if the source has no "
+        "validation split; 0 disables it.",
         minimum=0.0,
         below=1.0,
     )
     split_seed: int = field(
-        0, "Which examples are held out; apart from `seed`, so that seeds compare.", minimum=0
+        0,
+        "Seed of the split; independent of `seed`, so that runs with other seeds are comparable.",
+        minimum=0,
     )
     normalize: str = field(
         "unit",
         "Feature scaling. unit: pixels to [0, 1]; half: pixels to [-1, 1] (mean 0.5, std 0.5); "
-        "standard: mean 0, variance 1 by channel or column over the training split; none.",
+        "standard: mean 0, variance 1 per channel or column of the training split; none.",
         choices=("unit", "half", "standard", "none"),
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Digits(_Data):
-    """scikit-learn's 1,797 handwritten digits of 8x8 grey pixels, 10 classes."""
+    """scikit-learn's 1,797 handwritten digits of 8x8 gray pixels, 10 classes."""
 
-    kind: str = field("digits", "Which source.", choices=("digits",))
+    kind: str = field("digits", "Data source.", choices=("digits",))
     test_fraction: float = field(
-        0.2, "Share of examples held out for the final test.", above=0.0, below=1.0
+        0.2, "Fraction of examples held out for the final test.", above=0.0, below=1.0
     )
 
     def validate(self) -> None:
-        """Refuses held-out shares that leave nothing to train on."""
+        """Checks that the held-out fractions leave training examples."""
         _check_fractions(self.validation_fraction, self.test_fraction)
 
 
 @dataclasses.dataclass(frozen=True)
 class TFDS(_Data):
-    """A TensorFlow Datasets image classification set, by name."""
+    """An image classification dataset of TensorFlow Datasets."""
 
-    kind: str = field("tfds", "Which source.", choices=("tfds",))
-    name: str = field("mnist", "The set's name, as in tfds.load.", non_empty=True)
-    train_split: str = field("train", "The split to train on.", non_empty=True)
+    kind: str = field("tfds", "Data source.", choices=("tfds",))
+    name: str = field("mnist", "Name of the dataset, as in tfds.load.", non_empty=True)
+    train_split: str = field("train", "Training split.", non_empty=True)
     validation_split: str = field(
-        "", "The split that chooses the best checkpoint; empty: validation_fraction of train."
+        "", "Validation split; empty: validation_fraction of the training split."
     )
-    test_split: str = field("test", "The split for the final test.", non_empty=True)
+    test_split: str = field("test", "Test split.", non_empty=True)
     image_size: tuple[int, ...] = field(
-        (), "Height and width to resize to, pixels; empty: as stored.", minimum=1
+        (), "Height and width to resize to, pixels; empty: do not resize.", minimum=1
     )
 
     def validate(self) -> None:
-        """Refuses a wrong image size and one split in two roles."""
+        """Checks the image size and that the splits differ."""
         _check_image_size(self.image_size)
         splits = (self.train_split, self.validation_split, self.test_split)
         if len(set(splits)) < len(splits):
@@ -67,23 +69,23 @@ class TFDS(_Data):
 
 @dataclasses.dataclass(frozen=True)
 class ImageFolder(_Data):
-    """Images in a folder a class, `path/CLASS/*.png`, or `path/train/CLASS/*.png` and so on."""
+    """One folder of images per class: `path/CLASS/*.png`, or `path/train/CLASS/*.png` etc."""
 
-    kind: str = field("image_folder", "Which source.", choices=("image_folder",))
+    kind: str = field("image_folder", "Data source.", choices=("image_folder",))
     path: str = field("", "The folder.")
     image_size: tuple[int, ...] = field(
-        (), "Height and width to resize to, pixels; empty: all images are of one size.", minimum=1
+        (), "Height and width to resize to, pixels; empty: all images have one size.", minimum=1
     )
-    channels: int = field(3, "1: grey, 3: colour.", minimum=1, maximum=3)
+    channels: int = field(3, "1: grayscale, 3: color.", minimum=1, maximum=3)
     test_fraction: float = field(
         0.2,
-        "Share of examples held out for the final test where there is no folder `test`.",
+        "Fraction of examples held out for the final test if there is no folder `test`.",
         above=0.0,
         below=1.0,
     )
 
     def validate(self) -> None:
-        """Refuses a wrong image size, two channels, and too large held-out shares."""
+        """Checks the image size, the channels and the held-out fractions."""
         _check_image_size(self.image_size)
         if self.channels == 2:
             raise UserError("channels must be 1 or 3. Received: 2")
@@ -92,29 +94,29 @@ class ImageFolder(_Data):
 
 @dataclasses.dataclass(frozen=True)
 class CSV(_Data):
-    """A table with a header: one column is the label, every other one a number."""
+    """A table with a header: a label column and numeric feature columns."""
 
-    kind: str = field("csv", "Which source.", choices=("csv",))
-    path: str = field("", "The file with the training examples.")
-    test_path: str = field("", "The file with the test examples; empty: test_fraction of path.")
-    label: str = field("label", "The header of the column with the class.", non_empty=True)
+    kind: str = field("csv", "Data source.", choices=("csv",))
+    path: str = field("", "File with the training examples.")
+    test_path: str = field("", "File with the test examples; empty: test_fraction of path.")
+    label: str = field("label", "Header of the label column.", non_empty=True)
     ignore: tuple[str, ...] = field((), "Headers of columns that are not features.")
     normalize: str = field(
         "standard",
-        "Feature scaling. standard: mean 0, variance 1 by column over the training split; none.",
+        "Feature scaling. standard: mean 0, variance 1 per column of the training split; none.",
         choices=("standard", "none"),
     )
     test_fraction: float = field(
         0.2,
-        "Share of rows held out for the final test where there is no test_path.",
+        "Fraction of rows held out for the final test if there is no test_path.",
         above=0.0,
         below=1.0,
     )
 
     def validate(self) -> None:
-        """Refuses a label among the ignored columns and too large held-out shares."""
+        """Checks that the label is not ignored, and the held-out fractions."""
         if self.label in self.ignore:
-            raise UserError(f"label must not be ignored. Received: {self.label!r}")
+            raise UserError(f"label {self.label!r} must not be in ignore")
         _check_fractions(self.validation_fraction, self.test_fraction)
 
 
@@ -122,18 +124,18 @@ class CSV(_Data):
 class CustomData(_Data):
     """A user's own source: a function as in `trainer.data.sources`, from any module."""
 
-    kind: str = field("custom", "Which source.", choices=("custom",))
-    source: str = field("", "The function, `module:function`.", non_empty=True)
-    path: str = field("", "What the function reads; passed on.")
+    kind: str = field("custom", "Data source.", choices=("custom",))
+    source: str = field("", "The function, as `module:function`.", non_empty=True)
+    path: str = field("", "Passed to the function.")
     test_fraction: float = field(
         0.2,
-        "Share of examples held out for the final test where the source has no test split.",
+        "Fraction of examples held out for the final test if the source has no test split.",
         above=0.0,
         below=1.0,
     )
 
     def validate(self) -> None:
-        """Refuses held-out shares that leave nothing to train on."""
+        """Checks that the held-out fractions leave training examples."""
         _check_fractions(self.validation_fraction, self.test_fraction)
 
 
@@ -148,6 +150,6 @@ def _check_image_size(image_size: tuple[int, ...]) -> None:
 def _check_fractions(validation_fraction: float, test_fraction: float) -> None:
     if validation_fraction + test_fraction >= 1:
         raise UserError(
-            "validation_fraction and test_fraction must leave something to train on. "
+            "validation_fraction + test_fraction must be < 1. "
             f"Received: {validation_fraction} + {test_fraction}"
         )

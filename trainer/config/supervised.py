@@ -3,63 +3,68 @@
 import dataclasses
 
 from trainer.config.augment import Augmentation
+from trainer.config.cadence import Cadence
 from trainer.config.data import Data, Digits
 from trainer.config.fields import ConfigBase, field, sections
 from trainer.config.models import CNN, Model
 from trainer.config.optimizers import Adam, Optimizer
-from trainer.config.cadence import Cadence
 
 
 @dataclasses.dataclass(frozen=True)
 class Train(Cadence):
-    """How long, in which portions, and what is kept."""
+    """Training duration, batches and evaluation interval."""
 
     epochs: float = field(10.0, "Passes over the training split.", above=0.0)
-    steps: int = field(0, "Updates; 0 leaves it to `epochs`.", minimum=0)
+    steps: int = field(0, "Updates; 0: given by `epochs`.", minimum=0)
     global_batch_size: int = field(
-        128, "Examples an update, over all devices and hosts.", minimum=1
+        128, "Examples per update, over all devices and hosts.", minimum=1
     )
     label_smoothing: float = field(
-        0.0, "Probability spread over all classes; 0 is off.", minimum=0.0, below=1.0
+        0.0, "Probability mass spread over all classes; 0 disables it.", minimum=0.0, below=1.0
     )
     evaluate_every: int = field(
-        0, "Updates between two evaluations on the validation split; 0: once an epoch.", minimum=0
+        0, "Updates between evaluations on the validation split; 0: one epoch.", minimum=0
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate(ConfigBase):
-    """How checkpoints are compared and which is tested."""
+    """Metrics, and the checkpoint and split of the final evaluation."""
 
-    batch_size: int = field(512, "Examples a step, over all devices.", minimum=1)
+    batch_size: int = field(512, "Examples per step, over all devices.", minimum=1)
     metrics: tuple[str, ...] = field(
         ("accuracy",),
-        "Metrics reported beside the loss: names of trainer.metrics, or your own "
+        "Metrics reported besides the loss: names of trainer.metrics, or your own as "
         "`module:attribute`.",
     )
     best_metric: str = field(
-        "loss", "Which validation metric chooses the best: loss, or one of metrics.", non_empty=True
+        "loss",
+        "Validation metric that selects the best checkpoint: loss, or one of metrics.",
+        non_empty=True,
     )
     checkpoint: str = field(
         "best",
-        "Which weights are tested, evaluated and used for predictions; without a validation "
-        "split best is last.",
+        "Checkpoint used for the final evaluation and for predictions; without a validation "
+        "split, best is the last.",
         choices=("best", "last"),
     )
     split: str = field(
         "test",
-        "Which split the evaluation at the end looks at; validation where settings are still "
-        "being chosen.",
+        "Split of the final evaluation; use validation while tuning hyperparameters.",
         choices=("test", "validation"),
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Supervised(ConfigBase):
-    """One supervised experiment; `config.json` holds exactly this."""
+    """A supervised experiment, as stored in `config.json`."""
 
-    task: str = field("supervised", "Which kind of experiment.", choices=("supervised",))
-    seed: int = field(0, "Weights, order and dropout are a function of it.", minimum=0)
+    task: str = field("supervised", "Task.", choices=("supervised",))
+    seed: int = field(
+        0,
+        "Seed of the initial weights, the order of examples, augmentation and dropout.",
+        minimum=0,
+    )
     data: Data = dataclasses.field(default_factory=Digits)
     augment: tuple[Augmentation, ...] = sections((), "Applied in order to each training batch.")
     model: Model = dataclasses.field(default_factory=CNN)

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from trainer.compat.keras import tf
 from trainer.config import loading
+from trainer.config.inspection import differences
 from trainer.engine import workdir as run_workdir
 from trainer.engine.checkpoints import CheckpointInfo, Checkpoints
 from trainer.engine.distribution import Runtime
@@ -73,7 +74,7 @@ def finished_result(path: str, experiment: loading.Experiment) -> Mapping[str, A
     workdir = WorkDirectory(path)
     if not tf.io.gfile.exists(workdir.result):
         return None
-    if loading.differences(run_workdir.load_experiment(path), experiment):
+    if differences(run_workdir.load_experiment(path), experiment):
         return None
     result: Mapping[str, Any] = run_workdir.read_json(workdir.result)
     return result

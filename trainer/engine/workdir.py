@@ -10,6 +10,7 @@ from typing import Any
 
 from trainer.compat.keras import tf
 from trainer.config import loading
+from trainer.config.inspection import differences
 from trainer.errors import UserError
 
 # More of these is the one change that goes on in the same work directory.
@@ -67,7 +68,7 @@ def check_usable(path: str, experiment: loading.Experiment) -> None:
     if tf.io.gfile.exists(workdir.config):
         fields = [
             difference
-            for difference in loading.differences(load_experiment(path), experiment)
+            for difference in differences(load_experiment(path), experiment)
             if not difference.startswith(_MAY_GROW)
         ]
         if fields:
