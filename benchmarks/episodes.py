@@ -9,6 +9,7 @@ import time
 from trainer.config.rl import DoubleDQN, Environment, ReinforcementLearning, TrainRL, Uniform
 from trainer.config.sections import MLP, Adam
 from trainer.engine import distribution
+from trainer.engine.distribution_config import DistributionConfig
 from trainer.rl.task import QLearningTask
 
 EPISODES = 100_000
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     started = time.perf_counter()
-    runtime = distribution.create(distribution.Placement(strategy="cpu", precision="float32"))
+    runtime = distribution.create(DistributionConfig(strategy="cpu", precision="float32"))
     task = QLearningTask(config(arguments.seed), runtime)
     task.start(0)
     episodes, iterations = 0, 0

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from trainer.doctor import tensorflow_checks
-from trainer.engine.distribution import Placement
+from trainer.engine.distribution_config import DistributionConfig
 
 SECRETS = {
     name: f"planted-{number}"
@@ -91,8 +91,8 @@ def test_a_failure_is_status_2_and_a_line(doctor, tmp_path):
 
 
 def test_a_strategy_that_cannot_be_had():
-    for asked, remedy in (("gpu", "--strategy=cpu"), ("tpu", "devices"), ("gpuu", "--help")):
-        (finding,) = tensorflow_checks.check_strategy(Placement(strategy=asked))
+    for asked, remedy in (("gpu", "--strategy=cpu"), ("tpu", "devices")):
+        (finding,) = tensorflow_checks.check_strategy(DistributionConfig(strategy=asked))
         assert finding.level == "fail"
         assert remedy in finding.remedy
 

@@ -11,6 +11,7 @@ from trainer.config.sections import CNN, MLP, SGD, Adam, ConvNet, KerasCNN, Line
 from trainer.config.supervised import Supervised, Train
 from trainer.data.examples import Dataset, Signature, Split
 from trainer.engine import distribution
+from trainer.engine.distribution_config import DistributionConfig
 from trainer.supervised.task import ClassificationTask
 
 MODELS = {
@@ -20,9 +21,9 @@ MODELS = {
     "keras_cnn": KerasCNN(),
     "convnet": ConvNet(),
 }
-PLACEMENTS = {
-    "cpu": distribution.Placement(strategy="cpu", precision="float32"),
-    "mirrored": distribution.Placement(strategy="mirrored", virtual_devices=2, precision="float32"),
+DISTRIBUTIONS = {
+    "cpu": DistributionConfig(strategy="cpu", precision="float32"),
+    "mirrored": DistributionConfig(strategy="mirrored", virtual_devices=2, precision="float32"),
 }
 
 
@@ -50,13 +51,15 @@ def easy_data(shape=(32, 32, 3), classes=4, size=256):
     return Dataset({"train": split, "validation": split, "test": split}, signature)
 
 
-def task(model, placement, **train):
+def task(model, distribution_config, **train):
     experiment = Supervised(
         model=model,
         optimizer=Adam(learning_rate=3e-3),
         train=Train(**{"global_batch_size": 32, **train}),
     )
-    made = ClassificationTask(experiment, easy_data(), distribution.create(placement), 100)
+    made = ClassificationTask(
+        experiment, easy_data(), distribution.create(distribution_config), 100
+    )
     made.start(0)
     return made
 
@@ -71,10 +74,10 @@ def falls(trained):
     return trained.metrics()["loss"] < 0.5 * first
 
 
-@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("distribution_config", DISTRIBUTIONS)
 @pytest.mark.parametrize("model", MODELS)
-def test_every_model_trains_under_every_strategy(model, placement):
-    trained = task(MODELS[model], PLACEMENTS[placement])
+def test_every_model_trains_under_every_strategy(model, distribution_config):
+    trained = task(MODELS[model], DISTRIBUTIONS[distribution_config])
     assert falls(trained)
     assert set(trained.evaluate()) == {"loss", "accuracy"}
 
@@ -83,10 +86,10 @@ def test_every_model_trains_under_every_strategy(model, placement):
 @pytest.mark.parametrize("jit", ["on", "off"] if distribution.xla_compiles_for_cpus() else ["off"])
 def test_a_step_on_two_replicas_is_a_step_on_one(jit, clip_norm):
     weights = {}
-    for name, placement in PLACEMENTS.items():
+    for name, distribution_config in DISTRIBUTIONS.items():
         runtime = distribution.create(
-            distribution.Placement(
-                placement.strategy, virtual_devices=2, precision="float32", jit=jit
+            DistributionConfig(
+                distribution_config.strategy, virtual_devices=2, precision="float32", jit=jit
             )
         )
         experiment = Supervised(
@@ -108,14 +111,14 @@ def test_a_step_on_two_replicas_is_a_step_on_one(jit, clip_norm):
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_trains_with_float32_variables(precision):
-    placement = distribution.Placement(strategy="cpu", precision=precision)
-    trained = task(MODELS["cnn"], placement)
+    distribution_config = DistributionConfig(strategy="cpu", precision=precision)
+    trained = task(MODELS["cnn"], distribution_config)
     assert falls(trained)
     assert {v.dtype for v in trained.network.trainable_variables} == {tf.float32}
 
 
 def test_evaluation_counts_every_example_once():
-    made = task(MODELS["linear"], PLACEMENTS["mirrored"])
+    made = task(MODELS["linear"], DISTRIBUTIONS["mirrored"])
     dataset = easy_data()
     logits = made.network(
         (dataset.splits["test"].features[:77].astype(np.float32) - 127.5) / 127.5

@@ -7,6 +7,7 @@ from trainer.compat.keras import tf
 from trainer.config.rl import DQN, Environment, ReinforcementLearning, TrainRL, Uniform
 from trainer.config.sections import MLP
 from trainer.engine import distribution
+from trainer.engine.distribution_config import DistributionConfig
 from trainer.rl.envs import cart_pole
 from trainer.rl.exploration import NOTHING_HELD
 from trainer.rl.task import QLearningTask
@@ -23,8 +24,8 @@ def collect(backend="tensorflow", **agent):
         replay=Uniform(capacity=2000, warmup=2000),
         train=TrainRL(environments=ENVIRONMENTS, collect_steps=2, updates=1, global_batch_size=8),
     )
-    placement = distribution.Placement(strategy="cpu", precision="float32", jit="off")
-    task = QLearningTask(config, distribution.create(placement))
+    distribution_config = DistributionConfig(strategy="cpu", precision="float32", jit="off")
+    task = QLearningTask(config, distribution.create(distribution_config))
     task.start(0)
     task.advance(STEPS // 2)
     ring = task._actors[0]._replay.ring

@@ -129,7 +129,7 @@ assert "trainer" not in sys.modules
 
 @pytest.mark.parametrize("kind", ["dqn", pytest.param("c51", marks=pytest.mark.slow)])
 def test_the_exported_policy_acts_the_same_elsewhere(kind, trained, tmp_path):
-    from trainer.engine.distribution import Placement
+    from trainer.engine.distribution_config import DistributionConfig
     from trainer.engine.workdir import load_experiment
     from trainer.rl import multi_seed as experiments
 
@@ -146,8 +146,8 @@ def test_the_exported_policy_acts_the_same_elsewhere(kind, trained, tmp_path):
         env={"TF_USE_LEGACY_KERAS": "1", "PATH": "/usr/bin:/bin"}, cwd=tmp_path, check=True,
         capture_output=True,
     )  # fmt: skip
-    placement = Placement(strategy="cpu")
-    (loaded,) = experiments.load_each(load_experiment(workdir), workdir, placement)
+    distribution_config = DistributionConfig(strategy="cpu")
+    (loaded,) = experiments.load_each(load_experiment(workdir), workdir, distribution_config)
     mine = loaded.agent.greedy(tf.constant(observations))
     assert set(mine.numpy()) == {0, 1}
     np.testing.assert_array_equal(np.load(tmp_path / "actions.npy"), mine)

@@ -20,6 +20,7 @@ from trainer.config.rl import (
 )
 from trainer.config.sections import MLP, Adam
 from trainer.engine import distribution
+from trainer.engine.distribution_config import DistributionConfig
 from trainer.rl.task import QLearningTask
 
 SMALL = ReinforcementLearning(
@@ -32,9 +33,9 @@ SMALL = ReinforcementLearning(
 )
 
 
-def task(config=SMALL, placement="cpu"):
+def task(config=SMALL, distribution_config="cpu"):
     runtime = distribution.create(
-        distribution.Placement(strategy=placement, virtual_devices=2, precision="float32")
+        DistributionConfig(strategy=distribution_config, virtual_devices=2, precision="float32")
     )
     made = QLearningTask(config, runtime)
     made.start(0)
@@ -100,7 +101,7 @@ def test_how_a_run_is_cut_into_chunks_changes_nothing():
 @pytest.mark.parametrize("backend", ["tensorflow", "gymnasium"])
 def test_two_replicas_keep_one_network_and_resume_bit_for_bit(backend, folder):
     config = dataclasses.replace(SMALL, environment=Environment(time_limit=30, backend=backend))
-    made = task(config, placement="mirrored")
+    made = task(config, distribution_config="mirrored")
     before = [variable.numpy() for variable in made.agent.trainable]
     made.advance(60)
     for variable, old in zip(made.agent.trainable, before, strict=True):
@@ -112,7 +113,7 @@ def test_two_replicas_keep_one_network_and_resume_bit_for_bit(backend, folder):
     assert np.abs(one - two).max() > 1e-3
     assert made.metrics()["episodes"] > 10
     saved = made.state.write(str(folder / "saved"))
-    again = task(config, placement="mirrored")
+    again = task(config, distribution_config="mirrored")
     again.state.read(saved).assert_existing_objects_matched()
     again.start(60 * again.stride)
     made.advance(20)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from trainer.cli import flags
+from trainer.cli import distribution_flags, flags
 from trainer.doctor.examination import examine, examine_quickly
 from trainer.doctor.finding import Finding
 from trainer.errors import UserError
@@ -27,8 +27,7 @@ def _doctor(values: absl_flags.FlagValues) -> None:
 
 USAGE = "trainer doctor [--workdir=DIR] [--data_dir=DIR] [--quick] [--json] [flags]"
 TAKES_CONFIG = False
-FLAGS = (flags.workdir, flags.data_dir, flags.placement, _doctor)
-_PLACEMENT = ("strategy", "tpu", "virtual_devices", "precision", "jit")
+FLAGS = (flags.workdir, flags.data_dir, distribution_flags.define, _doctor)
 
 
 def run(arguments: Sequence[str], started: float) -> None:
@@ -44,8 +43,7 @@ def run(arguments: Sequence[str], started: float) -> None:
     if values.quick:
         findings = examine_quickly(values.workdir, values.data_dir)
     else:
-        placement = {name: values[name].value for name in _PLACEMENT}
-        findings = examine(placement, values.workdir, values.data_dir)
+        findings = examine(distribution_flags.from_flags(values), values.workdir, values.data_dir)
     redact = redactor(os.environ)
     findings = [dataclasses.replace(one, text=redact(one.text)) for one in findings]
     if values.json:

@@ -4,13 +4,13 @@ import json
 import sys
 from collections.abc import Sequence
 
-from trainer.cli import flags
+from trainer.cli import distribution_flags, flags
 from trainer.config.supervised import Supervised
 from trainer.errors import UserError
 
 USAGE = "trainer evaluate --workdir=DIR [--split=test] [--render] [flags]"
 TAKES_CONFIG = False
-FLAGS = (flags.workdir, flags.split, flags.data_dir, flags.placement, flags.render)
+FLAGS = (flags.workdir, flags.split, flags.data_dir, distribution_flags.define, flags.render)
 
 
 def run(arguments: Sequence[str], started: float) -> None:
@@ -19,25 +19,26 @@ def run(arguments: Sequence[str], started: float) -> None:
     values, positional = flags.parse(FLAGS, arguments)
     if positional:
         raise UserError(f"evaluate takes flags only. Received: {' '.join(positional)}")
-    from trainer.cli.placement import from_flags
     from trainer.engine.workdir import load_experiment
 
     experiment = load_experiment(values.workdir)
-    placement = from_flags(values)
+    distribution_config = distribution_flags.from_flags(values)
     if isinstance(experiment, Supervised):
         if values.render:
             raise UserError(f"--render draws agents only. Received: {values.workdir!r}")
         from trainer.supervised.evaluate import evaluate
 
-        result = evaluate(experiment, values.workdir, values.split, placement, values.data_dir)
+        result = evaluate(
+            experiment, values.workdir, values.split, distribution_config, values.data_dir
+        )
         print(json.dumps(result))
         return
     from trainer.rl.multi_seed import evaluate as evaluate_agent
 
     # Before any picture: what was played is said even where nothing can be drawn.
-    print(json.dumps(evaluate_agent(experiment, values.workdir, placement)), flush=True)
+    print(json.dumps(evaluate_agent(experiment, values.workdir, distribution_config)), flush=True)
     if values.render:
         from trainer.rl.render import render
 
-        for line in render(experiment, values.workdir, placement):
+        for line in render(experiment, values.workdir, distribution_config):
             print(line, file=sys.stderr)

@@ -5,8 +5,8 @@ from typing import Any
 
 from absl import flags
 
+from trainer.cli import distribution_flags
 from trainer.config import loading
-from trainer.engine.distribution_config import check_names
 from trainer.errors import UserError, unknown_name
 
 _CONFIG_FLAG = "--config"
@@ -27,33 +27,6 @@ def data_dir(values: flags.FlagValues) -> None:
         "data_dir",
         "",
         "Where prepared TensorFlow Datasets lie; empty: TFDS_DATA_DIR, or ~/tensorflow_datasets.",
-        flag_values=values,
-    )
-
-
-def placement(values: flags.FlagValues) -> None:
-    """The flags that say where to compute."""
-    for name, default, text in (
-        (
-            "strategy",
-            "auto",
-            "auto | cpu | gpu | mirrored | multi_worker | tpu. auto takes a TPU, else several "
-            "GPUs, else one, else the CPU.",
-        ),
-        ("tpu", "", "Name of the TPU; local on a TPU VM."),
-        (
-            "precision",
-            "auto",
-            "auto | float32 | mixed_bfloat16 | mixed_float16. auto takes bfloat16 where the "
-            "hardware multiplies it.",
-        ),
-        ("jit", "auto", "auto | on | off. Compile steps with XLA; auto: where it is faster."),
-    ):
-        flags.DEFINE_string(name, default, text, flag_values=values)
-    flags.DEFINE_integer(
-        "virtual_devices",
-        0,
-        "Logical CPUs, or slices of a GPU, to try a strategy without the hardware; 0 is off.",
         flag_values=values,
     )
 
@@ -96,7 +69,7 @@ def parse(define: Sequence[Define], arguments: Sequence[str]) -> tuple[flags.Fla
     except flags.Error as error:
         raise UserError(f"{str(error).splitlines()[0]}. Received: {' '.join(arguments)}") from None
     if "strategy" in values:
-        check_names(values.strategy, values.precision, values.jit)
+        distribution_flags.from_flags(values)  # refuses wrong values without TensorFlow
     return values, positional
 
 

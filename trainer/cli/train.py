@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainer.cli import flags
+from trainer.cli import distribution_flags, flags
 from trainer.config.supervised import Supervised
 from trainer.engine.preemption import StopRequest
 from trainer.errors import UserError
@@ -13,7 +13,7 @@ from trainer.tune import hypertune
 
 USAGE = "trainer train --config=FILE --workdir=DIR [--config.section.field=value …] [flags]"
 TAKES_CONFIG = True
-FLAGS = (flags.workdir, flags.data_dir, flags.placement)
+FLAGS = (flags.workdir, flags.data_dir, distribution_flags.define)
 
 
 def run(arguments: Sequence[str], started: float) -> None:
@@ -25,7 +25,6 @@ def run(arguments: Sequence[str], started: float) -> None:
     experiment = flags.experiment(file, overrides)
     with StopRequest() as stop:
         # TensorFlow takes seconds to load; all that can be refused without it has been.
-        from trainer.cli.placement import from_flags
         from trainer.engine import runner
         from trainer.engine.workdir import check_usable
 
@@ -39,15 +38,17 @@ def run(arguments: Sequence[str], started: float) -> None:
             )
         else:
             session = runner.Session(started, stop)
-            placement = from_flags(values)
+            distribution_config = distribution_flags.from_flags(values)
             if isinstance(experiment, Supervised):
                 from trainer.supervised.training import train
 
-                result = train(experiment, values.workdir, placement, values.data_dir, session)
+                result = train(
+                    experiment, values.workdir, distribution_config, values.data_dir, session
+                )
             else:
                 from trainer.rl.multi_seed import train as train_agent
 
-                result = train_agent(experiment, values.workdir, placement, session)
+                result = train_agent(experiment, values.workdir, distribution_config, session)
     if result is not None:
         hypertune.report(result["metrics"], result["step"], os.environ)
         print(_summary(result, values.workdir))

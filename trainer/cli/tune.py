@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from trainer.cli import flags
+from trainer.cli import distribution_flags, flags
 from trainer.engine.preemption import StopRequest
 from trainer.errors import UserError
 
@@ -46,7 +46,7 @@ def _search(values: absl_flags.FlagValues) -> None:
         absl_flags.DEFINE_integer(name, default, text, lower_bound=least, flag_values=values)
 
 
-FLAGS = (flags.workdir, _search, flags.data_dir, flags.placement)
+FLAGS = (flags.workdir, _search, flags.data_dir, distribution_flags.define)
 
 
 def run(arguments: Sequence[str], started: float) -> None:
@@ -88,7 +88,7 @@ def run(arguments: Sequence[str], started: float) -> None:
 
 def _passed_on(values: absl_flags.FlagValues) -> tuple[str, ...]:
     """The flags of `trainer train` that were given, for every trial."""
-    names = flags.new_values((flags.data_dir, flags.placement))
+    names = flags.new_values((flags.data_dir, distribution_flags.define))
     return tuple(
         f"--{name}={values[name].value}"
         for name in names

@@ -1,11 +1,11 @@
 """Everything the doctor looks at, in order."""
 
 import os
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from trainer.doctor import directories, hosts, packages, programs, tensorflow_process
 from trainer.doctor.finding import Finding
+from trainer.engine.distribution_config import DistributionConfig
 
 
 def examine_quickly(workdir: str, data_dir: str) -> list[Finding]:
@@ -27,17 +27,17 @@ def examine_quickly(workdir: str, data_dir: str) -> list[Finding]:
     return findings
 
 
-def examine(placement: Mapping[str, object], workdir: str, data_dir: str) -> list[Finding]:
+def examine(config: DistributionConfig, workdir: str, data_dir: str) -> list[Finding]:
     """All of it, the slow parts side by side.
 
     Args:
-      placement: the fields of `strategy.Placement`.
+      config: where a run would compute.
       workdir: where a run would be kept; empty is nowhere.
       data_dir: where data lie; empty: TFDS_DATA_DIR, or nowhere.
     """
     with ThreadPoolExecutor() as pool:
         where = data_dir or os.environ.get("TFDS_DATA_DIR", "")
-        tensorflow = pool.submit(tensorflow_process.examine, placement, workdir, where)
+        tensorflow = pool.submit(tensorflow_process.examine, config, workdir, where)
         gcloud, docker = pool.submit(programs.check_gcloud), pool.submit(programs.check_docker)
         return [
             *examine_quickly(workdir, data_dir),

@@ -15,6 +15,7 @@ from trainer.compat.keras import tf
 from trainer.doctor.directories import is_remote
 from trainer.doctor.finding import Finding, of_error
 from trainer.engine import distribution
+from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.workdir import check_bucket
 from trainer.errors import UserError
 
@@ -25,7 +26,7 @@ def _main() -> None:
     request = json.load(sys.stdin)
     findings = [
         *_check_devices(),
-        *check_strategy(distribution.Placement(**request["placement"])),
+        *check_strategy(DistributionConfig(**request["config"])),
         *_check_remote("workdir", request["workdir"], writes=True),
         *_check_remote("data_dir", request["data_dir"], writes=False),
     ]
@@ -65,11 +66,11 @@ def _tpu_nodes() -> list[str]:
     return [*glob("/dev/accel[0-9]*"), *filter(os.path.exists, nodes)]
 
 
-def check_strategy(placement: distribution.Placement) -> Iterator[Finding]:
+def check_strategy(config: DistributionConfig) -> Iterator[Finding]:
     """The strategy that a run would take, its precision, and whether XLA compiles for it."""
     try:
-        kind, reason = distribution.choose(placement)
-        is_local = placement.tpu in ("", "local")
+        kind, reason = distribution.choose(config)
+        is_local = config.tpu in ("", "local")
         if kind == "tpu" and is_local and not tf.config.list_physical_devices("TPU"):
             yield Finding("strategy", "fail", "no TPU is visible to TensorFlow", "see the devices")
             return
@@ -77,7 +78,7 @@ def check_strategy(placement: distribution.Placement) -> Iterator[Finding]:
             # To make it would take the TPU, or wait for the other hosts.
             yield Finding("strategy", "ok", f"strategy {kind} ({reason}); not started here")
             return
-        runtime = distribution.create(placement)
+        runtime = distribution.create(config)
     except UserError as error:
         yield of_error("strategy", error)
         return

@@ -3,14 +3,15 @@
 What the process held is let go when it ends.
 """
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 
 from trainer.doctor.finding import Finding
+from trainer.engine.distribution_config import DistributionConfig
 
 _PROGRAM = "trainer.doctor.tensorflow_checks"
 _SECONDS = 120
@@ -18,14 +19,14 @@ _SECONDS = 120
 _ENVIRONMENT = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "GCS_RETRY_CONFIG_MAX_RETRIES": "2"}
 
 
-def examine(placement: Mapping[str, object], workdir: str, data_dir: str) -> list[Finding]:
+def examine(config: DistributionConfig, workdir: str, data_dir: str) -> list[Finding]:
     """Starts the process and returns what it finds, or how it ended."""
-    request = json.dumps({"placement": placement, "workdir": workdir, "data_dir": data_dir})
+    request = {"config": dataclasses.asdict(config), "workdir": workdir, "data_dir": data_dir}
     started = time.perf_counter()
     try:
         done = subprocess.run(
             [sys.executable, "-m", _PROGRAM],
-            input=request,
+            input=json.dumps(request),
             env={**os.environ, **_ENVIRONMENT},
             capture_output=True,
             text=True,

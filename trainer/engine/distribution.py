@@ -1,6 +1,6 @@
 """Where a run computes: `--strategy` to a tf.distribute strategy, precision and XLA.
 
-Placement is chosen at run time and is no part of an experiment's configuration.
+DistributionConfig is chosen at run time and is no part of an experiment's configuration.
 """
 
 import dataclasses
@@ -9,24 +9,13 @@ import os
 
 from trainer.compat.keras import keras, tf
 from trainer.engine.cluster import training_hosts
-from trainer.engine.distribution_config import check_names
+from trainer.engine.distribution_config import DistributionConfig
 from trainer.errors import UserError
 
 # Processor features that multiply bfloat16 matrices in hardware.
 _BFLOAT16_CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 # The first NVIDIA generation with bfloat16 arithmetic (Ampere).
 _BFLOAT16_COMPUTE_CAPABILITY = (8, 0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Placement:
-    """The placement flags, as given."""
-
-    strategy: str = "auto"
-    tpu: str = ""
-    virtual_devices: int = 0
-    precision: str = "auto"
-    jit: str = "auto"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,18 +81,18 @@ class Runtime:
         return "gpu" if "GPU" in device.upper() else "cpu"
 
 
-def create(placement: Placement) -> Runtime:
+def create(config: DistributionConfig) -> Runtime:
     """Makes the strategy and sets the process-wide precision policy.
 
     Raises:
       UserError: if a device that was asked for is not there, or TF_CONFIG is wrong.
     """
-    kind, reason = choose(placement)
-    if placement.virtual_devices:
-        _split_devices(placement.virtual_devices, "GPU" if _uses_gpu(kind) else "CPU")
-    strategy = _MAKERS[kind](placement)
-    runtime = Runtime(strategy, "float32", placement.jit, "", _is_chief(strategy))
-    precision = _precision(placement.precision, runtime.name)
+    kind, reason = choose(config)
+    if config.virtual_devices:
+        _split_devices(config.virtual_devices, "GPU" if _uses_gpu(kind) else "CPU")
+    strategy = _MAKERS[kind](config)
+    runtime = Runtime(strategy, "float32", config.jit, "", _is_chief(strategy))
+    precision = _precision(config.precision, runtime.name)
     keras.mixed_precision.set_global_policy(precision)
     count = runtime.replicas
     devices = f"{count} replica{'s' if count > 1 else ''} on {runtime.name}, {precision}"
@@ -132,37 +121,26 @@ def check_divisible(global_batch_size: int, replicas: int, name: str) -> None:
         )
 
 
-def _check(placement: Placement) -> None:
-    check_names(placement.strategy, placement.precision, placement.jit)
-    if placement.virtual_devices < 0:
-        raise UserError(
-            f"--virtual_devices must be >= 0; 0 is off. Received: {placement.virtual_devices}"
-        )
-    if placement.virtual_devices and placement.strategy == "tpu":
-        raise UserError("--virtual_devices divides CPUs and GPUs only. Received: --strategy=tpu")
-    if placement.tpu and placement.strategy not in ("auto", "tpu"):
-        raise UserError(
-            f"--tpu goes with --strategy=tpu. Received: --strategy={placement.strategy}"
-        )
-    if placement.strategy == "multi_worker" and not training_hosts():
+def _check(config: DistributionConfig) -> None:
+    if config.strategy == "multi_worker" and not training_hosts():
         raise UserError(
             "--strategy=multi_worker reads the cluster from the environment variable TF_CONFIG, "
-            'as {"cluster": {"worker": ["host1:port", "host2:port"]}, "task": {"type": "worker", '
-            f'"index": 0}}}}. Received: TF_CONFIG={os.environ.get("TF_CONFIG", "")!r}'
+            'for example {"cluster": {"worker": ["host1:port", "host2:port"]}, "task": {"type": '
+            f'"worker", "index": 0}}}}. Received: TF_CONFIG={os.environ.get("TF_CONFIG", "")!r}'
         )
 
 
-def choose(placement: Placement) -> tuple[str, str]:
+def choose(config: DistributionConfig) -> tuple[str, str]:
     """The kind of strategy, and why; nothing is initialized.
 
     Raises:
       UserError: if the flags contradict each other, or TF_CONFIG is wrong.
     """
-    _check(placement)
-    if placement.strategy != "auto":
-        return placement.strategy, "as asked"
-    if placement.tpu:
-        return "tpu", f"--tpu={placement.tpu}"
+    _check(config)
+    if config.strategy != "auto":
+        return config.strategy, "as asked"
+    if config.tpu:
+        return "tpu", f"--tpu={config.tpu}"
     if len(training_hosts()) > 1:
         return "multi_worker", "TF_CONFIG names several workers"
     if tf.config.list_physical_devices("TPU"):
@@ -172,8 +150,8 @@ def choose(placement: Placement) -> tuple[str, str]:
         return "mirrored", f"{gpus} GPUs are here"
     if gpus:
         return "gpu", "one GPU is here"
-    if placement.virtual_devices > 1:
-        return "mirrored", f"--virtual_devices={placement.virtual_devices}"
+    if config.virtual_devices > 1:
+        return "mirrored", f"--virtual_devices={config.virtual_devices}"
     return "cpu", "no TPU or GPU is here"
 
 
@@ -194,13 +172,13 @@ def _split_devices(count: int, device_type: str) -> None:
             raise
 
 
-def _cpu(placement: Placement) -> tf.distribute.Strategy:
-    del placement
+def _cpu(config: DistributionConfig) -> tf.distribute.Strategy:
+    del config
     return tf.distribute.OneDeviceStrategy("/cpu:0")
 
 
-def _gpu(placement: Placement) -> tf.distribute.Strategy:
-    del placement
+def _gpu(config: DistributionConfig) -> tf.distribute.Strategy:
+    del config
     if not tf.config.list_physical_devices("GPU"):
         raise UserError(
             "no GPU is visible to TensorFlow; take --strategy=cpu, or install the extra with "
@@ -209,8 +187,8 @@ def _gpu(placement: Placement) -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy("/gpu:0")
 
 
-def _mirrored(placement: Placement) -> tf.distribute.Strategy:
-    del placement
+def _mirrored(config: DistributionConfig) -> tf.distribute.Strategy:
+    del config
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy(
         [device.name for device in devices],
@@ -220,21 +198,21 @@ def _mirrored(placement: Placement) -> tf.distribute.Strategy:
     )
 
 
-def _multi_worker(placement: Placement) -> tf.distribute.Strategy:
-    del placement
+def _multi_worker(config: DistributionConfig) -> tf.distribute.Strategy:
+    del config
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-def _tpu(placement: Placement) -> tf.distribute.Strategy:
+def _tpu(config: DistributionConfig) -> tf.distribute.Strategy:
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(placement.tpu or "local")
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(config.tpu or "local")
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, tf.errors.OpError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"no TPU answers: {reason}. On a TPU VM take --tpu=local; elsewhere name a running "
-            f"one. Received: --tpu={placement.tpu}"
+            f"one. Received: --tpu={config.tpu}"
         ) from error
     return tf.distribute.TPUStrategy(resolver)
 

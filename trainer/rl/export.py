@@ -3,7 +3,7 @@
 from trainer.compat import tf_agents
 from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
-from trainer.engine import distribution
+from trainer.engine.distribution_config import DistributionConfig
 from trainer.errors import UserError
 from trainer.rl import multi_seed as experiments
 
@@ -30,7 +30,7 @@ def export(experiment: ReinforcementLearning, path: str, output: str) -> int:
         not tf.io.gfile.isdir(output) or tf.io.gfile.listdir(output)
     ):
         raise UserError(f"--output must be a new or an empty directory. Received: {output!r}")
-    (trained,) = experiments.load_each(experiment, path, distribution.Placement(strategy="cpu"))
+    (trained,) = experiments.load_each(experiment, path, DistributionConfig(strategy="cpu"))
     saver = tf_agents.PolicySaver(trained.agent.tf_agent.policy, batch_size=None)
     saver.save(output)
     return trained.step

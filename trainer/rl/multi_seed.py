@@ -12,6 +12,7 @@ from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
 from trainer.engine import distribution, runner
 from trainer.engine import workdir as run_workdir
+from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.metric_writers import Files, Record, Value
 from trainer.engine.workdir import WorkDirectory
 from trainer.errors import UserError
@@ -23,17 +24,17 @@ from trainer.rl.loading import Trained, load
 def train(
     experiment: ReinforcementLearning,
     path: str,
-    placement: distribution.Placement,
+    distribution_config: DistributionConfig,
     session: runner.Session,
 ) -> Mapping[str, Any] | None:
     """Trains, or resumes, every run of the experiment; the content of result.json.
 
     Raises:
-      UserError: if settings, environment or placement do not fit.
+      UserError: if settings, environment or distribution do not fit.
       Interrupted: when a stop was requested; the state is saved.
     """
     _check_layout(experiment, path)
-    runtime = create_runtime(placement)
+    runtime = create_runtime(distribution_config)
     runner.announce(runtime)
     if experiment.seeds == 1:
         return training.train(experiment, path, runtime, session)
@@ -60,14 +61,14 @@ def train(
 
 
 def evaluate(
-    experiment: ReinforcementLearning, path: str, placement: distribution.Placement
+    experiment: ReinforcementLearning, path: str, distribution_config: DistributionConfig
 ) -> Mapping[str, Any]:
     """Greedy episodes of each run's chosen checkpoint, with its step.
 
     Raises:
       UserError: if there is no checkpoint.
     """
-    agents = load_each(experiment, path, placement)
+    agents = load_each(experiment, path, distribution_config)
     steps = [trained.step for trained in agents]
     metrics = [trained.evaluator.evaluate_finally() for trained in agents]
     if experiment.seeds == 1:
@@ -77,10 +78,10 @@ def evaluate(
 
 
 def load_each(
-    experiment: ReinforcementLearning, path: str, placement: distribution.Placement
+    experiment: ReinforcementLearning, path: str, distribution_config: DistributionConfig
 ) -> list[Trained]:
     """The trained agent of each of the experiment's runs."""
-    runtime = create_runtime(placement)
+    runtime = create_runtime(distribution_config)
     return [load(run, directory, runtime) for run, directory in runs(experiment, path)]
 
 
@@ -98,12 +99,12 @@ def runs(experiment: ReinforcementLearning, path: str) -> list[tuple[Reinforceme
     ]
 
 
-def create_runtime(placement: distribution.Placement) -> distribution.Runtime:
-    """The runtime of a placement; agents compute in float32 unless asked otherwise."""
-    if placement.precision == "auto":
+def create_runtime(distribution_config: DistributionConfig) -> distribution.Runtime:
+    """The runtime for a configuration; agents compute in float32 unless asked otherwise."""
+    if distribution_config.precision == "auto":
         # Bootstrapped targets feed rounding back into themselves.
-        placement = dataclasses.replace(placement, precision="float32")
-    return distribution.create(placement)
+        distribution_config = dataclasses.replace(distribution_config, precision="float32")
+    return distribution.create(distribution_config)
 
 
 def _check_layout(experiment: ReinforcementLearning, path: str) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
-from trainer.engine.distribution import Placement
+from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.metric_writers import Record, read_records
 from trainer.engine.workdir import WorkDirectory
 from trainer.rl import multi_seed as experiments
@@ -39,7 +39,9 @@ class Film(NamedTuple):
     episode_return: float
 
 
-def render(experiment: ReinforcementLearning, path: str, placement: Placement) -> Iterator[str]:
+def render(
+    experiment: ReinforcementLearning, path: str, distribution_config: DistributionConfig
+) -> Iterator[str]:
     """Draws an experiment: the learning curve of its runs, and a film of its first run's agent.
 
     Yields:
@@ -55,7 +57,7 @@ def render(experiment: ReinforcementLearning, path: str, placement: Placement) -
     curve = os.path.join(path, "learning_curve.png")
     write_learning_curve(records, experiment.environment.name, curve)
     yield f"the learning curve is in {curve}"
-    film = play(experiments.load_each(experiment, path, placement)[0])
+    film = play(experiments.load_each(experiment, path, distribution_config)[0])
     gif = os.path.join(path, "policy.gif")
     write_gif(film.frames, gif)
     yield f"an episode with return {film.episode_return:g} is in {gif}"

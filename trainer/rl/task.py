@@ -202,7 +202,7 @@ class QLearningTask:
 
 
 def check(config: ReinforcementLearning, runtime: Runtime) -> None:
-    """Refuses settings that do not fit together, or not the placement.
+    """Refuses settings that do not fit together, or not the distribution.
 
     Raises:
       UserError: naming the remedy.

@@ -35,7 +35,7 @@ def train(
       prepare: called when all settings are known to fit, before anything is written.
 
     Raises:
-      UserError: if settings, environment or placement do not fit.
+      UserError: if settings, environment or distribution do not fit.
       Interrupted: when a stop was requested; the state is saved.
     """
     task = QLearningTask(experiment, runtime)

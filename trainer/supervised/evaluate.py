@@ -14,6 +14,7 @@ from trainer.data.preprocessing import read_examples
 from trainer.engine import distribution
 from trainer.engine import workdir as run_workdir
 from trainer.engine.checkpoints import Found, restore
+from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.metric_writers import Value
 from trainer.engine.runner import checkpoint_of
 from trainer.engine.workdir import WorkDirectory
@@ -33,7 +34,7 @@ def evaluate(
     experiment: Supervised,
     path: str,
     split: str,
-    placement: distribution.Placement,
+    distribution_config: DistributionConfig,
     data_dir: str,
 ) -> Mapping[str, Any]:
     """The metrics of a run's chosen checkpoint on a split, with its step.
@@ -45,7 +46,7 @@ def evaluate(
     dataset = load(experiment.data, data_dir)
     if split not in dataset.splits:
         raise unknown_name("value of --split", split, dataset.splits)
-    runtime = distribution.create(placement)
+    runtime = distribution.create(distribution_config)
     task = ClassificationTask(experiment, dataset, runtime, total_steps=1)
     metrics = evaluate_checkpoint(found, task, dataset, split)
     return {"split": split, "step": found.step, "metrics": dict(metrics)}

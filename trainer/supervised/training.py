@@ -9,6 +9,7 @@ from trainer.data.examples import Dataset
 from trainer.data.loading import load
 from trainer.engine import distribution, runner
 from trainer.engine.checkpoints import Found
+from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.loop import Plan
 from trainer.engine.metric_writers import Value
 from trainer.errors import UserError
@@ -21,17 +22,17 @@ _REPORTS_A_RUN = 20
 def train(
     experiment: Supervised,
     path: str,
-    placement: distribution.Placement,
+    distribution_config: DistributionConfig,
     data_dir: str,
     session: runner.Session,
 ) -> Mapping[str, Any] | None:
     """Trains, or resumes, in the work directory `path`; returns what `runner.run` does.
 
     Raises:
-      UserError: if data, network or placement do not fit; nothing has been written then.
+      UserError: if data, network or distribution do not fit; nothing has been written then.
       Interrupted: when a stop was requested; the state is saved.
     """
-    runtime = distribution.create(placement)
+    runtime = distribution.create(distribution_config)
     runner.announce(runtime)
     dataset = load(experiment.data, data_dir)
     split = experiment.evaluate.split

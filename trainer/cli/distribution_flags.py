@@ -1,0 +1,25 @@
+"""The command-line flags of `DistributionConfig`."""
+
+from typing import Any
+
+from absl import flags
+
+from trainer.engine import distribution_config
+from trainer.engine.distribution_config import DistributionConfig
+
+
+def define(values: flags.FlagValues) -> None:
+    """Defines one flag per field of `DistributionConfig`."""
+    define_flag: dict[type, Any] = {str: flags.DEFINE_string, int: flags.DEFINE_integer}
+    for flag in distribution_config.flags():
+        doc = f"{' | '.join(flag.choices)}. {flag.doc}" if flag.choices else flag.doc
+        define_flag[flag.type](flag.name, flag.default, doc, flag_values=values)
+
+
+def from_flags(values: flags.FlagValues) -> DistributionConfig:
+    """The configuration that the parsed flags describe.
+
+    Raises:
+      UserError: if a value is unknown or two values contradict each other.
+    """
+    return DistributionConfig(**{f.name: values[f.name].value for f in distribution_config.flags()})
