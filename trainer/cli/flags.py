@@ -7,6 +7,8 @@ from absl import flags
 
 from trainer.cli import distribution_flags
 from trainer.config import loading
+from trainer.config.overrides import apply
+from trainer.config.overrides import parse as parse_overrides
 from trainer.errors import UserError, unknown_name
 
 _CONFIG_FLAG = "--config"
@@ -124,8 +126,8 @@ def experiment(file: str, overrides: Sequence[str]) -> loading.Experiment:
         # Only TensorFlow reads buckets.
         from trainer.engine.workdir import read_experiment
 
-        return loading.override(read_experiment(file), overrides)
-    return loading.override(loading.load(file), overrides)
+        return apply(read_experiment(file), parse_overrides(overrides))
+    return apply(loading.load(file), parse_overrides(overrides))
 
 
 def flag_help(define: Sequence[Define]) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ def run(arguments: Sequence[str], started: float) -> None:
             "predict takes a supervised run; look at an agent with trainer evaluate. "
             f"Received: {values.workdir!r}"
         )
-    from trainer.supervised.evaluate import predict
+    from trainer.supervised.predict import predict
 
     for prediction in predict(experiment, values.workdir, files):
         print(json.dumps(prediction))

@@ -1,6 +1,5 @@
 """The terminal output of a run: an aligned table of reports, and a progress bar."""
 
-import datetime
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
@@ -12,6 +11,8 @@ from trainer.engine.metric_writers import Record, Value
 _LINE_FRACTION = 0.1
 _LINE_SECONDS = 60.0
 _WIDTH = 79
+_GAP = "  "
+_RATE_WIDTH, _LEFT_WIDTH = 9, 8
 
 
 class Console:
@@ -48,12 +49,12 @@ class Console:
         self._has_news = False
         self._header_shown = False
         self._line_step, self._line_time = first_step, clock()
-        self._step_width = max(2 * len(str(total_steps)) + 1, len(step_name))
-        # The columns of the rate and of the time left follow the metrics.
-        room = _WIDTH - self._step_width - len("  123,456/s") - len("  123:45:01")
+        self._step_width = max(2 * len(str(total_steps)) + 1, len("step"))
+        # The metrics that fit between the step and the two last columns.
+        room = _WIDTH - self._step_width - 2 * len(_GAP) - _RATE_WIDTH - _LEFT_WIDTH
         self._columns: list[str] = []
         for name in headline:
-            room -= _width(name) + 2
+            room -= len(_GAP) + _width(name)
             if room >= 0:
                 self._columns.append(name)
         self._bar: tqdm[Any] | None = None
@@ -98,20 +99,24 @@ class Console:
     def _write_line(self, step: int, steps_per_second: float) -> None:
         if not self._header_shown:
             self._header_shown = True
-            self.say(self._header())
-        cells = [f"{f'{step}/{self._total}':>{self._step_width}}"]
-        for name in self._columns:
-            cells.append(f"{_shown(self._latest.get(name)):>{_width(name)}}")
+            splits, metrics = zip(*(name.split("/") for name in self._columns), strict=True)
+            self._write_cells("", splits, "", "")
+            self._write_cells("step", metrics, "rate", "left")
+        rate = left = ""
         if steps_per_second:
-            left = datetime.timedelta(seconds=round((self._total - step) / steps_per_second))
-            cells += [f"{f'{steps_per_second:,.0f}/s':>9}", f"{left!s:>9}"]
-        self.say("  ".join(cells))
+            rate = f"{steps_per_second:,.0f}/s"
+            seconds = round((self._total - step) / steps_per_second)
+            left = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        values = [_shown(self._latest.get(name)) for name in self._columns]
+        self._write_cells(f"{step}/{self._total}", values, rate, left)
         self._line_step, self._line_time = step, self._clock()
 
-    def _header(self) -> str:
-        cells = [f"{self._step_name:>{self._step_width}}"]
-        cells += [f"{name.replace('/', ' '):>{_width(name)}}" for name in self._columns]
-        return "  ".join([*cells, f"{'rate':>9}", f"{'left':>9}"])
+    def _write_cells(self, step: str, values: Sequence[str], rate: str, left: str) -> None:
+        cells = [f"{step:>{self._step_width}}"]
+        cells += [
+            f"{value:>{_width(name)}}" for name, value in zip(self._columns, values, strict=True)
+        ]
+        self.say(_GAP.join([*cells, f"{rate:>{_RATE_WIDTH}}", f"{left:>{_LEFT_WIDTH}}"]).rstrip())
 
     def say(self, line: str) -> None:
         """Shows a line above the bar."""
@@ -127,7 +132,7 @@ class Console:
 
 
 def _width(name: str) -> int:
-    return max(len(name), 8)
+    return max(len(name.partition("/")[2]), len("-1.234e-05"))
 
 
 def _shown(value: Value | None) -> str:

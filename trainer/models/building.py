@@ -4,13 +4,13 @@ import importlib
 from collections.abc import Callable
 from typing import cast
 
-from trainer.compat.keras import keras
+from trainer.compat.keras import keras, tf
 from trainer.config import user_code
 from trainer.config.models import CustomModel, Model
 from trainer.errors import UserError
 from trainer.models.context import Context
 
-Builder = Callable[[Model, keras.KerasTensor, Context], keras.KerasTensor]
+Builder = Callable[[Model, tf.Tensor, Context], tf.Tensor]
 
 
 def find_builder(config: Model) -> Builder:
@@ -24,7 +24,7 @@ def find_builder(config: Model) -> Builder:
     return cast(Builder, importlib.import_module(f"trainer.models.{config.kind}").build)
 
 
-def build_features(config: Model, inputs: keras.KerasTensor, context: Context) -> keras.KerasTensor:
+def build_features(config: Model, inputs: tf.Tensor, context: Context) -> tf.Tensor:
     """Features `[B, F]` of a symbolic input `[B, ...]`.
 
     Raises:

@@ -1,6 +1,6 @@
 """`cnn`: convolutions with optional batch normalization and pooling, then dense layers."""
 
-from trainer.compat.keras import keras
+from trainer.compat.keras import keras, tf
 from trainer.config.models import CNN
 from trainer.models.context import Context, require_images
 from trainer.models.mlp import dense_layers
@@ -9,7 +9,7 @@ from trainer.models.mlp import dense_layers
 _BATCH_NORM_MOMENTUM = 0.9
 
 
-def build(config: CNN, inputs: keras.KerasTensor, context: Context) -> keras.KerasTensor:
+def build(config: CNN, inputs: tf.Tensor, context: Context) -> tf.Tensor:
     """Maps images `[B, H, W, C]` to `[B, F]`."""
     require_images(inputs, config.kind)
     features = inputs

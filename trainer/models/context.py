@@ -24,7 +24,7 @@ class Context:
         return Dropout(rate, self.seed, self.step, name=name)
 
 
-def require_images(inputs: keras.KerasTensor, kind: str) -> None:
+def require_images(inputs: tf.Tensor, kind: str) -> None:
     """Checks that a convolutional network receives images `[B, H, W, C]`.
 
     Raises:

@@ -10,12 +10,12 @@
 | dense 84, ReLU | 84 |
 """
 
-from trainer.compat.keras import keras
+from trainer.compat.keras import keras, tf
 from trainer.config.models import ConvNet
 from trainer.models.context import Context, require_images
 
 
-def build(config: ConvNet, inputs: keras.KerasTensor, context: Context) -> keras.KerasTensor:
+def build(config: ConvNet, inputs: tf.Tensor, context: Context) -> tf.Tensor:
     """Maps images `[B, H, W, C]` to `[B, 84]`."""
     del context
     require_images(inputs, config.kind)

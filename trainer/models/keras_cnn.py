@@ -7,12 +7,12 @@
 | flatten | 7200 |
 """
 
-from trainer.compat.keras import keras
+from trainer.compat.keras import keras, tf
 from trainer.config.models import KerasCNN
 from trainer.models.context import Context, require_images
 
 
-def build(config: KerasCNN, inputs: keras.KerasTensor, context: Context) -> keras.KerasTensor:
+def build(config: KerasCNN, inputs: tf.Tensor, context: Context) -> tf.Tensor:
     """Maps images `[B, H, W, C]` to `[B, F]`; `[B, 32, 32, 3]` to `[B, 7200]`."""
     del context
     require_images(inputs, config.kind)

@@ -1,23 +1,23 @@
 """`mlp`: fully connected layers, h ← activation(W·h + b)."""
 
-from trainer.compat.keras import keras
+from trainer.compat.keras import keras, tf
 from trainer.config.models import MLP
 from trainer.models.context import Context
 
 
-def build(config: MLP, inputs: keras.KerasTensor, context: Context) -> keras.KerasTensor:
+def build(config: MLP, inputs: tf.Tensor, context: Context) -> tf.Tensor:
     """Maps `[B, ...]` to `[B, units[-1]]`."""
     features = keras.layers.Flatten()(inputs)
     return dense_layers(features, config.units, config.activation, config.dropout, context)
 
 
 def dense_layers(
-    features: keras.KerasTensor,
+    features: tf.Tensor,
     units: tuple[int, ...],
     activation: str,
     dropout: float,
     context: Context,
-) -> keras.KerasTensor:
+) -> tf.Tensor:
     """One dense layer per element of `units`, each followed by dropout if its rate is not 0."""
     for number, width in enumerate(units):
         features = keras.layers.Dense(width, activation)(features)

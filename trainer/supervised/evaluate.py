@@ -1,33 +1,18 @@
-"""What a finished or stopped run can do: be evaluated, and predict."""
+"""`trainer evaluate` for a supervised run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from trainer.compat.keras import tf
 from trainer.config.supervised import Supervised
-from trainer.data.examples import Dataset, Signature
+from trainer.data.examples import Dataset
 from trainer.data.loading import load
-from trainer.data.preprocessing import read_examples
 from trainer.engine import distribution
-from trainer.engine import workdir as run_workdir
-from trainer.engine.checkpoints import Found, restore
+from trainer.engine.checkpoints import CheckpointInfo, restore
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.metric_writers import Value
 from trainer.engine.runner import checkpoint_of
-from trainer.engine.workdir import WorkDirectory
 from trainer.errors import unknown_name
-from trainer.supervised.task import ClassificationTask, Classifier
-
-
-def evaluate_checkpoint(
-    found: Found, task: ClassificationTask, dataset: Dataset, split: str
-) -> Mapping[str, Value]:
-    """Loss and accuracy of a checkpoint's weights on a split."""
-    restore(found, tf.train.Checkpoint(network=task.network))
-    return task.evaluate_split(dataset.splits[split])
+from trainer.supervised.task import ClassificationTask
 
 
 def evaluate(
@@ -37,7 +22,7 @@ def evaluate(
     distribution_config: DistributionConfig,
     data_dir: str,
 ) -> Mapping[str, Any]:
-    """The metrics of a run's chosen checkpoint on a split, with its step.
+    """The metrics of a run's selected checkpoint on a split, with its step.
 
     Raises:
       UserError: if there is no such split, no checkpoint, or the data are gone.
@@ -52,31 +37,9 @@ def evaluate(
     return {"split": split, "step": found.step, "metrics": dict(metrics)}
 
 
-def predict(experiment: Supervised, path: str, files: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-    """A prediction for each image file and each row of a CSV file.
-
-    Raises:
-      UserError: if a file cannot be used, or there is no checkpoint.
-    """
-    found = checkpoint_of(path, experiment.evaluate.checkpoint)
-    signature = Signature.from_json(run_workdir.read_json(WorkDirectory(path).signature))
-    features, names = read_examples(files, signature)
-    classifier = Classifier(experiment, signature, tf.Variable(0, dtype=tf.int64))
-    restore(found, tf.train.Checkpoint(network=classifier.network))
-    for name, probabilities in zip(names, _probabilities(classifier, features), strict=True):
-        best = int(np.argmax(probabilities))
-        yield {
-            "file": name,
-            "class": signature.classes[best],
-            "probability": float(probabilities[best]),
-            "probabilities": dict(zip(signature.classes, map(float, probabilities), strict=True)),
-        }
-
-
-def _probabilities(classifier: Classifier, features: NDArray[Any]) -> Iterator[NDArray[np.float32]]:
-    @tf.function(reduce_retracing=True)
-    def softmax(batch: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(classifier.logits(batch, training=False))
-
-    for first in range(0, len(features), 256):
-        yield from softmax(tf.constant(features[first : first + 256])).numpy()
+def evaluate_checkpoint(
+    found: CheckpointInfo, task: ClassificationTask, dataset: Dataset, split: str
+) -> Mapping[str, Value]:
+    """The metrics of a checkpoint's weights on a split; the task's weights are replaced."""
+    restore(found, {"network": task.network})
+    return task.evaluate_split(dataset.splits[split])

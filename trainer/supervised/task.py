@@ -1,93 +1,102 @@
-"""Classification: network, loss, optimizer and batches behind the loop's `Task`."""
+"""Classification as a task of the loop: updates, metrics and evaluation under a strategy."""
 
 import functools
 from collections.abc import Mapping
 
 from trainer.compat.keras import keras, tf
 from trainer.config.supervised import Supervised
-from trainer.data.examples import Dataset, Signature, Split
+from trainer.data.augment import make_augment
+from trainer.data.examples import Dataset, Examples
 from trainer.data.pipelines import batches
-from trainer.data.preprocessing import normalize
+from trainer.engine.checkpoints import State
 from trainer.engine.distribution import Runtime
-from trainer.models.network import build_network
-from trainer.optim import optimizers
+from trainer.metrics import table
+from trainer.metrics.metric import Accumulators, summed_variable, zeros
+from trainer.optim.optimizers import Optimizer
+from trainer.supervised.classifier import Classifier, cross_entropy
 
 Batch = tuple[tf.Tensor, ...]
-
-
-class Classifier:
-    """A network that maps examples to class logits, and what it takes to restore one.
-
-    Attributes:
-      network: `[B, *shape]` normalized float32 to logits `[B, classes]` float32.
-    """
-
-    def __init__(self, experiment: Supervised, signature: Signature, step: tf.Variable):
-        """Builds the network in the strategy scope that is in force."""
-        keras.utils.set_random_seed(experiment.seed)
-        self.signature = signature
-        self.network = build_network(
-            experiment.model, signature.shape, len(signature.classes), experiment.seed, step
-        )
-
-    def logits(self, features: tf.Tensor, training: bool) -> tf.Tensor:
-        """Class scores `[B, classes]` float32 of raw examples `[B, ...]`."""
-        return self.network(normalize(features, self.signature), training=training)
 
 
 class ClassificationTask:
     """Trains a classifier on one data set under one strategy.
 
-    The global batch is shared out over the replicas; each one's loss is divided by the
-    global batch size and the gradients are summed, so the update does not depend on how
-    many replicas there are (batch normalization's statistics aside).
+    The global batch is divided among the replicas. Each replica's loss is divided by the
+    global batch size and the gradients are summed, so the update does not depend on the
+    number of replicas (batch normalization's statistics aside).
     """
 
-    stride = 1
-    unit = "step"
+    steps_per_iteration = 1
+    step_name = "step"
 
     def __init__(
         self, experiment: Supervised, dataset: Dataset, runtime: Runtime, total_steps: int
     ):
-        """Builds all state in the runtime's strategy scope.
+        """Creates all state in the runtime's strategy scope.
+
+        Args:
+          experiment: the configuration.
+          dataset: with the split `train` at least.
+          runtime: where to compute.
+          total_steps: length of the learning rate schedule, updates.
 
         Raises:
-          UserError: if the network does not fit the data.
+          UserError: if model, augmentation or metrics do not fit the data.
         """
         self._experiment = experiment
         self._splits = dataset.splits
         self._runtime = runtime
         self._strategy = runtime.strategy
-        with self._strategy.scope():
-            self._learning_rate = optimizers.LearningRate(experiment.optimizer, total_steps)
-            self._optimizer = optimizers.build_optimizer(experiment.optimizer, self._learning_rate)
-            self._classifier = Classifier(experiment, dataset.signature, self._optimizer.iterations)
-            self._variables = self._classifier.network.trainable_variables
-            self._optimizer.build(self._variables)
-            if runtime.precision == "mixed_float16":
-                self._optimizer = keras.mixed_precision.LossScaleOptimizer(self._optimizer)
-            self._loss = keras.metrics.Mean()
-            self._accuracy = keras.metrics.Mean()
-        self.state = tf.train.Checkpoint(
-            network=self._classifier.network,
-            optimizer=self._optimizer,
-            learning_rate_scale=self._learning_rate.scale,
-            loss=self._loss,
-            accuracy=self._accuracy,
+        self._num_classes = len(dataset.signature.classes)
+        self._metrics = table.find_all(experiment.evaluate.metrics)
+        self._augment = make_augment(
+            experiment.augment, experiment.seed, dataset.signature.input_shape
         )
-        # Uncompiled was faster for every network here, up to 6 times; see docs/LOG.md.
+        with self._strategy.scope():
+            step = tf.Variable(0, dtype=tf.int64, trainable=False)
+            self._classifier = Classifier(experiment, dataset.signature, step)
+            self._optimizer = Optimizer(
+                experiment.optimizer,
+                self.network.trainable_variables,
+                total_steps,
+                scales_loss=runtime.precision == "mixed_float16",
+            )
+            self._step = step
+            # Training reports the loss that it minimizes, with label smoothing.
+            self._loss_sum = summed_variable([])
+            self._norm_sum = summed_variable([])
+            self._updates = summed_variable([])
+            self._accumulators = Accumulators(self._metrics[1:], self._num_classes)
+        self.state: State = {
+            "network": self.network,
+            "optimizer": self._optimizer,
+            "step": self._step,
+        }
+        self.accumulators: State = {
+            "loss": self._loss_sum,
+            "gradient_norm": self._norm_sum,
+            "updates": self._updates,
+            "metrics": self._accumulators,
+        }
+        names = [metric.name for metric in self._metrics[:2]]
+        self.headline = [f"{split}/{name}" for split in ("train", "eval") for name in names]
+        # Without XLA every network tried was faster on a CPU, up to 6 times; see docs/LOG.md.
         self._compiles = runtime.compiles(default_on_cpu=False)
 
     @property
-    def network(self) -> keras.Sequential:
+    def network(self) -> keras.Model:
         """The network in training."""
         return self._classifier.network
 
     def start(self, step: int) -> None:
-        """Opens the sequence of batches at a step."""
+        """Opens the sequence of batches at `step`."""
         train = self._experiment.train
         pipeline = batches.training_pipeline(
-            self._splits["train"], self._experiment.seed, train.global_batch_size, step
+            self._splits["train"],
+            self._experiment.seed,
+            train.global_batch_size,
+            step,
+            self._augment,
         )
         self._batches = iter(self._strategy.distribute_datasets_from_function(pipeline))
 
@@ -96,36 +105,50 @@ class ClassificationTask:
         return float(self._train_chunk(self._batches, tf.constant(iterations)))
 
     def metrics(self) -> Mapping[str, float]:
-        """Mean loss and accuracy of the updates since the last `reset_metrics`."""
+        """Means over the updates since the last `reset_metrics`, and the learning rate."""
+        # Each replica counts every update, and adds the norm that all replicas share.
+        updates = max(1.0, float(self._updates.read_value())) / self._runtime.replicas
         return {
-            "loss": float(self._loss.result()),
-            "accuracy": float(self._accuracy.result()),
+            "loss": float(self._loss_sum.read_value()) / updates,
+            **self._accumulators.results(),
+            "gradient_norm": float(self._norm_sum.read_value()) / updates / self._runtime.replicas,
+            "learning_rate": self._optimizer.current_learning_rate(),
         }
 
     def reset_metrics(self) -> None:
-        """Begins new means."""
-        self._loss.reset_state()
-        self._accuracy.reset_state()
+        """Resets the accumulators behind `metrics`."""
+        for variable in (self._loss_sum, self._norm_sum, self._updates):
+            variable.assign(0.0)
+        self._accumulators.reset()
+
+    def throughput(self, steps_per_second: float) -> Mapping[str, float]:
+        """Examples and updates per second."""
+        return {
+            "examples_per_second": steps_per_second * self._experiment.train.global_batch_size,
+            "updates_per_second": steps_per_second,
+        }
 
     def scale_learning_rate(self, factor: float) -> None:
-        """Makes every later step size `factor` times the configured one."""
-        self._learning_rate.scale.assign(factor)
+        """Multiplies the configured learning rate of all later updates by `factor`."""
+        self._optimizer.learning_rate.scale.assign(factor)
 
     def evaluate(self) -> Mapping[str, float]:
-        """Loss and accuracy on the validation split; empty where there is none."""
+        """The metrics of the validation split; empty without one."""
         validation = self._splits.get("validation")
         return self.evaluate_split(validation) if validation else {}
 
-    def evaluate_split(self, split: Split) -> Mapping[str, float]:
-        """Mean loss and accuracy over every example of a split, each counted once."""
+    def evaluate_split(self, examples: Examples) -> Mapping[str, float]:
+        """The metrics over every example of a split, each counted once."""
         replicas = self._runtime.replicas
         batch_size = -(-self._experiment.evaluate.batch_size // replicas) * replicas
-        pipeline = batches.evaluation_pipeline(split, batch_size)
+        pipeline = batches.evaluation_pipeline(examples, batch_size)
         iterator = iter(self._strategy.distribute_datasets_from_function(pipeline))
-        steps = batches.evaluation_steps(len(split.labels), batch_size)
+        steps = batches.evaluation_steps(len(examples), batch_size)
         sums = self._evaluate_batches(iterator, tf.constant(steps))
-        loss, accuracy = (sums / len(split.labels)).numpy().tolist()
-        return {"loss": loss, "accuracy": accuracy}
+        return {
+            metric.name: metric.finish(total.numpy())
+            for metric, total in zip(self._metrics, sums, strict=True)
+        }
 
     @tf.function
     def _train_chunk(
@@ -144,26 +167,30 @@ class ClassificationTask:
     @tf.function
     def _evaluate_batches(
         self, iterator: tf.distribute.DistributedIterator, steps: tf.Tensor
-    ) -> tf.Tensor:
-        """Summed loss and hits over `steps` batches, float64 `[2]`."""
-        # float32 counts exactly only to 2**24.
-        total = tf.zeros([2], tf.float64)
+    ) -> tuple[tf.Tensor, ...]:
+        """The sums of each metric over `steps` batches, float64."""
+        # float32 counts exactly only up to 2**24.
+        totals = tuple(zeros(metric, self._num_classes) for metric in self._metrics)
         for _ in tf.range(steps):
             sums = self._strategy.run(self._evaluation_step, args=next(iterator))
-            total += tf.cast(self._strategy.reduce("SUM", sums, axis=None), tf.float64)
-        return total
+            sums = self._strategy.reduce("SUM", sums, axis=None)
+            totals = tuple(
+                total + tf.cast(added, tf.float64)
+                for total, added in zip(totals, sums, strict=True)
+            )
+        return totals
 
-    def _train_step(self, features: tf.Tensor, labels: tf.Tensor) -> None:
+    def _train_step(self, features: tf.Tensor, targets: tf.Tensor) -> None:
         if not self._compiles or self._runtime.name == "tpu":
-            self._update(features, labels)
+            self._update(features, targets)
         elif self._runtime.replicas == 1:
-            self._compiled_update(features, labels)
+            self._compiled_update(features, targets)
         else:
-            # Summing over replicas leaves XLA, so only the gradients are compiled.
-            self._apply(*self._compiled_gradients(features, labels))
+            # The sum over replicas is outside XLA, so only the gradients are compiled.
+            self._apply(targets, *self._compiled_gradients(features, targets))
 
-    def _update(self, features: tf.Tensor, labels: tf.Tensor) -> None:
-        self._apply(*self._gradients(features, labels))
+    def _update(self, features: tf.Tensor, targets: tf.Tensor) -> None:
+        self._apply(targets, *self._gradients(features, targets))
 
     @functools.cached_property
     def _compiled_update(self) -> tf.types.experimental.PolymorphicFunction:
@@ -174,68 +201,40 @@ class ClassificationTask:
         return tf.function(self._gradients, jit_compile=True)
 
     def _gradients(
-        self, features: tf.Tensor, labels: tf.Tensor
+        self, features: tf.Tensor, targets: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-        """Gradients of this replica's part of the global mean loss; losses and hits `[b]`."""
+        """Gradients of this replica's share of the global mean loss, that share, the logits."""
         train = self._experiment.train
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=True) as tape:
             logits = self._classifier.logits(features, training=True)
-            losses = cross_entropy(labels, logits, train.label_smoothing)
+            losses = cross_entropy(targets, logits, train.label_smoothing)
             loss = tf.reduce_sum(losses) / train.global_batch_size
-            if self._scales_loss:
-                loss = self._optimizer.get_scaled_loss(loss)
-        gradients = tape.gradient(loss, self._variables)
-        if self._scales_loss:
-            gradients = self._optimizer.get_unscaled_gradients(gradients)
-        return gradients, losses, hits(labels, logits)
+            # Regularizers and auxiliary classifiers of the model's layers.
+            for extra in self.network.losses:
+                loss += tf.cast(extra, tf.float32) / self._runtime.replicas
+        return self._optimizer.gradients(tape, loss), loss, logits
 
-    def _apply(self, gradients: list[tf.Tensor], losses: tf.Tensor, correct: tf.Tensor) -> None:
-        clip_norm = self._experiment.optimizer.clip_norm
-        optimizers.apply_gradients(self._optimizer, gradients, self._variables, clip_norm)
-        self._loss.update_state(losses)
-        self._accuracy.update_state(correct)
+    def _apply(
+        self,
+        targets: tf.Tensor,
+        gradients: list[tf.Tensor],
+        loss: tf.Tensor,
+        logits: tf.Tensor,
+    ) -> None:
+        norm = self._optimizer.apply(gradients)
+        self._step.assign_add(1)
+        self._loss_sum.assign_add(loss)
+        self._norm_sum.assign_add(norm)
+        self._updates.assign_add(1.0)
+        self._accumulators.add(logits, targets, tf.ones(tf.shape(targets)))
 
     def _evaluation_step(
-        self, features: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
-    ) -> tf.Tensor:
+        self, features: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         logits = self._classifier.logits(features, training=False)
-        losses = cross_entropy(labels, logits, label_smoothing=0.0)
-        figures = tf.stack([losses, hits(labels, logits)])
-        return tf.reduce_sum(figures * weights, axis=1)
-
-    @property
-    def _scales_loss(self) -> bool:
-        return isinstance(self._optimizer, keras.mixed_precision.LossScaleOptimizer)
+        return tuple(metric.update(logits, targets, weights) for metric in self._metrics)
 
     def _local_tensors(self, batch: Batch) -> list[tf.Tensor]:
         return [
             tensor for value in batch for tensor in self._strategy.experimental_local_results(value)
         ]
-
-
-def cross_entropy(labels: tf.Tensor, logits: tf.Tensor, label_smoothing: float) -> tf.Tensor:
-    """Categorical cross-entropy −Σ p log softmax(logits), nats.
-
-    Args:
-      labels: int32 `[B]`.
-      logits: float32 `[B, classes]`.
-      label_smoothing: share of the probability spread evenly over all classes.
-
-    Returns:
-      float32 `[B]`.
-    """
-    if not label_smoothing:
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    classes = logits.shape[-1]
-    targets = tf.one_hot(
-        labels,
-        classes,
-        on_value=1 - label_smoothing + label_smoothing / classes,
-        off_value=label_smoothing / classes,
-    )
-    return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
-
-
-def hits(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """1.0 where the largest logit is the label's, else 0.0; float32 `[B]`."""
-    return tf.cast(tf.equal(tf.argmax(logits, -1, tf.int32), labels), tf.float32)

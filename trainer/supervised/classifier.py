@@ -1,0 +1,66 @@
+"""The network of a classification run, and its loss."""
+
+from trainer.compat.keras import keras, tf
+from trainer.config.supervised import Supervised
+from trainer.data.examples import Signature
+from trainer.data.normalization import normalize
+from trainer.models.building import build_network
+from trainer.models.context import Context
+
+
+class Classifier:
+    """A network that maps examples to class logits, with what restoring one needs.
+
+    Attributes:
+      signature: of the data set.
+      network: `[B, *input_shape]` normalized float32 to logits `[B, classes]` float32.
+    """
+
+    def __init__(self, experiment: Supervised, signature: Signature, step: tf.Variable):
+        """Builds the network in the strategy scope in force.
+
+        Args:
+          experiment: names the model and the seed.
+          signature: of the data set.
+          step: scalar int64, number of updates so far; dropout masks depend on it.
+
+        Raises:
+          UserError: if the model does not fit the data.
+        """
+        keras.utils.set_random_seed(experiment.seed)
+        self.signature = signature
+        self.network = build_network(
+            experiment.model,
+            signature.input_shape,
+            len(signature.classes),
+            Context(experiment.seed, step),
+        )
+
+    def logits(self, features: tf.Tensor, training: bool) -> tf.Tensor:
+        """Logits `[B, classes]` float32 of stored examples `[B, ...]`."""
+        return self.network(normalize(features, self.signature), training=training)
+
+
+def cross_entropy(targets: tf.Tensor, logits: tf.Tensor, label_smoothing: float) -> tf.Tensor:
+    """Categorical cross-entropy −Σ p log softmax(logits), nats.
+
+    Label smoothing (Szegedy et al., 2016): p = (1 − ε) onehot(target) + ε / classes.
+
+    Args:
+      targets: int32 `[B]`, class numbers.
+      logits: float32 `[B, classes]`.
+      label_smoothing: ε, the probability spread evenly over all classes.
+
+    Returns:
+      float32 `[B]`.
+    """
+    if not label_smoothing:
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+    classes = logits.shape[-1]
+    smoothed = tf.one_hot(
+        targets,
+        classes,
+        on_value=1 - label_smoothing + label_smoothing / classes,
+        off_value=label_smoothing / classes,
+    )
+    return tf.nn.softmax_cross_entropy_with_logits(smoothed, logits)

@@ -1,0 +1,73 @@
+"""`trainer predict`: classes and probabilities for image files and rows of tables."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.compat.keras import tf
+from trainer.config.supervised import Supervised
+from trainer.data.decoding import decode_image, fit_image
+from trainer.data.examples import Signature
+from trainer.data.sources.csv_reader import read_rows
+from trainer.engine import workdir as run_workdir
+from trainer.engine.checkpoints import restore
+from trainer.engine.runner import checkpoint_of
+from trainer.engine.workdir import WorkDirectory
+from trainer.io.paths import read_bytes
+from trainer.supervised.classifier import Classifier
+
+_BATCH_SIZE = 256
+
+
+def predict(experiment: Supervised, path: str, files: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """A prediction per image file and per row of a CSV file, in order.
+
+    Raises:
+      UserError: if a file cannot be used, or there is no checkpoint.
+    """
+    found = checkpoint_of(path, experiment.evaluate.checkpoint)
+    signature = Signature.from_json(run_workdir.read_json(WorkDirectory(path).signature))
+    classifier = Classifier(experiment, signature, tf.Variable(0, dtype=tf.int64))
+    restore(found, {"network": classifier.network})
+
+    @tf.function(reduce_retracing=True)
+    def softmax(batch: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(classifier.logits(batch, training=False))
+
+    examples = read_examples(files, signature)
+    while part := list(islice(examples, _BATCH_SIZE)):
+        names, features = zip(*part, strict=True)
+        for name, probabilities in zip(names, softmax(np.stack(features)).numpy(), strict=True):
+            yield _prediction(name, probabilities, signature.classes)
+
+
+def _prediction(
+    name: str, probabilities: NDArray[np.float32], classes: Sequence[str]
+) -> Mapping[str, Any]:
+    best = int(np.argmax(probabilities))
+    return {
+        "file": name,
+        "class": classes[best],
+        "probability": float(probabilities[best]),
+        "probabilities": dict(zip(classes, map(float, probabilities), strict=True)),
+    }
+
+
+def read_examples(paths: Sequence[str], signature: Signature) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The examples in files, each with a name: the file, and the line of a table.
+
+    Raises:
+      UserError: if a file is missing, empty, or not what the network was trained on.
+    """
+    for path in paths:
+        if signature.kind == "image":
+            height, width, channels = signature.stored_shape
+            image = decode_image(read_bytes(path), path)
+            yield path, fit_image(image, (height, width), channels)
+        else:
+            table = read_rows(path)
+            rows = table.numbers(signature.columns)
+            yield from zip((f"{path}:{line}" for line in table.lines), rows, strict=True)
