@@ -1,35 +1,64 @@
-"""The one door to TF-Agents: what this project uses of it, without its warnings."""
+"""Sole import point for TF-Agents: policies and their export, without its warnings."""
 
 import warnings
+from typing import Any
 
-# It says which Keras TF-Agents will load.
-import trainer.compat.keras  # noqa: F401
+# It determines which Keras TF-Agents loads.
 from trainer.compat.import_silence import quiet_imports
+from trainer.compat.keras import keras, tf
 
 with quiet_imports():
-    from tf_agents.agents.categorical_dqn.categorical_dqn_agent import CategoricalDqnAgent
-    from tf_agents.agents.dqn.dqn_agent import DdqnAgent, DqnAgent
-    from tf_agents.agents.tf_agent import TFAgent
     from tf_agents.networks.sequential import Sequential
+    from tf_agents.policies.categorical_q_policy import CategoricalQPolicy
+    from tf_agents.policies.greedy_policy import GreedyPolicy
     from tf_agents.policies.policy_saver import PolicySaver
+    from tf_agents.policies.q_policy import QPolicy
+    from tf_agents.policies.tf_policy import TFPolicy
     from tf_agents.specs import BoundedTensorSpec
-    from tf_agents.trajectories import PolicyStep, TimeStep, Transition, time_step_spec
+    from tf_agents.trajectories import time_step_spec
 
-# AutoGraph compiles TF-Agents' source again, and Python then finds fault with `is ()`.
+# AutoGraph compiles TF-Agents' source again, and Python then warns about `is ()`.
 warnings.filterwarnings("ignore", category=SyntaxWarning, message='"is')
 # An exported policy returns a distribution's type only to those who ask for distributions.
 warnings.filterwarnings("ignore", category=UserWarning, message="Encoding a StructuredValue")
 
-__all__ = [
-    "BoundedTensorSpec",
-    "CategoricalDqnAgent",
-    "DdqnAgent",
-    "DqnAgent",
-    "PolicySaver",
-    "PolicyStep",
-    "Sequential",
-    "TFAgent",
-    "TimeStep",
-    "Transition",
-    "time_step_spec",
-]
+__all__ = ["PolicySaver", "TFPolicy", "greedy_q_policy"]
+
+
+class _CategoricalNetwork(Sequential):
+    """A network of logits `[B, actions, num_atoms]`."""
+
+    def __init__(self, network: keras.Model, spec: tf.TensorSpec, num_atoms: int):
+        super().__init__([network], input_spec=spec)
+        self.num_atoms = num_atoms
+
+
+def greedy_q_policy(
+    network: keras.Model,
+    observation_spec: tf.TensorSpec,
+    num_actions: int,
+    support: tf.Tensor | None,
+) -> Any:
+    """The greedy policy of a Q network.
+
+    Args:
+      network: from observations to Q values `[B, actions]`, or to logits of distributions.
+      observation_spec: of one observation.
+      num_actions: number of actions.
+      support: `[atoms]`, the returns of a categorical distribution; None for plain Q values.
+    """
+    time_step = time_step_spec(observation_spec)
+    action = BoundedTensorSpec((), tf.int32, 0, num_actions - 1, "action")
+    if support is None:
+        q_network = Sequential([network], input_spec=observation_spec)
+        return GreedyPolicy(QPolicy(time_step, action, q_network))
+    categorical = _CategoricalNetwork(network, observation_spec, int(support.shape[0]))
+    return GreedyPolicy(
+        CategoricalQPolicy(
+            time_step_spec=time_step,
+            action_spec=action,
+            q_network=categorical,
+            min_q_value=float(support[0]),
+            max_q_value=float(support[-1]),
+        )
+    )

@@ -18,8 +18,8 @@ _RATE_WIDTH, _LEFT_WIDTH = 9, 8
 class Console:
     """Shows the headline metrics of a run: a table of reports, on a terminal also a bar.
 
-    One line per report, with the latest metrics of training and evaluation side by side. All lines fit into 80
-    columns; metrics.jsonl has the metrics that do not.
+    One line per report, with the latest metrics of training and evaluation side by side. Lines
+    fit into 80 columns; metrics.jsonl has the metrics that do not.
     """
 
     def __init__(
@@ -132,8 +132,13 @@ class Console:
 
 
 def _width(name: str) -> int:
-    return max(len(name.partition("/")[2]), len("-1.234e-05"))
+    return max(len(name.partition("/")[2]), len("1.23e-05"))
 
 
 def _shown(value: Value | None) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float) else "-"
+    return _number(value) if isinstance(value, int | float) else "-"
+
+
+def _number(value: float) -> str:
+    text = f"{value:.4g}"
+    return text if "e" not in text else f"{value:.2e}"

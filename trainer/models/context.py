@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from trainer.compat.keras import keras, tf
+from trainer.compat.keras import tf
 from trainer.errors import UserError
 from trainer.models.dropout import Dropout
 

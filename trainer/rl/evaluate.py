@@ -1,4 +1,4 @@
-"""Greedy episodes in environments of their own, and what may be said of their returns."""
+"""Evaluation by greedy episodes, and statistics of their returns."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ from trainer.config.rl import ReinforcementLearning
 from trainer.engine.metric_writers import Value
 from trainer.errors import UserError
 from trainer.rl import seeds
-from trainer.rl.agents.dqn import QAgent
+from trainer.rl.agents.base import Agent
 from trainer.rl.envs import registry
 from trainer.rl.envs.vector import VectorEnvironment, failures_as_user_errors
 
 _BOOTSTRAP_RESAMPLES = 2000
-# Steps. No benchmark comes near it; an episode without end would otherwise hold the run for ever.
+# Steps; far above any benchmark's episodes. An endless episode would block the run.
 _LONGEST_EPISODE = 200_000
 
 
@@ -28,33 +28,33 @@ class Episodes(NamedTuple):
     Attributes:
       returns: undiscounted.
       discounted_returns: with the agent's discount, from the first step.
-      first_q: the largest Q value of the first observation.
+      first_value: the agent's value of the first observation.
       lengths: steps.
     """
 
     returns: tf.Tensor
     discounted_returns: tf.Tensor
-    first_q: tf.Tensor
+    first_value: tf.Tensor
     lengths: tf.Tensor
 
 
 class Evaluator:
-    """Plays greedy episodes side by side, each to its own end."""
+    """Plays greedy episodes in parallel, each to its end."""
 
-    def __init__(self, config: ReinforcementLearning, agent: QAgent, compiles: bool):
-        """Makes no environment yet: a batch is as large as the episodes asked for."""
+    def __init__(self, config: ReinforcementLearning, agent: Agent, compiles: bool):
+        """Environments are created when the number of episodes is known."""
         self._config = config
         self._agent = agent
         self._compiles = compiles
         self._environments: dict[int, VectorEnvironment] = {}
         self._players: dict[int, tf.types.experimental.PolymorphicFunction] = {}
 
-    def evaluate_on_the_way(self) -> Mapping[str, Value]:
-        """Few episodes, the same ones each time, by which the best checkpoint is chosen."""
+    def evaluate_interim(self) -> Mapping[str, Value]:
+        """The episodes that select the best checkpoint, the same ones each time."""
         return self._evaluate(self._config.evaluate.interim_episodes, "interim")
 
-    def evaluate_finally(self) -> Mapping[str, Value]:
-        """Episodes that no choice was made by."""
+    def evaluate_final(self) -> Mapping[str, Value]:
+        """Episodes that no choice was based on."""
         return self._evaluate(self._config.evaluate.episodes, "final")
 
     def _evaluate(self, episodes: int, stream: str) -> Mapping[str, Value]:
@@ -78,49 +78,53 @@ class Evaluator:
     def _play(self, environment: VectorEnvironment, episodes: int, seed: tf.Tensor) -> Episodes:
         first_seed, step_seed = tf.unstack(tf.random.split(seed, 2))
         carry = environment.initial(first_seed, episodes)
-        first_q = tf.reduce_max(self._agent.q_values(environment.observe(carry)), axis=-1)
+        first_value = self._agent.value(environment.observe(carry))
+        policy_carry = self._agent.initial_carry(episodes)
         zeros = tf.zeros([episodes])
         returns, discounted, lengths, discount = zeros, zeros, zeros, zeros + 1
         playing = tf.ones([episodes], tf.bool)
         step = tf.constant(0)
         while tf.reduce_any(playing) and step < _LONGEST_EPISODE:
-            action = self._agent.greedy(environment.observe(carry))
             step_seeds = tf.stack([step_seed[0], step_seed[1] + step])
+            action, policy_carry, _ = self._agent.act(
+                environment.observe(carry), policy_carry, step_seeds, explore=False
+            )
             carry, output = environment.step(carry, action, step_seeds)
             counted = tf.cast(playing, tf.float32)
             returns += counted * output.reward
             discounted += counted * discount * output.reward
             lengths += counted
-            discount *= self._config.agent.discount
+            discount *= self._agent.discount
             playing &= ~(output.terminated | output.truncated)
             step += 1
-        return Episodes(returns, discounted, first_q, lengths)
+        return Episodes(returns, discounted, first_value, lengths)
 
 
 def summarize(episodes: Episodes, seed: int) -> Mapping[str, Value]:
-    """Mean, interquartile mean with its 95 % bootstrap interval, and Q's calibration.
+    """Mean, interquartile mean with its 95 % bootstrap interval, and Q-value calibration.
 
     Source: Agarwal et al. (2021) for the interquartile mean and the percentile bootstrap.
-    `q_first_mean` against `discounted_return_mean` says whether Q values mean what they say.
+    Q-value calibration: `q_first_mean` should equal `discounted_return_mean`.
     """
     returns = np.asarray(episodes.returns, np.float64)
     low, high = interval(returns, seed)
     return {
         "return_mean": float(returns.mean()),
+        "return_std": float(returns.std()),
         "return_iqm": float(stats.trim_mean(returns, 0.25)),
         "return_ci95": [low, high],
         "return_min": float(returns.min()),
         "length_mean": float(np.mean(episodes.lengths)),
-        "q_first_mean": float(np.mean(episodes.first_q)),
+        "q_first_mean": float(np.mean(episodes.first_value)),
         "discounted_return_mean": float(np.mean(episodes.discounted_returns)),
         "episodes": len(returns),
     }
 
 
 def summarize_seeds(runs: Sequence[Mapping[str, Value]], seed: int) -> Mapping[str, Value]:
-    """Statistics across runs, each with its `return_mean` as its score; `episodes` of all.
+    """Statistics across runs, with the `return_mean` of each run as its score.
 
-    Source: Agarwal et al. (2021): the interval is of the runs, not of their episodes.
+    Source: Agarwal et al. (2021): the interval is that of the runs, not of their episodes.
     """
     scores = np.asarray([run["return_mean"] for run in runs], np.float64)
     low, high = interval(scores, seed)

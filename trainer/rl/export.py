@@ -1,6 +1,5 @@
 """An agent's policy for others: a SavedModel that TF-Agents loads without this package."""
 
-from trainer.compat import tf_agents
 from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
 from trainer.engine.distribution_config import DistributionConfig
@@ -31,6 +30,8 @@ def export(experiment: ReinforcementLearning, path: str, output: str) -> int:
     ):
         raise UserError(f"--output must be a new or an empty directory. Received: {output!r}")
     (trained,) = experiments.load_each(experiment, path, DistributionConfig(strategy="cpu"))
-    saver = tf_agents.PolicySaver(trained.agent.tf_agent.policy, batch_size=None)
-    saver.save(output)
+    # TF-Agents takes seconds to load, and only an export needs it.
+    from trainer.compat.tf_agents import PolicySaver
+
+    PolicySaver(trained.agent.policy(), batch_size=None).save(output)
     return trained.step

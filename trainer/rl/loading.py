@@ -1,51 +1,45 @@
-"""An agent as a run left it: its chosen checkpoint, without the replay and the optimizer."""
+"""The trained agent of a run's selected checkpoint, without replay and optimizer."""
 
 from typing import NamedTuple
 
-from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
 from trainer.engine import runner
 from trainer.engine.checkpoints import restore
 from trainer.engine.distribution import Runtime
-from trainer.rl.agents.dqn import QAgent, compiles
+from trainer.rl.agents import base
+from trainer.rl.agents.base import Agent
 from trainer.rl.envs import registry
 from trainer.rl.evaluate import Evaluator
-from trainer.rl.task import check
+from trainer.rl.task import check, compiles_agents
 
 
 class Trained(NamedTuple):
-    """An agent with what is needed to play.
+    """A trained agent.
 
     Attributes:
-      experiment: of one seed.
-      step: environment steps of training behind the weights.
+      experiment: the configuration, with one seed.
+      step: environment steps that its weights were trained for.
       agent: with the checkpoint's weights.
       evaluator: plays greedy episodes with it.
     """
 
     experiment: ReinforcementLearning
     step: int
-    agent: QAgent
+    agent: Agent
     evaluator: Evaluator
 
 
 def load(experiment: ReinforcementLearning, path: str, runtime: Runtime) -> Trained:
-    """The agent of a run's best or last checkpoint, as `evaluate.checkpoint` says.
+    """The agent of a run's best or last checkpoint, as `evaluate.checkpoint` selects.
 
     Raises:
-      UserError: if there is no whole checkpoint, or the environment cannot be made.
+      UserError: if there is no complete checkpoint, or the environment cannot be created.
     """
     found = runner.checkpoint_of(path, experiment.evaluate.checkpoint)
     check(experiment, runtime)
     environment = registry.make(experiment.environment)
     with runtime.strategy.scope():
-        agent = QAgent(
-            experiment,
-            environment.observation_shape,
-            environment.observation_dtype,
-            environment.num_actions,
-            total_updates=1,  # of a schedule that nothing follows any more
-        )
-    restore(found, tf.train.Checkpoint(agent=agent))
-    evaluator = Evaluator(experiment, agent, compiles(experiment, runtime))
+        agent = base.build(experiment, environment.spec)
+    restore(found, {"agent": agent})
+    evaluator = Evaluator(experiment, agent, compiles_agents(experiment, runtime))
     return Trained(experiment, found.step, agent, evaluator)

@@ -1,4 +1,4 @@
-"""An experiment with agents: one run, or one for each of its seeds and a report across them."""
+"""An experiment with agents: one run, or one run per seed and statistics across them."""
 
 import dataclasses
 import functools
@@ -70,7 +70,7 @@ def evaluate(
     """
     agents = load_each(experiment, path, distribution_config)
     steps = [trained.step for trained in agents]
-    metrics = [trained.evaluator.evaluate_finally() for trained in agents]
+    metrics = [trained.evaluator.evaluate_final() for trained in agents]
     if experiment.seeds == 1:
         return {"split": "eval", "step": steps[0], "metrics": dict(metrics[0])}
     across = summarize_seeds(metrics, experiment.seed)

@@ -73,16 +73,19 @@ def play(trained: Trained) -> Film:
     environment = registry.make(experiment.environment)
     stream = seeds.stream(experiment.seed, "film")
     carry = environment.initial(seeds.at(stream, 0), 1)
+    policy_carry = agent.initial_carry(1)
     frames = [environment.render(carry)[0]]
 
     @tf.function
-    def step(carry, seed):  # type: ignore[no-untyped-def]  # a nest of the environment's own
-        return environment.step(carry, agent.greedy(environment.observe(carry)), seed)
+    def step(carry, policy_carry, seed):  # type: ignore[no-untyped-def]  # nests of tensors
+        observation = environment.observe(carry)
+        action, policy_carry, _ = agent.act(observation, policy_carry, seed, explore=False)
+        return *environment.step(carry, action, seed), policy_carry
 
     number = 0
     while True:
         number += 1
-        carry, output = step(carry, seeds.at(stream, number))
+        carry, output, policy_carry = step(carry, policy_carry, seeds.at(stream, number))
         if output.terminated[0] or output.truncated[0]:
             # The carry has begun the next episode already.
             return Film(frames, float(output.episode_return[0]))

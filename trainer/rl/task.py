@@ -1,49 +1,74 @@
-"""Q-learning behind the loop's `Task`: collect, learn, repeat, inside the graph."""
+"""Reinforcement learning as a task of the loop: collect, learn, repeat, inside the graph."""
 
 import contextlib
-import functools
+import dataclasses
+import math
 import sys
 from collections.abc import Mapping
+
+import numpy as np
 
 from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
 from trainer.engine import distribution
+from trainer.engine.checkpoints import State
 from trainer.engine.distribution import Runtime
 from trainer.engine.metric_writers import Value
 from trainer.errors import UserError
 from trainer.io.memory import check_fits
-from trainer.rl import evaluate
-from trainer.rl.agents.dqn import Loss, QAgent, compiles
-from trainer.rl.collector import TOTALS, Actor
+from trainer.rl import evaluate, seeds
+from trainer.rl.agents import base
+from trainer.rl.collector import EPISODE_SUMS, Collector
 from trainer.rl.envs import registry
 from trainer.rl.envs.vector import VectorEnvironment, failures_as_user_errors
-from trainer.rl.experience.n_step import Transition
-from trainer.rl.experience.replay import memory_bytes
+from trainer.rl.experience.replay import Replay, make_replay, memory_bytes
+from trainer.rl.learner import LEARNING_SUMS, Learner
 
-# Updates compiled together: more is no faster and takes longer to compile.
-_MOST_UPDATES_TOGETHER = 4
+# Updates compiled together: more are no faster and take longer to compile.
+_MAX_UPDATES_PER_BLOCK = 4
 
 
 class _EnvironmentState(tf.train.experimental.PythonState):
-    """What an environment keeps in Python, as part of a checkpoint."""
+    """The Python state of an environment, as part of a checkpoint."""
 
     def __init__(self, environment: VectorEnvironment):
         self._environment = environment
-        self.lost = False
+        self.is_lost = False
 
     def serialize(self) -> bytes:
-        """The environments' bytes; empty where they cannot be saved."""
+        """The environment's bytes; empty if it cannot be saved."""
         return self._environment.state_bytes()
 
     def deserialize(self, string_value: bytes) -> None:
-        """Takes them back, or takes note that there is nothing to take."""
-        self.lost = not self._environment.restore_bytes(string_value)
+        """Restores the environment, or records that it could not be saved."""
+        self.is_lost = not self._environment.restore_bytes(string_value)
 
 
-class QLearningTask:
-    """Trains a Q-learning agent under one strategy.
+@dataclasses.dataclass(frozen=True)
+class _LocalReplica:
+    """What belongs to one replica of this process: environments, replay, counters.
 
-    Each replica has its own environments and replay and draws its share of a batch; the
+    Attributes:
+      collector: plays the environments.
+      experience: stores what was played.
+      draws: int64, number of samples drawn, which keys their random numbers.
+      stream: the seed of these random numbers.
+      episode_sums: float64 `[4]`, `EPISODE_SUMS` since the last report.
+      learning_sums: float64 `[3 + figures]`, `LEARNING_SUMS` and the agent's figures.
+    """
+
+    collector: Collector
+    experience: Replay
+    draws: tf.Variable
+    stream: int
+    episode_sums: tf.Variable
+    learning_sums: tf.Variable
+
+
+class ReinforcementLearningTask:
+    """Trains an agent under one strategy.
+
+    Each replica has its own environments and replay and draws its share of a batch. The
     gradients are summed, so that the networks stay equal.
 
     Attributes:
@@ -52,10 +77,11 @@ class QLearningTask:
       replay_bytes: memory of the replay, over all replicas.
     """
 
-    unit = "environment step"
+    step_name = "environment step"
+    headline = ("train/return_mean", "eval/return_mean", "train/loss", "train/epsilon")
 
     def __init__(self, config: ReinforcementLearning, runtime: Runtime):
-        """Builds all state in the runtime's strategy scope.
+        """Creates all state in the runtime's strategy scope.
 
         Raises:
           UserError: if the environment is unknown, or the settings do not fit together.
@@ -63,180 +89,232 @@ class QLearningTask:
         check(config, runtime)
         self._config = config
         self._strategy = runtime.strategy
-        self.stride = config.train.environments * config.train.collect_steps
-        self._environments = [registry.make(config.environment) for _ in range(runtime.replicas)]
-        first = self._environments[0]
-        self.replay_bytes = memory_bytes(
-            config.replay, first.observation_shape, first.observation_dtype
-        )
+        train, replay = config.train, config.agent.replay
+        self.steps_per_iteration = train.num_envs * train.collect_steps
+        environments = [registry.make(config.environment) for _ in range(runtime.replicas)]
+        spec = environments[0].spec
+        self.replay_bytes = memory_bytes(replay, spec)
         check_fits(
             self.replay_bytes,
-            "take a smaller replay.capacity",
-            f"{config.replay.capacity} transitions",
+            "use a smaller agent.replay.capacity",
+            f"{replay.capacity} transitions",
         )
-        self._iterations = -(-config.train.steps // self.stride)
-        self._compiles = compiles(config, runtime)
+        self._iterations = -(-train.steps // self.steps_per_iteration)
+        compiles = compiles_agents(config, runtime)
         with self._strategy.scope():
-            self.agent = QAgent(
-                config,
-                first.observation_shape,
-                first.observation_dtype,
-                first.num_actions,
-                self._iterations * config.train.updates,
+            self.agent = base.build(config, spec)
+            self._learner = Learner(
+                self.agent,
+                base.optimizer_section(config),
+                self._iterations * train.gradient_steps,
+                train.global_batch_size,
+                runtime.replicas,
+                compiles,
+                scales_loss=runtime.precision == "mixed_float16",
             )
-        self._actors = []
-        for number, environment in enumerate(self._environments):
-            # One replica's own: plain variables on its device.
-            with tf.device(self._strategy.extended.worker_devices[number]):
-                self._actors.append(
-                    Actor(config, environment, self.agent, number, runtime.replicas, self._compiles)
-                )
-        self._done = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._python_states = [_EnvironmentState(each) for each in self._environments]
-        self.state = tf.train.Checkpoint(
-            agent=self.agent,
-            learning_rate_scale=self.agent.learning_rate.scale,
-            actors=self._actors,
-            done=self._done,
-            python=self._python_states,
-        )
-        self.evaluator = evaluate.Evaluator(config, self.agent, self._compiles)
+        self._replicas = [
+            self._make_replica(number, environment, runtime, compiles)
+            for number, environment in enumerate(environments)
+        ]
+        self._iterations_done = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._python_states = [_EnvironmentState(each) for each in environments]
+        self.state: State = {
+            "agent": self.agent,
+            "learner": self._learner,
+            "iterations": self._iterations_done,
+            "collectors": _listed(replica.collector for replica in self._replicas),
+            "experience": _listed(replica.experience for replica in self._replicas),
+            "draws": _listed(replica.draws for replica in self._replicas),
+            "environments": _listed(self._python_states),
+        }
+        self.accumulators: State = {
+            "episodes": _listed(replica.episode_sums for replica in self._replicas),
+            "learning": _listed(replica.learning_sums for replica in self._replicas),
+        }
+        self.evaluator = evaluate.Evaluator(config, self.agent, compiles)
+
+    def _make_replica(
+        self, number: int, environment: VectorEnvironment, runtime: Runtime, compiles: bool
+    ) -> _LocalReplica:
+        config, count = self._config, runtime.replicas
+        num_envs = config.train.num_envs // count
+        # Plain variables on the replica's own device.
+        with tf.device(self._strategy.extended.worker_devices[number]):
+            return _LocalReplica(
+                collector=Collector(config, environment, self.agent, num_envs, number, compiles),
+                experience=make_replay(
+                    config.agent.replay,
+                    self.agent.n_step,
+                    num_envs,
+                    count,
+                    environment.spec,
+                    compiles,
+                ),
+                draws=tf.Variable(0, dtype=tf.int64, trainable=False),
+                stream=seeds.stream(config.seed, "replay", number),
+                episode_sums=_sums(len(EPISODE_SUMS)),
+                learning_sums=_sums(len(LEARNING_SUMS) + len(self.agent.figures)),
+            )
 
     def start(self, step: int) -> None:
-        """Starts fresh episodes where a checkpoint could not hold the old ones."""
+        """Starts new episodes where a checkpoint could not hold the old ones."""
         del step
-        if any(state.lost for state in self._python_states):
-            print("the environments could not be restored: new episodes begin", file=sys.stderr)
-            for actor in self._actors:
-                actor.begin_episodes_anew()
+        if any(state.is_lost for state in self._python_states):
+            print("the environments cannot be restored; starting new episodes", file=sys.stderr)
+            for replica in self._replicas:
+                replica.collector.start_new_episodes()
+                replica.experience.end_episodes()
 
     def advance(self, iterations: int) -> float:
-        """Runs `iterations` of collecting and learning; nothing is waited for."""
+        """Runs `iterations` of collecting and learning; never waits for input."""
         with contextlib.ExitStack() as stack:
-            for environment in self._environments:
-                stack.enter_context(failures_as_user_errors(environment))
+            for replica in self._replicas:
+                stack.enter_context(failures_as_user_errors(replica.collector.environment))
             self._advance(tf.constant(iterations))
         return 0.0
 
     def metrics(self) -> Mapping[str, float]:
-        """Means since the last `reset_metrics`; returns only where an episode has ended."""
-        totals = sum(actor.totals.numpy() for actor in self._actors)
-        sums = dict(zip(TOTALS, totals.tolist(), strict=True))
-        updates = sums["updates"] / len(self._actors)
-        figures = {
-            "loss": sums["loss"] / max(updates, 1.0),
-            "epsilon": float(self._actors[0].epsilon()),
-            "episodes": sums["episodes"],
+        """Means since the last `reset_metrics`; returns only if an episode has ended."""
+        replicas = self._replicas
+        episodes = dict(
+            zip(EPISODE_SUMS, sum(r.episode_sums.numpy() for r in replicas), strict=True)
+        )
+        updates, *means = sum(r.learning_sums.numpy() for r in replicas)
+        names = (*LEARNING_SUMS[1:], *self.agent.figures)
+        metrics = {
+            name: float(value / max(updates, 1.0)) for name, value in zip(names, means, strict=True)
         }
-        if sums["episodes"]:
-            figures["return_mean"] = sums["return"] / sums["episodes"]
-            figures["length_mean"] = sums["length"] / sums["episodes"]
-        return figures
+        metrics["learning_rate"] = self._learner.optimizer.current_learning_rate()
+        metrics["replay_fill"] = float(np.mean([r.experience.fill() for r in replicas]))
+        for name, value in replicas[0].collector.exploration_figures().items():
+            metrics[name] = float(value)
+        count = float(episodes["episodes"])
+        metrics["episodes"] = count
+        if count:
+            mean = float(episodes["return"]) / count
+            variance = float(episodes["squared_return"]) / count - mean**2
+            metrics["return_mean"] = mean
+            metrics["return_std"] = math.sqrt(max(variance, 0.0))
+            metrics["length_mean"] = float(episodes["length"]) / count
+        return metrics
 
     def reset_metrics(self) -> None:
-        """Begins new sums."""
-        for actor in self._actors:
-            actor.totals.assign(tf.zeros_like(actor.totals))
+        """Resets the sums behind `metrics`."""
+        for replica in self._replicas:
+            for variable in (replica.episode_sums, replica.learning_sums):
+                variable.assign(tf.zeros_like(variable))
+
+    def throughput(self, steps_per_second: float) -> Mapping[str, float]:
+        """Environment steps and updates per second."""
+        train = self._config.train
+        return {
+            "env_steps_per_second": steps_per_second,
+            "updates_per_second": steps_per_second
+            * train.gradient_steps
+            / self.steps_per_iteration,
+        }
 
     def evaluate(self) -> Mapping[str, Value]:
         """Greedy episodes, the same ones each time."""
-        return self.evaluator.evaluate_on_the_way()
+        return self.evaluator.evaluate_interim()
 
     def scale_learning_rate(self, factor: float) -> None:
-        """Makes every later step size `factor` times the configured one."""
-        self.agent.learning_rate.scale.assign(factor)
+        """Multiplies the configured learning rate of all later updates by `factor`."""
+        self._learner.optimizer.learning_rate.scale.assign(factor)
 
     @tf.function
     def _advance(self, iterations: tf.Tensor) -> None:
-        train = self._config.train
-        together = _largest_divisor(train.updates, _MOST_UPDATES_TOGETHER)
+        gradient_steps = self._config.train.gradient_steps
+        block = _largest_divisor(gradient_steps, _MAX_UPDATES_PER_BLOCK)
         for _ in tf.range(iterations):
             self._strategy.run(self._collect)
-            self._done.assign_add(1)
-            stored = self._actors[0].stored() * len(self._actors)
-            if stored >= self._config.replay.warmup:
-                for _ in tf.range(train.updates // together):
-                    self._strategy.run(self._learn, args=(together,))
+            self._iterations_done.assign_add(1)
+            stored = self._replicas[0].experience.size() * len(self._replicas)
+            if stored >= self._config.agent.replay.min_size:
+                for _ in tf.range(gradient_steps // block):
+                    self._strategy.run(self._learn, args=(block,))
 
     def _collect(self) -> None:
-        self._actor().collect()
+        replica = self._replica()
+        steps, sums = replica.collector.collect()
+        replica.experience.add(steps)
+        replica.episode_sums.assign_add(sums)
 
     def _learn(self, updates: int) -> None:
-        actor = self._actor()
-        progress = tf.cast(self._done, tf.float32) / self._iterations
-        sample = actor.sample(updates, progress)
-        parts = [
-            tf.nest.map_structure(
-                lambda field, k=number: tf.split(field, updates)[k],
-                (sample.transitions, sample.weights),
-            )
-            for number in range(updates)
-        ]
-        if self._compiles and len(self._actors) == 1:
-            losses = self._compiled_updates(parts)
-        else:
-            losses = [self._update(*part) for part in parts]
-        actor.learnt(
-            sample,
-            tf.concat([loss.loss for loss in losses], axis=0),
-            tf.concat([loss.td_error for loss in losses], axis=0),
-            updates,
-        )
+        replica = self._replica()
+        progress = tf.cast(self._iterations_done, tf.float32) / self._iterations
+        seed = seeds.at(replica.stream, replica.draws)
+        replica.draws.assign_add(1)
+        batch_size = self._config.train.global_batch_size // len(self._replicas)
+        sample = replica.experience.batches(updates, batch_size, seed, progress)
+        priorities, sums = self._learner.learn(sample, updates)
+        replica.experience.feedback(sample, priorities)
+        replica.learning_sums.assign_add(tf.cast(sums, tf.float64))
 
-    @functools.cached_property
-    def _compiled_updates(self) -> tf.types.experimental.PolymorphicFunction:
-        return tf.function(lambda parts: [self._update(*part) for part in parts], jit_compile=True)
-
-    def _update(self, transitions: Transition, weights: tf.Tensor) -> Loss:
-        gradients, losses = self.agent.gradients(
-            transitions, weights, self._config.train.global_batch_size
-        )
-        self.agent.apply(gradients)
-        return losses
-
-    def _actor(self) -> Actor:
-        if len(self._actors) == 1:
-            return self._actors[0]
+    def _replica(self) -> _LocalReplica:
+        """This replica's own state, in a replica context."""
+        if len(self._replicas) == 1:
+            return self._replicas[0]
         number = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return self._actors[int(tf.get_static_value(number))]
+        return self._replicas[int(tf.get_static_value(number))]
+
+
+def compiles_agents(config: ReinforcementLearning, runtime: Runtime) -> bool:
+    """Whether XLA compiles acting and learning.
+
+    On a CPU networks of dense layers are faster compiled, convolutions are slower.
+    """
+    return runtime.compiles(default_on_cpu=config.model.kind in ("linear", "mlp"))
 
 
 def check(config: ReinforcementLearning, runtime: Runtime) -> None:
-    """Refuses settings that do not fit together, or not the distribution.
+    """Checks that the settings fit together, and fit the strategy.
 
     Raises:
       UserError: naming the remedy.
     """
-    train, replay = config.train, config.replay
+    train, replay = config.train, config.agent.replay
     if runtime.workers > 1 or runtime.name == "tpu":
         raise UserError(
-            "reinforcement learning runs on one host's CPU or GPUs so far; take --strategy=cpu, "
-            f"gpu or mirrored. Received: {runtime.description}"
+            "reinforcement learning runs on the CPU or GPUs of one host; use --strategy=cpu, gpu "
+            f"or mirrored. Received: {runtime.description}"
         )
-    distribution.check_divisible(train.environments, runtime.replicas, "train.environments")
+    distribution.check_divisible(train.num_envs, runtime.replicas, "train.num_envs")
     distribution.check_divisible(
         train.global_batch_size, runtime.replicas, "train.global_batch_size"
     )
-    for name, value in (("replay.warmup", replay.warmup), ("replay.capacity", replay.capacity)):
+    for name, value in (("min_size", replay.min_size), ("capacity", replay.capacity)):
         if value < train.global_batch_size:
             raise UserError(
-                f"{name} must be at least train.global_batch_size={train.global_batch_size}. "
-                f"Received: {value}"
+                f"agent.replay.{name} must be at least train.global_batch_size="
+                f"{train.global_batch_size}. Received: {value}"
             )
-    rows = replay.capacity // train.environments
-    n = getattr(config.agent, "n_step", 1)
-    if rows < n:
+    rows = replay.capacity // train.num_envs
+    n_step = getattr(config.agent, "n_step", 1)
+    if rows < max(n_step, train.collect_steps):
         raise UserError(
-            f"agent.n_step must be at most the {rows} steps that replay.capacity holds of each of "
-            f"{train.environments} environments. Received: {n}"
+            f"agent.n_step and train.collect_steps must be at most {rows}: agent.replay.capacity="
+            f"{replay.capacity} holds so many steps of each of {train.num_envs} environments. "
+            f"Received: {n_step} and {train.collect_steps}"
         )
-    if replay.warmup > rows * train.environments:
+    if replay.min_size > rows * train.num_envs:
         raise UserError(
-            f"replay.warmup must be at most the {rows * train.environments} transitions that fit "
-            f"into replay.capacity={replay.capacity} as whole rows of {train.environments} "
-            f"environments. Received: {replay.warmup}"
+            f"agent.replay.min_size must be at most {rows * train.num_envs}, the transitions that "
+            f"fit into agent.replay.capacity={replay.capacity} as whole rows of "
+            f"{train.num_envs} environments. Received: {replay.min_size}"
         )
 
 
-def _largest_divisor(number: int, most: int) -> int:
-    return max(divisor for divisor in range(1, most + 1) if number % divisor == 0)
+def _sums(size: int) -> tf.Variable:
+    return tf.Variable(tf.zeros([size], tf.float64), trainable=False)
+
+
+def _listed(trackables: object) -> tf.Module:
+    """Trackable objects as one, which a checkpoint saves in their order."""
+    module = tf.Module()
+    module.items = list(trackables)  # type: ignore[call-overload]
+    return module
+
+
+def _largest_divisor(number: int, maximum: int) -> int:
+    return max(divisor for divisor in range(1, maximum + 1) if number % divisor == 0)

@@ -205,7 +205,7 @@ class ClassificationTask:
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         """Gradients of this replica's share of the global mean loss, that share, the logits."""
         train = self._experiment.train
-        with tf.GradientTape(persistent=True) as tape:
+        with tf.GradientTape() as tape:
             logits = self._classifier.logits(features, training=True)
             losses = cross_entropy(targets, logits, train.label_smoothing)
             loss = tf.reduce_sum(losses) / train.global_batch_size

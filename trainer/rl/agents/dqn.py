@@ -1,212 +1,189 @@
-"""Q-learning agents: TF-Agents' own, with an update that XLA compiles and replicas share."""
+"""`dqn`: DQN (Mnih et al., 2015) with its extensions as independent switches.
 
-from typing import NamedTuple
+| switch | source |
+|---|---|
+| `double` | van Hasselt et al. (2016) |
+| `dueling` | Wang et al. (2016) |
+| `distribution=categorical` | Bellemare et al. (2017), C51 |
+| `n_step` | Sutton and Barto (2018), section 7.1 |
+| `replay.kind=prioritized` | Schaul et al. (2016) |
+"""
 
-from trainer.compat import tf_agents
+from collections.abc import Mapping
+from typing import Any
+
 from trainer.compat.keras import keras, tf
-from trainer.config.rl import C51, DQN, QLinear, ReinforcementLearning
-from trainer.config.sections import SGD, Optimizer
-from trainer.engine.distribution import Runtime
-from trainer.optim import optimizers
+from trainer.config.agents import DQN
+from trainer.config.rl import ReinforcementLearning
+from trainer.errors import UserError
+from trainer.rl.agents import q_learning
+from trainer.rl.agents.base import Agent, AgentLoss
+from trainer.rl.agents.exploration import NO_ACTION, ExplorationCarry, epsilon, explore
 from trainer.rl.agents.networks import build_q_network
-from trainer.rl.experience.n_step import Transition
+from trainer.rl.experience.steps import Transition
+from trainer.rl.specs import Discrete, EnvironmentSpec
 
-_MID = 1  # TF-Agents' StepType.MID
-
-
-class Loss(NamedTuple):
-    """Losses and temporal difference errors of a batch, float32 `[B]`, before weighting."""
-
-    loss: tf.Tensor
-    td_error: tf.Tensor
+_LOSSES = {"huber": q_learning.huber, "squared": q_learning.half_squared}
 
 
-class QAgent(tf.Module):
-    """An agent with its networks, optimizer and update.
+class DQNAgent(Agent):
+    """Epsilon-greedy play and a loss towards a target network.
 
-    Attributes:
-      tf_agent: TF-Agents' agent: its policies act with the very network trained here.
-      learning_rate: the schedule, whose scale is part of the state.
-      optimizer: counts the updates.
+    Subclass it to change the rule: `td_target` returns the target of the default loss.
     """
+
+    figures = ("q_mean", "td_error")
 
     def __init__(
         self,
         config: ReinforcementLearning,
-        observation_shape: tuple[int, ...],
-        observation_dtype: tf.DType,
-        num_actions: int,
-        total_updates: int,
+        spec: EnvironmentSpec,
+        settings: DQN | None = None,
     ):
-        """Builds everything in the strategy scope that is in force."""
-        super().__init__()
-        keras.utils.set_random_seed(config.seed)
-        agent, section = config.agent, _optimizer(config)
-        arguments = (config, observation_shape, observation_dtype, num_actions)
-        self._network = build_q_network(*arguments)
-        self._target_network = build_q_network(*arguments)
-        for target, source in zip(
-            self._target_network.variables, self._network.variables, strict=True
-        ):
-            target.assign(source)
-        self._num_actions = num_actions
-        self._discount = agent.discount
-        self._clip_norm = section.clip_norm
-        self._is_categorical = isinstance(agent, C51)
-        # The document's rule has no second network: here it is a copy after every update.
-        self._period = 1 if isinstance(agent, QLinear) else agent.target_update_period
-        self._tau = 1.0 if isinstance(agent, QLinear) else agent.target_update_tau
-        self.learning_rate = optimizers.LearningRate(section, total_updates)
-        self.optimizer = optimizers.build_optimizer(section, self.learning_rate)
-        self.optimizer.build(self._network.trainable_variables)
-        self.tf_agent = self._build_tf_agent(config, observation_shape, observation_dtype)
+        """Creates the online and the target network.
 
-    def _build_tf_agent(
-        self,
-        config: ReinforcementLearning,
-        observation_shape: tuple[int, ...],
-        observation_dtype: tf.DType,
-    ) -> tf_agents.TFAgent:
-        agent = config.agent
-        specs = (
-            tf_agents.time_step_spec(
-                tf.TensorSpec(observation_shape, observation_dtype, "observation")
-            ),
-            tf_agents.BoundedTensorSpec((), tf.int32, 0, self._num_actions - 1, "action"),
-        )
-        # The discount lies in the transitions, where n-step returns need it.
-        options = {"optimizer": self.optimizer, "gamma": 1.0}
-        if isinstance(agent, C51):
-            made = tf_agents.CategoricalDqnAgent(
-                *specs,
-                categorical_q_network=self._network,
-                target_categorical_q_network=self._target_network,
-                min_q_value=agent.v_min,
-                max_q_value=agent.v_max,
-                **options,
+        Args:
+          config: the experiment.
+          spec: of the environment.
+          settings: the switches; by default the experiment's `agent` section.
+
+        Raises:
+          UserError: if the actions are continuous, or the model does not fit.
+        """
+        super().__init__()
+        settings = settings or config.agent  # type: ignore[assignment]
+        assert isinstance(settings, DQN)
+        if not isinstance(spec.action, Discrete):
+            raise UserError(
+                f"agent.kind {config.agent.kind!r} needs a discrete action space; "
+                f"{config.environment.name!r} has continuous actions"
             )
-            self._support = tf.linspace(agent.v_min, agent.v_max, agent.atoms)
-        else:
-            kind = tf_agents.DqnAgent
-            if not isinstance(agent, DQN | QLinear):
-                kind = tf_agents.DdqnAgent
-            made = kind(
-                *specs,
-                q_network=self._network,
-                target_q_network=self._target_network,
-                td_errors_loss_fn=_half_squared if _is_squared(agent) else _huber,
-                **options,
-            )
-        made.initialize()
-        return made
+        keras.utils.set_random_seed(config.seed)
+        self.discount = settings.discount
+        self.n_step = settings.n_step
+        self._settings = settings
+        self._spec = spec
+        self._num_envs = config.train.num_envs
+        self._num_actions = spec.action.n
+        self._loss = _LOSSES[settings.loss]
+        self._network = build_q_network(config, settings, spec, self._num_actions)
+        self._target_network = build_q_network(config, settings, spec, self._num_actions)
+        for target, online in self._variable_pairs():
+            target.assign(online)
+        self._is_categorical = settings.distribution == "categorical"
+        if self._is_categorical:
+            self._support = tf.linspace(settings.v_min, settings.v_max, settings.num_atoms)
 
     @property
-    def trainable(self) -> list[tf.Variable]:
-        """What an update moves."""
+    def trainable_variables(self) -> list[tf.Variable]:
+        """See the base class."""
         return list(self._network.trainable_variables)
 
+    @property
+    def extra_losses(self) -> list[tf.Tensor]:
+        """See the base class."""
+        return list(self._network.losses)
+
+    def initial_carry(self, batch_size: int) -> ExplorationCarry:
+        """See the base class."""
+        return ExplorationCarry(tf.fill([batch_size], NO_ACTION), tf.constant(0, tf.int64))
+
+    def act(
+        self, observation: tf.Tensor, carry: ExplorationCarry, seed: tf.Tensor, explore: bool
+    ) -> tuple[tf.Tensor, ExplorationCarry, Any]:
+        """Epsilon-greedy actions int32 `[B]`; see the base class."""
+        greedy = tf.argmax(self.q_values(observation), axis=-1, output_type=tf.int32)
+        if not explore:
+            return greedy, carry, ()
+        return self._explore(greedy, carry, seed)
+
+    def _explore(
+        self, greedy: tf.Tensor, carry: ExplorationCarry, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, ExplorationCarry, Any]:
+        settings = self._settings.exploration
+        action, held = explore(
+            greedy,
+            carry.held,
+            epsilon(settings, carry.steps),
+            settings.epsilon_duration,
+            self._num_actions,
+            seed,
+        )
+        return action, ExplorationCarry(held, carry.steps + self._num_envs), ()
+
+    def exploration_figures(self, carry: ExplorationCarry) -> Mapping[str, tf.Tensor]:
+        """See the base class."""
+        return {"epsilon": epsilon(self._settings.exploration, carry.steps)}
+
     def q_values(self, observation: tf.Tensor) -> tf.Tensor:
-        """Expected returns, float32 `[B, actions]`."""
-        output, _ = self._network(observation, step_type=())
+        """Expected returns Q(s, a), float32 `[B, actions]`."""
+        return self._expectation(self._network(observation))
+
+    def value(self, observation: tf.Tensor) -> tf.Tensor:
+        """max_a Q(s, a), `[B]`."""
+        return tf.reduce_max(self.q_values(observation), axis=-1)
+
+    def td_target(self, batch: Transition) -> tf.Tensor:
+        """The target of Q(o_tm1, a_tm1), float32 `[B]`."""
+        q_t_target = self._target_network(batch.next_observation)
+        q_t_selector = self._network(batch.next_observation) if self._settings.double else None
+        q_t = q_learning.bootstrap_value(
+            q_t_target, q_t_target if q_t_selector is None else q_t_selector
+        )
+        return q_learning.td_target(batch.reward, batch.discount, q_t)
+
+    def loss(self, batch: Transition) -> AgentLoss:
+        """See the base class."""
+        if self._is_categorical:
+            return self._categorical_loss(batch)
+        q_tm1 = self._network(batch.observation, training=True)
+        qa_tm1 = q_learning.take_action(q_tm1, batch.action)
+        td_error = tf.stop_gradient(self.td_target(batch)) - qa_tm1
+        figures = {"q_mean": qa_tm1, "td_error": tf.abs(td_error)}
+        return AgentLoss(self._loss(td_error), tf.abs(td_error), figures)
+
+    def _categorical_loss(self, batch: Transition) -> AgentLoss:
+        """Cross-entropy to the projected target distribution; it is the priority as well."""
+        logits_t = self._target_network(batch.next_observation)
+        selector = self._network(batch.next_observation) if self._settings.double else logits_t
+        a_t = tf.argmax(self._expectation(selector), axis=-1, output_type=tf.int32)
+        p_t = q_learning.take_action(tf.nn.softmax(logits_t), a_t)
+        target = q_learning.project_distribution(self._support, p_t, batch.reward, batch.discount)
+        logits_tm1 = self._network(batch.observation, training=True)
+        logits_a_tm1 = q_learning.take_action(logits_tm1, batch.action)
+        loss = tf.nn.softmax_cross_entropy_with_logits(tf.stop_gradient(target), logits_a_tm1)
+        qa_tm1 = self._expectation(logits_a_tm1)
+        td_error = tf.abs(tf.reduce_sum(target * self._support, axis=-1) - qa_tm1)
+        return AgentLoss(loss, loss, {"q_mean": qa_tm1, "td_error": td_error})
+
+    def _expectation(self, output: tf.Tensor) -> tf.Tensor:
+        """Q values of the network's output: the mean of the distribution, if it is one."""
         if self._is_categorical:
             return tf.reduce_sum(tf.nn.softmax(output) * self._support, axis=-1)
         return output
 
-    def greedy(self, observation: tf.Tensor) -> tf.Tensor:
-        """Actions int32 `[B]` of the largest Q.
+    def after_update(self, updates: tf.Tensor) -> None:
+        """Mixes the online into the target network when it is due."""
+        due = updates % self._settings.target_update_period == 0
+        rate = tf.where(due, self._settings.target_update_tau, 0.0)
+        for target, online in self._variable_pairs():
+            target.assign(target + rate * (online - target))
 
-        Among equal Q values the first is taken, as TF-Agents' greedy policy does.
-        """
-        return tf.argmax(self.q_values(observation), axis=-1, output_type=tf.int32)
+    def _variable_pairs(self) -> list[tuple[tf.Variable, tf.Variable]]:
+        return list(zip(self._target_network.variables, self._network.variables, strict=True))
 
-    def loss(self, transitions: Transition) -> Loss:
-        """Losses of a batch of transitions, fields `[B, ...]`."""
-        if self._is_categorical:
-            return self._categorical_loss(transitions)
-        info = self.tf_agent._loss(  # the one door to TF-Agents' loss without its update
-            _as_tf_agents(transitions), weights=tf.ones_like(transitions.reward), training=True
+    def policy(self) -> Any:
+        """See the base class."""
+        from trainer.compat import tf_agents
+
+        return tf_agents.greedy_q_policy(
+            self._network,
+            tf.TensorSpec(
+                self._spec.observation_shape, self._spec.observation_dtype, "observation"
+            ),
+            self._num_actions,
+            self._support if self._is_categorical else None,
         )
-        return Loss(info.extra.td_loss, info.extra.td_error)
-
-    def _categorical_loss(self, transitions: Transition) -> Loss:
-        """Cross-entropy to the projected target (Bellemare et al., 2017, algorithm 1).
-
-        Not TF-Agents' own, which ignores importance weights. The loss stands in for the
-        temporal difference error in priorities.
-        """
-        atoms = self._support.shape[0]
-        following, _ = self._target_network(transitions.next_observation, step_type=())
-        probabilities = tf.nn.softmax(following)
-        best = tf.argmax(tf.reduce_sum(probabilities * self._support, -1), -1, tf.int32)
-        probabilities = tf.gather(probabilities, best, axis=1, batch_dims=1)
-        moved = transitions.reward[:, None] + transitions.discount[:, None] * self._support
-        moved = tf.clip_by_value(moved, self._support[0], self._support[-1])
-        step = (self._support[-1] - self._support[0]) / (atoms - 1)
-        # A point shares its mass between the two support points beside it, by nearness.
-        nearness = 1 - tf.abs(moved[:, None, :] - self._support[None, :, None]) / step
-        target = tf.reduce_sum(tf.maximum(nearness, 0.0) * probabilities[:, None, :], axis=-1)
-        logits, _ = self._network(transitions.observation, step_type=(), training=True)
-        logits = tf.gather(logits, transitions.action, axis=1, batch_dims=1)
-        loss = tf.nn.softmax_cross_entropy_with_logits(tf.stop_gradient(target), logits)
-        return Loss(loss, loss)
-
-    def gradients(
-        self, transitions: Transition, weights: tf.Tensor, global_batch_size: int
-    ) -> tuple[list[tf.Tensor], Loss]:
-        """Gradients of this replica's part of the weighted global mean loss."""
-        with tf.GradientTape() as tape:
-            losses = self.loss(transitions)
-            loss = tf.reduce_sum(losses.loss * weights) / global_batch_size
-        return tape.gradient(loss, self.trainable), losses
-
-    def apply(self, gradients: list[tf.Tensor]) -> None:
-        """Updates the network, and the target network when it is due."""
-        optimizers.apply_gradients(self.optimizer, gradients, self.trainable, self._clip_norm)
-        due = self.optimizer.iterations % self._period == 0
-        rate = tf.where(due, self._tau, 0.0)
-        for target, source in zip(
-            self._target_network.variables, self._network.variables, strict=True
-        ):
-            target.assign(target + rate * (source - target))
 
 
-def compiles(config: ReinforcementLearning, runtime: Runtime) -> bool:
-    """Whether XLA compiles acting and learning.
-
-    A network of dense layers is fastest compiled; convolutions are not, on a CPU.
-    """
-    return runtime.compiles(default_on_cpu=config.model.kind in ("linear", "mlp"))
-
-
-def _optimizer(config: ReinforcementLearning) -> Optimizer:
-    """The `optimizer` section; the founding document's rule is plain gradient descent."""
-    if isinstance(config.agent, QLinear):
-        return SGD(learning_rate=config.agent.alpha)
-    return config.optimizer
-
-
-def _is_squared(agent: object) -> bool:
-    return isinstance(agent, QLinear) or getattr(agent, "loss", "") == "squared"
-
-
-def _half_squared(target: tf.Tensor, prediction: tf.Tensor) -> tf.Tensor:
-    return 0.5 * tf.square(target - prediction)
-
-
-def _huber(target: tf.Tensor, prediction: tf.Tensor) -> tf.Tensor:
-    error = tf.abs(target - prediction)
-    return tf.where(error <= 1.0, 0.5 * tf.square(error), error - 0.5)
-
-
-def _as_tf_agents(transitions: Transition) -> tf_agents.Transition:
-    size = tf.shape(transitions.reward)
-    middle = tf.fill(size, _MID)
-    return tf_agents.Transition(
-        time_step=tf_agents.TimeStep(
-            middle, tf.zeros(size), tf.ones(size), transitions.observation
-        ),
-        action_step=tf_agents.PolicyStep(transitions.action, (), ()),
-        next_time_step=tf_agents.TimeStep(
-            middle, transitions.reward, transitions.discount, transitions.next_observation
-        ),
-    )
+build = DQNAgent

@@ -1,80 +1,66 @@
-"""Q networks of TF-Agents, made of the same layers as the classifiers."""
+"""Q networks, made of the same architectures as the classifiers."""
 
-from trainer.compat import tf_agents
 from trainer.compat.keras import keras, tf
-from trainer.config.rl import C51, Dueling, QLinear, ReinforcementLearning
-from trainer.config.sections import CNN, MLP
+from trainer.config.agents import DQN
+from trainer.config.models import CNN, MLP
+from trainer.config.rl import ReinforcementLearning
 from trainer.errors import UserError
-from trainer.models.network import build_layers
+from trainer.models.building import build_features
+from trainer.models.context import Context
+from trainer.rl.specs import EnvironmentSpec
 
 
 class DuelingHead(keras.layers.Layer):
-    """Q = V + A − mean A (Wang et al., 2016, equation 9): `[B, F]` to `[B, actions]`."""
+    """Q = V + A − mean A (Wang et al., 2016, equation 9).
 
-    def __init__(self, actions: int):
-        """Makes both streams, each one affine map."""
-        super().__init__(dtype="float32")
-        self._value = keras.layers.Dense(1, dtype="float32")
-        self._advantage = keras.layers.Dense(actions, dtype="float32")
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Q values of features."""
-        advantage = self._advantage(inputs)
-        return self._value(inputs) + advantage - tf.reduce_mean(advantage, -1, keepdims=True)
-
-
-class QNetwork(tf_agents.Sequential):
-    """A sequence of layers that TF-Agents takes for a (categorical) Q network.
-
-    Attributes:
-      num_atoms: support points of a categorical network; 0 for any other.
+    Maps features `[B, F]` to `[B, actions]`, or to `[B, actions, atoms]` logits, where the
+    mean over actions is taken per atom.
     """
 
-    def __init__(self, layers: list[keras.layers.Layer], input_spec: tf.TensorSpec, num_atoms: int):
-        """Stacks the layers; `input_spec` is of one observation."""
-        super().__init__(layers, input_spec=input_spec)
-        self.num_atoms = num_atoms
+    def __init__(self, num_actions: int, num_atoms: int):
+        """Creates both streams, each one affine map; 0 atoms for scalar values."""
+        super().__init__(dtype="float32")
+        width = max(1, num_atoms)
+        self._value = keras.layers.Dense(width, dtype="float32")
+        self._advantage = keras.layers.Dense(num_actions * width, dtype="float32")
+        shape = (num_actions, num_atoms) if num_atoms else (num_actions,)
+        self._reshape = keras.layers.Reshape(shape, dtype="float32")
+        self._is_distribution = bool(num_atoms)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Q values, or logits, of features."""
+        value = self._value(inputs)
+        if self._is_distribution:
+            value = value[:, None, :]
+        advantage = self._reshape(self._advantage(inputs))
+        return value + advantage - tf.reduce_mean(advantage, axis=1, keepdims=True)
 
 
 def build_q_network(
-    config: ReinforcementLearning,
-    observation_shape: tuple[int, ...],
-    observation_dtype: tf.DType,
-    num_actions: int,
-) -> QNetwork:
-    """A built network from observations to Q values `[B, actions]`.
+    config: ReinforcementLearning, settings: DQN, spec: EnvironmentSpec, num_actions: int
+) -> keras.Model:
+    """A network from observations `[B, ...]` to Q values `[B, actions]` float32.
 
-    C51 has logits `[B, actions, atoms]` instead. Pixels are scaled to [0, 1].
+    With a categorical distribution it returns logits `[B, actions, atoms]`. Pixels are scaled
+    to [0, 1].
 
     Raises:
       UserError: if the model does not fit the observations, or has dropout.
     """
     if isinstance(config.model, MLP | CNN) and config.model.dropout:
         raise UserError(
-            "model.dropout must be 0 in a Q network, whose targets it would make noisy. "
+            "model.dropout must be 0 in a Q network, where it would add noise to the targets. "
             f"Received: {config.model.dropout}"
         )
-    if isinstance(config.agent, QLinear) and config.model.kind != "linear":
-        raise UserError(
-            "agent.kind 'q_linear' takes model.kind 'linear', or take agent.kind 'dqn'. "
-            f"Received: {config.model.kind!r}"
-        )
-    scale = 1 / 255 if observation_dtype == tf.uint8 else 1.0
-    layers = [
-        keras.layers.Lambda(lambda x: tf.cast(x, tf.float32) * scale),
-        *build_layers(config.model, observation_shape, config.seed, tf.Variable(0, dtype=tf.int64)),
-    ]
-    atoms = 0
-    if isinstance(config.agent, C51):
-        atoms = config.agent.atoms
-        layers += [
-            keras.layers.Dense(num_actions * atoms, dtype="float32"),
-            keras.layers.Reshape((num_actions, atoms), dtype="float32"),
-        ]
-    elif isinstance(config.agent, Dueling):
-        layers.append(DuelingHead(num_actions))
-    else:
-        layers.append(keras.layers.Dense(num_actions, dtype="float32"))
-    network = QNetwork(layers, tf.TensorSpec(observation_shape, observation_dtype), atoms)
-    network.create_variables()
-    return network
+    inputs = keras.Input(spec.observation_shape, dtype=spec.observation_dtype)
+    scale = 1 / 255 if spec.observation_dtype == tf.uint8 else 1.0
+    scaled = keras.layers.Lambda(lambda x: tf.cast(x, tf.float32) * scale)(inputs)
+    context = Context(config.seed, tf.Variable(0, dtype=tf.int64, trainable=False))
+    features = build_features(config.model, scaled, context)
+    atoms = settings.num_atoms if settings.distribution == "categorical" else 0
+    if settings.dueling:
+        return keras.Model(inputs, DuelingHead(num_actions, atoms)(features))
+    outputs = keras.layers.Dense(num_actions * max(1, atoms), dtype="float32")(features)
+    if atoms:
+        outputs = keras.layers.Reshape((num_actions, atoms), dtype="float32")(outputs)
+    return keras.Model(inputs, outputs)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from trainer.compat.keras import tf
 from trainer.rl.envs import drawing
 from trainer.rl.envs.base import Environment
+from trainer.rl.specs import Discrete
 
 # Both links: length 1 m, mass 1 kg, centre of mass in the middle, moment of inertia 1 kg m².
 _LENGTH = 1.0
@@ -29,7 +30,7 @@ class Acrobot(Environment):
     """
 
     observation_shape = (6,)
-    num_actions = 3
+    action_spec = Discrete(3)
     time_limit = 500
 
     def reset(self, seed: tf.Tensor, batch_size: int) -> tf.Tensor:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
+from trainer.rl.specs import ActionSpec
 
 # One tensor or a nest of tensors, float32, each with leading axis B.
 State = Any
@@ -22,13 +23,13 @@ class Environment(abc.ABC):
     Attributes:
       observation_shape: of one observation, without the batch axis.
       observation_dtype: float32, or uint8 for pixels.
-      num_actions: actions are 0 to num_actions - 1.
+      action_spec: which actions there are.
       time_limit: steps after which an episode is truncated; 0: never.
     """
 
     observation_shape: tuple[int, ...]
     observation_dtype: tf.DType = tf.float32
-    num_actions: int
+    action_spec: ActionSpec
     time_limit: int = 0
 
     @abc.abstractmethod

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from trainer.compat.keras import tf
 from trainer.rl.envs import drawing
 from trainer.rl.envs.base import Environment
+from trainer.rl.specs import Discrete
 
 _GRAVITY = 9.8  # m/s²
 _CART_MASS = 1.0  # kg
@@ -28,7 +29,7 @@ class CartPole(Environment):
     """
 
     observation_shape = (4,)
-    num_actions = 2
+    action_spec = Discrete(2)
 
     def __init__(self, time_limit: int):
         self.time_limit = time_limit

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.rl.envs.base import Environment
+from trainer.rl.specs import Discrete
 
 PIXELS = 24
 # Balls and paddle move on a coarser grid: one cell is 2 by 2 pixels.
@@ -49,7 +50,7 @@ class Catch(Environment):
 
     observation_shape = (PIXELS, PIXELS, 1)
     observation_dtype = tf.uint8
-    num_actions = 3
+    action_spec = Discrete(3)
 
     def reset(self, seed: tf.Tensor, batch_size: int) -> CatchState:
         """A ball and the paddle anywhere."""

@@ -1,15 +1,12 @@
 """From a name to a Gymnasium environment: a registered id, or a user's `module:Class`."""
 
-import importlib
-import os
-import sys
 import warnings
 from collections.abc import Callable, Iterable
-from types import ModuleType
 from typing import Any
 
 import gymnasium
 
+from trainer.config import user_code
 from trainer.errors import UserError, unknown_name
 
 GymnasiumEnv = gymnasium.Env[Any, Any]
@@ -30,7 +27,7 @@ def find(name: str, time_limit: int, also_known: Iterable[str] = ()) -> Create:
     """
     module_name, _, attribute = name.rpartition(":")
     if module_name:
-        module = _import(module_name, name)
+        module = user_code.import_module(module_name, "environment.name")
         if hasattr(module, attribute):
             return _of_class(getattr(module, attribute), name, time_limit)
     if attribute in gymnasium.registry:
@@ -41,29 +38,9 @@ def find(name: str, time_limit: int, also_known: Iterable[str] = ()) -> Create:
     raise unknown_name("environment.name", name, {*also_known, *gymnasium.registry})
 
 
-def describe(error: BaseException) -> str:
-    """An exception on one line."""
-    return one_line(f"{type(error).__name__}: {error}")
-
-
 def one_line(value: object) -> str:
     """A value as text without line breaks."""
     return " ".join(str(value).split())
-
-
-def _import(module_name: str, name: str) -> ModuleType:
-    # The console script, unlike `python -m`, does not look in the current directory.
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
-    try:
-        return importlib.import_module(module_name)
-    # Whatever a user's module raises while it loads is the user's to mend.
-    except Exception as error:
-        raise UserError(
-            f"module {module_name!r} of environment.name cannot be imported ({describe(error)}); "
-            "install it, or run where it lies. "
-            f"Received: {name!r}"
-        ) from error
 
 
 def _is_environment(value: object) -> bool:
@@ -105,7 +82,7 @@ def _checked(create: Create, name: str) -> Create:
         # A missing dependency, a constructor that needs arguments: any class of exception.
         except Exception as error:
             raise UserError(
-                f"the environment cannot be made ({describe(error)}). Received: {name!r}"
+                f"the environment cannot be made ({user_code.describe(error)}). Received: {name!r}"
             ) from error
 
     return checked

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
+from trainer.config import user_code
 from trainer.errors import UserError
-from trainer.rl.envs.gymnasium_registry import Create, describe, one_line
+from trainer.rl.envs.gymnasium_registry import Create, one_line
 from trainer.rl.envs.vector import EpisodeCarry, StepOutput, VectorEnvironment
+from trainer.rl.specs import ActionSpec, Box, Discrete, EnvironmentSpec
 
 
-class GymnasiumBatch(VectorEnvironment):
+class GymnasiumVector(VectorEnvironment):
     """Steps a list of environments one after another.
 
     As fast as Gymnasium's `SyncVectorEnv`, and without its infos, in which an episode's last
@@ -37,22 +39,17 @@ class GymnasiumBatch(VectorEnvironment):
         self._environments = [create()]
         self._failure: UserError | None = None
         action_space = getattr(self._environments[0], "action_space", None)
-        if not isinstance(action_space, gymnasium.spaces.Discrete):
-            raise UserError(
-                f"the action space of {name!r} must be Discrete: the agents here choose one of a "
-                f"few actions, they set no continuous controls. Received: {one_line(action_space)}"
-            )
-        self.num_actions, self._first_action = _count_and_first(action_space)
+        self._decode_action, action_spec = _action_decoding(name, action_space)
         observation_space = getattr(self._environments[0], "observation_space", None)
-        self._encode, self.observation_shape, self._dtype = _encoding(name, observation_space)
-        self.observation_dtype = tf.as_dtype(self._dtype)
+        self._encode, shape, self._dtype = _encoding(name, observation_space)
+        self.spec = EnvironmentSpec(shape, tf.as_dtype(self._dtype), action_spec)
 
     def initial(self, seed: tf.Tensor, batch_size: int) -> EpisodeCarry:
         """See the base class; `batch_size` environments are made at the first call."""
         observation = tf.numpy_function(
-            lambda seed: self._reset(seed, batch_size), [seed], self.observation_dtype
+            lambda seed: self._reset(seed, batch_size), [seed], self.spec.observation_dtype
         )
-        observation.set_shape([batch_size, *self.observation_shape])
+        observation.set_shape([batch_size, *self.spec.observation_shape])
         return EpisodeCarry(
             state=observation,
             elapsed=tf.zeros([batch_size], tf.int32),
@@ -68,7 +65,7 @@ class GymnasiumBatch(VectorEnvironment):
     ) -> tuple[EpisodeCarry, StepOutput]:
         """See the base class."""
         del seed
-        observations = self.observation_dtype
+        observations = self.spec.observation_dtype
         next_observation, reward, terminated, truncated, reset_observation = tf.numpy_function(
             self._step, [action], [observations, tf.float32, tf.bool, tf.bool, observations]
         )
@@ -147,11 +144,9 @@ class GymnasiumBatch(VectorEnvironment):
         truncated = np.empty([batch_size], bool)
         first_observations = {}
         with self._recorded("step"):
-            # Gymnasium's Discrete spaces hold int64.
-            choices = action.astype(np.int64) + self._first_action
             for index, environment in enumerate(self._environments):
                 observation, reward[index], terminated[index], truncated[index], _ = (
-                    environment.step(choices[index])
+                    environment.step(self._decode_action(action[index]))
                 )
                 next_observation[index] = self._encode(observation)
                 if terminated[index] or truncated[index]:
@@ -166,7 +161,7 @@ class GymnasiumBatch(VectorEnvironment):
         return next_observation, reward, terminated, truncated, reset_observation
 
     def _empty(self, batch_size: int) -> NDArray[Any]:
-        return np.empty([batch_size, *self.observation_shape], self._dtype)
+        return np.empty([batch_size, *self.spec.observation_shape], self._dtype)
 
     def _check_finite(self, values: NDArray[Any], what: str) -> None:
         finite = np.isfinite(values)
@@ -188,13 +183,28 @@ class GymnasiumBatch(VectorEnvironment):
         except Exception as error:
             self._failure = UserError(
                 f"environment {self.name!r} failed in {method}(); mend it. "
-                f"Received: {describe(error)}"
+                f"Received: {user_code.describe(error)}"
             )
             raise self._failure from error
 
 
 def _count_and_first(space: Any) -> tuple[int, int]:
     return int(space.n), int(space.start)
+
+
+def _action_decoding(name: str, space: Any) -> tuple[Callable[[Any], Any], ActionSpec]:
+    """How an agent's action becomes the environment's, and its spec."""
+    if isinstance(space, gymnasium.spaces.Discrete):
+        count, first = _count_and_first(space)
+        # Gymnasium's Discrete spaces hold int64.
+        return lambda action: np.int64(action) + first, Discrete(count)
+    if isinstance(space, gymnasium.spaces.Box):
+        shape, dtype = space.shape, space.dtype
+        low, high = (tuple(map(float, bound.ravel())) for bound in (space.low, space.high))
+        return lambda action: np.asarray(action, dtype).reshape(shape), Box(low, high)
+    raise UserError(
+        f"the action space of {name!r} must be Discrete or Box. Received: {one_line(space)}"
+    )
 
 
 def _encoding(name: str, space: Any) -> tuple[Callable[[Any], NDArray[Any]], tuple[int, ...], type]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from trainer.compat.keras import tf
 from trainer.rl.envs import drawing
 from trainer.rl.envs.base import Environment
+from trainer.rl.specs import Discrete
 
 MIN_POSITION, MAX_POSITION = -1.2, 0.6
 GOAL_POSITION = 0.5
@@ -24,7 +25,7 @@ class MountainCar(Environment):
     """
 
     observation_shape = (2,)
-    num_actions = 3
+    action_spec = Discrete(3)
     time_limit = 200
 
     def reset(self, seed: tf.Tensor, batch_size: int) -> tf.Tensor:

@@ -3,16 +3,16 @@
 import functools
 from collections.abc import Callable
 
-from trainer.config import rl as config_rl
+from trainer.config.rl import Environment as EnvironmentConfig
 from trainer.errors import unknown_name
 from trainer.rl.envs.acrobot import Acrobot
 from trainer.rl.envs.base import Environment
 from trainer.rl.envs.cart_pole import CartPole
 from trainer.rl.envs.catch import Catch
 from trainer.rl.envs.mountain_car import MountainCar
-from trainer.rl.envs.tensorflow_vector import InGraph
+from trainer.rl.envs.tensorflow_vector import TensorFlowVector
 from trainer.rl.envs.vector import VectorEnvironment
-from trainer.rl.envs.wrappers import FrameStack, GreyScale
+from trainer.rl.envs.wrappers import FrameStack, Grayscale
 
 IN_GRAPH: dict[str, Callable[[], Environment]] = {
     "Acrobot-v1": Acrobot,
@@ -23,7 +23,7 @@ IN_GRAPH: dict[str, Callable[[], Environment]] = {
 }
 
 
-def make(config: config_rl.Environment) -> VectorEnvironment:
+def make(config: EnvironmentConfig) -> VectorEnvironment:
     """The environment that `config` names, with its time limit and its wrappers.
 
     Raises:
@@ -31,16 +31,16 @@ def make(config: config_rl.Environment) -> VectorEnvironment:
         wrapper do not fit.
     """
     environment = _make_unwrapped(config)
-    if config.grey_scale:
-        environment = GreyScale(environment)
+    if config.grayscale:
+        environment = Grayscale(environment)
     if config.frame_stack > 1:
         environment = FrameStack(environment, config.frame_stack)
     return environment
 
 
-def _make_unwrapped(config: config_rl.Environment) -> VectorEnvironment:
+def _make_unwrapped(config: EnvironmentConfig) -> VectorEnvironment:
     if config.backend != "gymnasium" and config.name in IN_GRAPH:
-        return InGraph(config.name, IN_GRAPH[config.name](), config.time_limit)
+        return TensorFlowVector(config.name, IN_GRAPH[config.name](), config.time_limit)
     if config.backend == "tensorflow":
         raise unknown_name("environment.name with backend tensorflow", config.name, IN_GRAPH)
     # Gymnasium takes half a second that a run inside the graph need not wait for.
@@ -48,4 +48,4 @@ def _make_unwrapped(config: config_rl.Environment) -> VectorEnvironment:
 
     also_known = IN_GRAPH if config.backend == "auto" else ()
     create = gymnasium_registry.find(config.name, config.time_limit, also_known)
-    return gymnasium_vector.GymnasiumBatch(config.name, create)
+    return gymnasium_vector.GymnasiumVector(config.name, create)

@@ -6,9 +6,10 @@ from numpy.typing import NDArray
 from trainer.compat.keras import tf
 from trainer.rl.envs.base import Environment
 from trainer.rl.envs.vector import EpisodeCarry, StepOutput, VectorEnvironment, select
+from trainer.rl.specs import EnvironmentSpec
 
 
-class InGraph(VectorEnvironment):
+class TensorFlowVector(VectorEnvironment):
     """Applies the time limit and starts ended episodes again, all inside the graph."""
 
     in_graph = True
@@ -16,9 +17,9 @@ class InGraph(VectorEnvironment):
     def __init__(self, name: str, environment: Environment, time_limit: int = 0):
         """Wraps `environment`; `time_limit` (steps) replaces its own unless 0."""
         self.name = name
-        self.observation_shape = environment.observation_shape
-        self.observation_dtype = environment.observation_dtype
-        self.num_actions = environment.num_actions
+        self.spec = EnvironmentSpec(
+            environment.observation_shape, environment.observation_dtype, environment.action_spec
+        )
         self._environment = environment
         self._time_limit = time_limit or environment.time_limit or tf.int32.max
 

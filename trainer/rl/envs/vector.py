@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.errors import UserError
+from trainer.rl.specs import EnvironmentSpec
 
 # A nest of tensors with leading axis B.
 Carry = Any
@@ -64,16 +65,12 @@ class VectorEnvironment(abc.ABC):
 
     Attributes:
       name: as the user gave it.
-      observation_shape: of one observation, without the batch axis.
-      observation_dtype: float32 or uint8.
-      num_actions: actions are 0 to num_actions - 1.
+      spec: observations and actions.
       in_graph: whether `initial`, `observe` and `step` compile under XLA.
     """
 
     name: str
-    observation_shape: tuple[int, ...]
-    observation_dtype: tf.DType
-    num_actions: int
+    spec: EnvironmentSpec
     in_graph: bool
 
     @abc.abstractmethod
@@ -82,11 +79,11 @@ class VectorEnvironment(abc.ABC):
 
     @abc.abstractmethod
     def observe(self, carry: Carry) -> tf.Tensor:
-        """What the agent acts on: `[B, *observation_shape]`."""
+        """What the agent acts on: `[B, *spec.observation_shape]`."""
 
     @abc.abstractmethod
     def step(self, carry: Carry, action: tf.Tensor, seed: tf.Tensor) -> tuple[Carry, StepOutput]:
-        """Takes `action`, `[B]` int32; elements whose episode ends start a new one."""
+        """Takes `action` `[B, ...]`; elements whose episode ends start a new one."""
 
     @abc.abstractmethod
     def render(self, carry: Carry) -> NDArray[np.uint8]:

@@ -1,5 +1,6 @@
-"""Changes to what an agent sees: grey pixels, the last few observations at once."""
+"""Changes to what an agent sees: gray pixels, the last few observations at once."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +17,7 @@ _LUMA = (0.2126, 0.7152, 0.0722)
 class _Wrapper(VectorEnvironment):
     def __init__(self, environment: VectorEnvironment):
         self.name = environment.name
-        self.observation_shape = environment.observation_shape
-        self.observation_dtype = environment.observation_dtype
-        self.num_actions = environment.num_actions
+        self.spec = environment.spec
         self.in_graph = environment.in_graph
         self._environment = environment
 
@@ -32,7 +31,7 @@ class _Wrapper(VectorEnvironment):
         return self._environment.restore_bytes(state)
 
 
-class GreyScale(_Wrapper):
+class Grayscale(_Wrapper):
     """Colour pixels `[B, H, W, 3]` to one channel of luminance, both uint8."""
 
     def __init__(self, environment: VectorEnvironment):
@@ -42,13 +41,13 @@ class GreyScale(_Wrapper):
           UserError: if its observations are not colour pixels.
         """
         super().__init__(environment)
-        shape, dtype = environment.observation_shape, environment.observation_dtype
+        shape, dtype = self.spec.observation_shape, self.spec.observation_dtype
         if dtype != tf.uint8 or len(shape) != 3 or shape[2] != 3:
             raise UserError(
-                "environment.grey_scale is for uint8 pixels of shape (H, W, 3); leave it False "
+                "environment.grayscale needs uint8 pixels of shape (H, W, 3); set it to False "
                 f"for {environment.name!r}. Received: {dtype.name} observations of shape {shape}"
             )
-        self.observation_shape = (*shape[:2], 1)
+        self.spec = dataclasses.replace(self.spec, observation_shape=(*shape[:2], 1))
 
     def initial(self, seed: tf.Tensor, batch_size: int) -> Carry:
         """See the base class."""
@@ -56,14 +55,14 @@ class GreyScale(_Wrapper):
 
     def observe(self, carry: Carry) -> tf.Tensor:
         """See the base class."""
-        return _grey(self._environment.observe(carry))
+        return _gray(self._environment.observe(carry))
 
     def step(self, carry: Carry, action: tf.Tensor, seed: tf.Tensor) -> tuple[Carry, StepOutput]:
         """See the base class."""
         carry, output = self._environment.step(carry, action, seed)
         return carry, output._replace(
-            next_observation=_grey(output.next_observation),
-            reset_observation=_grey(output.reset_observation),
+            next_observation=_gray(output.next_observation),
+            reset_observation=_gray(output.reset_observation),
         )
 
     def render(self, carry: Carry) -> NDArray[np.uint8]:
@@ -87,8 +86,8 @@ class FrameStack(_Wrapper):
 
     def __init__(self, environment: VectorEnvironment, size: int):
         super().__init__(environment)
-        *rest, last = environment.observation_shape
-        self.observation_shape = (*rest, size * last)
+        *rest, last = self.spec.observation_shape
+        self.spec = dataclasses.replace(self.spec, observation_shape=(*rest, size * last))
         self._size = size
 
     def initial(self, seed: tf.Tensor, batch_size: int) -> FrameStackCarry:
@@ -123,6 +122,6 @@ class FrameStack(_Wrapper):
         return tf.concat([observation] * self._size, axis=-1)
 
 
-def _grey(pixels: tf.Tensor) -> tf.Tensor:
+def _gray(pixels: tf.Tensor) -> tf.Tensor:
     luma = tf.reduce_sum(tf.cast(pixels, tf.float32) * _LUMA, axis=-1, keepdims=True)
     return tf.cast(tf.round(luma), tf.uint8)

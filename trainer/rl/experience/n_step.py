@@ -1,80 +1,112 @@
-"""Transitions, and the n-step returns that they may carry."""
-
-from typing import NamedTuple
+"""n-step transitions from consecutive steps."""
 
 from trainer.compat.keras import tf
+from trainer.rl.experience.steps import Steps, Transition
+from trainer.rl.specs import EnvironmentSpec
 
 
-class Transition(NamedTuple):
-    """What an agent learns from: one step, or n of them with their rewards summed.
+class NStep(tf.Module):
+    """Turns steps into n-step transitions; keeps the last n - 1 steps in between.
 
-    Attributes:
-      observation: `[B, ...]`, o_tm1.
-      action: `[B]` int32, a_tm1.
-      reward: `[B]` float32, r_t + gamma r_tp1 + … over the steps.
-      discount: `[B]` float32, gamma to the number of steps; 0 where the episode came to its
-        own end. A truncation bootstraps.
-      next_observation: `[B, ...]`, what the last of the steps led to, before any reset.
+    Each step of an environment starts exactly one transition, n - 1 steps after it was taken:
+    shapes are static and nothing has to be flushed at the end of an episode.
     """
 
-    observation: tf.Tensor
-    action: tf.Tensor
-    reward: tf.Tensor
-    discount: tf.Tensor
-    next_observation: tf.Tensor
+    def __init__(self, n: int, num_envs: int, spec: EnvironmentSpec, compiles: bool):
+        """Creates the state for `num_envs` environments.
+
+        Args:
+          n: rewards summed per transition.
+          num_envs: B.
+          spec: of the environment.
+          compiles: whether XLA compiles the computation.
+        """
+        super().__init__()
+        self._n = n
+        shape, dtype = spec.observation_shape, spec.observation_dtype
+
+        def variable(dtype: tf.DType, *rest: int) -> tf.Variable:
+            return tf.Variable(tf.zeros([n - 1, num_envs, *rest], dtype), trainable=False)
+
+        self._recent = Steps(
+            observation=variable(dtype, *shape),
+            action=variable(tf.int32),
+            reward=variable(tf.float32),
+            discount=variable(tf.float32),
+            ended=variable(tf.bool),
+            next_observation=variable(dtype, *shape),
+            extras=(),
+        )
+        self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._compute = tf.function(self._concatenate_and_sum, jit_compile=compiles)
+
+    def __call__(self, steps: Steps) -> tuple[Transition, tf.Tensor]:
+        """Transitions that end with each of the given steps.
+
+        Args:
+          steps: fields `[T, B, ...]`, following those of the previous call.
+
+        Returns:
+          Transitions, fields `[T, B, ...]`, and bool `[T]`: whether each has begun at a real
+          step, which the first n - 1 have not.
+        """
+        count = steps.reward.shape[0]
+        if self._n == 1:
+            return _transitions(steps, 1, count), tf.ones([count], tf.bool)
+        transitions, recent = self._compute(_without_extras(steps), self._read())
+        for variable, value in zip(self._recent, recent, strict=True):
+            if not isinstance(variable, tuple):
+                variable.assign(value)
+        valid = self._steps + tf.range(count, dtype=tf.int64) >= self._n - 1
+        self._steps.assign_add(count)
+        return transitions, valid
+
+    def end_episodes(self) -> None:
+        """Ends all episodes as by truncation, so that no return crosses into new ones."""
+        if self._n > 1:
+            ended = self._recent.ended
+            ended.assign(tf.concat([ended[:-1], tf.ones_like(ended[-1:])], axis=0))
+
+    def _read(self) -> Steps:
+        return tf.nest.map_structure(lambda variable: variable.value(), self._recent)
+
+    def _concatenate_and_sum(self, new: Steps, recent: Steps) -> tuple[Transition, Steps]:
+        steps = tf.nest.map_structure(lambda a, b: tf.concat([a, b], axis=0), recent, new)
+        transitions = _transitions(steps, self._n, new.reward.shape[0])
+        return transitions, tf.nest.map_structure(lambda field: field[1 - self._n :], steps)
 
 
-class Window(NamedTuple):
-    """The last n steps of every environment, oldest first: each field is `[n, B, ...]`.
-
-    Attributes:
-      step: the one-step transitions.
-      ended: bool, whether the episode ended with the step, either way.
-    """
-
-    step: Transition
-    ended: tf.Tensor
+def _without_extras(steps: Steps) -> Steps:
+    return steps._replace(extras=())
 
 
-def empty_window(
-    n: int, batch_size: int, observation_shape: tuple[int, ...], dtype: tf.DType
-) -> Window:
-    """A window with nothing in it yet."""
-    observations = tf.zeros([n, batch_size, *observation_shape], dtype)
-    zeros = tf.zeros([n, batch_size])
-    step = Transition(observations, tf.zeros([n, batch_size], tf.int32), zeros, zeros, observations)
-    return Window(step, tf.zeros([n, batch_size], tf.bool))
-
-
-def slide(window: Window, newest: Window) -> Window:
-    """The window without its oldest step and with `newest`, fields `[B, ...]`, at its end."""
-    return tf.nest.map_structure(
-        lambda old, new: tf.concat([old[1:], new[None]], axis=0), window, newest
-    )
-
-
-def n_step(window: Window) -> Transition:
-    """The n-step transition that begins with the window's oldest step.
+def _transitions(steps: Steps, n: int, count: int) -> Transition:
+    """`count` transitions of n steps each, the k-th starting at step k.
 
     The sum stops where an episode ends, by termination or truncation, so that it never
-    crosses into the next one. Each step of an environment begins exactly one transition,
-    n - 1 steps after it was taken: the shapes are static and nothing has to be flushed.
+    crosses into the next episode.
 
     Source: Sutton and Barto (2018), equation 7.1; Hessel et al. (2018) for its use in DQN.
 
-    Returns:
-      Fields `[B, ...]`; the discount is gamma to the number of steps summed.
+    Args:
+      steps: fields `[n - 1 + count, B, ...]`.
+      n: rewards summed.
+      count: how many transitions.
     """
-    steps, ended = window
-    last = tf.nest.map_structure(lambda field: field[-1], steps)
-    reward, discount, following = last.reward, last.discount, last.next_observation
-    for k in reversed(range(ended.shape[0] - 1)):
-        # A one-step discount is gamma, or 0 where the episode ended for good.
-        over = ended[k]
-        reward = steps.reward[k] + tf.where(over, 0.0, steps.discount[k] * reward)
-        discount = steps.discount[k] * tf.where(over, 1.0, discount)
-        rank = len(following.shape) - 1
-        following = tf.where(
-            tf.reshape(over, [-1] + [1] * rank), steps.next_observation[k], following
-        )
-    return Transition(steps.observation[0], steps.action[0], reward, discount, following)
+
+    def at(field: tf.Tensor, k: int) -> tf.Tensor:
+        return field[k : k + count]
+
+    reward = at(steps.reward, n - 1)
+    discount = at(steps.discount, n - 1)
+    next_observation = at(steps.next_observation, n - 1)
+    for k in reversed(range(n - 1)):
+        ended = at(steps.ended, k)
+        # The discount of one step is gamma, or 0 where the episode terminated.
+        reward = at(steps.reward, k) + tf.where(ended, 0.0, at(steps.discount, k) * reward)
+        discount = at(steps.discount, k) * tf.where(ended, 1.0, discount)
+        mask = tf.reshape(ended, [*ended.shape, *[1] * (len(next_observation.shape) - 2)])
+        next_observation = tf.where(mask, at(steps.next_observation, k), next_observation)
+    return Transition(
+        at(steps.observation, 0), at(steps.action, 0), reward, discount, next_observation
+    )

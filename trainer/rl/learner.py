@@ -1,0 +1,94 @@
+"""Learning from batches: gradient, sum over replicas, clipping, update."""
+
+import functools
+from collections.abc import Sequence
+
+from trainer.compat.keras import tf
+from trainer.config.optimizers import Optimizer as OptimizerConfig
+from trainer.optim.optimizers import Optimizer
+from trainer.rl.agents.base import Agent, AgentLoss
+from trainer.rl.experience.replay import Sample
+from trainer.rl.experience.steps import Transition
+
+# What `Learner.learn` sums before the agent's own figures, in its order.
+LEARNING_SUMS = ("updates", "loss", "gradient_norm")
+
+Batch = tuple[Transition, tf.Tensor]
+
+
+class Learner(tf.Module):
+    """Updates an agent; create it in the strategy scope.
+
+    Attributes:
+      optimizer: the optimizer with its schedule.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        config: OptimizerConfig,
+        total_updates: int,
+        global_batch_size: int,
+        replicas: int,
+        compiles: bool,
+        scales_loss: bool,
+    ):
+        """Creates the optimizer.
+
+        Args:
+          agent: what is trained.
+          config: the optimizer's section.
+          total_updates: length of the learning rate schedule.
+          global_batch_size: transitions per update, over all replicas.
+          replicas: how many sum their gradients.
+          compiles: whether XLA compiles updates; a sum over replicas is outside XLA.
+          scales_loss: whether the loss is scaled, as float16 needs.
+        """
+        super().__init__()
+        self._agent = agent
+        self.optimizer = Optimizer(config, agent.trainable_variables, total_updates, scales_loss)
+        self._global_batch_size = global_batch_size
+        self._replicas = replicas
+        self._compiles = compiles and replicas == 1
+
+    def learn(self, sample: Sample, updates: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """Makes one update with each of the `updates` batches of a sample.
+
+        Returns:
+          The priorities of the sample's transitions, float32 `[N]`, and this replica's sums:
+          `LEARNING_SUMS`, then the agent's figures, float32 `[3 + figures]`.
+        """
+        batches = [
+            tf.nest.map_structure(
+                lambda field, k=number: tf.split(field, updates)[k],
+                (sample.transitions, sample.weights),
+            )
+            for number in range(updates)
+        ]
+        return self._compiled_block(batches) if self._compiles else self._block(batches)
+
+    @functools.cached_property
+    def _compiled_block(self) -> tf.types.experimental.PolymorphicFunction:
+        return tf.function(self._block, jit_compile=True)
+
+    def _block(self, batches: Sequence[Batch]) -> tuple[tf.Tensor, tf.Tensor]:
+        priorities, sums = zip(*(self._update(*batch) for batch in batches), strict=True)
+        return tf.concat(priorities, axis=0), tf.add_n(list(sums))
+
+    def _update(self, batch: Transition, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            losses = self._agent.loss(batch)
+            # Each replica's share of the mean over the global batch.
+            loss = tf.reduce_sum(losses.per_example * weights) / self._global_batch_size
+            for extra in self._agent.extra_losses:
+                loss += tf.cast(extra, tf.float32) / self._replicas
+        gradients = self.optimizer.gradients(tape, loss)
+        norm = self.optimizer.apply(gradients)
+        self._agent.after_update(self.optimizer.iterations)
+        return losses.priorities, self._sums(losses, norm)
+
+    def _sums(self, losses: AgentLoss, norm: tf.Tensor) -> tf.Tensor:
+        """What this update adds: replicas add up to one update and the global means."""
+        figures = [losses.per_example, *(losses.figures[name] for name in self._agent.figures)]
+        loss, *others = (tf.reduce_sum(each) / self._global_batch_size for each in figures)
+        return tf.stack([1.0 / self._replicas, loss, norm / self._replicas, *others])

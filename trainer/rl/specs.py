@@ -1,0 +1,43 @@
+"""What an agent must know of an environment: observations and actions, as data."""
+
+import dataclasses
+
+from trainer.compat.keras import tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Discrete:
+    """Actions 0 to n - 1, int32 `[B]`."""
+
+    n: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """Continuous actions float32 `[B, A]`, each between its bounds.
+
+    Attributes:
+      low: lower bound of each of the A components.
+      high: upper bounds.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+ActionSpec = Discrete | Box
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvironmentSpec:
+    """Observations and actions of an environment.
+
+    Attributes:
+      observation_shape: of one observation, without the batch axis.
+      observation_dtype: float32, or uint8 for pixels.
+      action: which actions there are.
+    """
+
+    observation_shape: tuple[int, ...]
+    observation_dtype: tf.DType
+    action: ActionSpec
