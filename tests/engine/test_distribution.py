@@ -6,9 +6,8 @@ import socket
 import numpy as np
 import pytest
 
+from trainer.config import Adam, CNN, ConvNet, KerasCNN, Linear, MLP, SGD, Supervised, Train
 from trainer.compat.keras import keras, tf
-from trainer.config.sections import CNN, MLP, SGD, Adam, ConvNet, KerasCNN, Linear
-from trainer.config.supervised import Supervised, Train
 from trainer.data.examples import Dataset, Signature, Split
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig

@@ -1,7 +1,7 @@
 import pytest
 
+from trainer.config import Supervised, Train
 from trainer.config import loading
-from trainer.config.supervised import Supervised, Train
 from trainer.engine import workdir
 from trainer.errors import UserError
 

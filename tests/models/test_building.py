@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from trainer.config import CNN, ConvNet, KerasCNN, Linear, MLP, Model
 from trainer.compat.keras import keras, tf
 from trainer.config.fields import members
 from trainer.config.loading import variants_by_name
-from trainer.config.sections import CNN, MLP, ConvNet, KerasCNN, Linear, Model
 from trainer.errors import UserError
 from trainer.models.dropout import Dropout
 from trainer.models.network import BUILDERS, build_network

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from trainer.config import CNN, Linear, MLP
 from trainer.compat.keras import keras, tf
-from trainer.config.sections import CNN, MLP, Linear
 from trainer.models.network import build_network
 from trainer.supervised.task import cross_entropy
 

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
+from trainer.config import Adam, AdamW, RMSprop, SGD
 from trainer.compat.keras import tf
-from trainer.config.sections import SGD, Adam, AdamW, RMSprop
 from trainer.optim import optimizers
 
 

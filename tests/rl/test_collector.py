@@ -4,31 +4,43 @@ import numpy as np
 import pytest
 
 from trainer.compat.keras import tf
-from trainer.config.rl import DQN, Environment, ReinforcementLearning, TrainRL, Uniform
-from trainer.config.sections import MLP
+from trainer.config import (
+    DQN,
+    MLP,
+    Environment,
+    EpsilonGreedy,
+    ReinforcementLearning,
+    TrainRL,
+    UniformReplay,
+)
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.rl.envs import cart_pole
-from trainer.rl.exploration import NOTHING_HELD
-from trainer.rl.task import QLearningTask
+from trainer.rl.task import ReinforcementLearningTask
 
 GAMMA, ENVIRONMENTS, LIMIT, STEPS = 0.5, 4, 15, 200
 
 
-def collect(backend="tensorflow", **agent):
+def collect(backend="tensorflow", n_step=1, **exploration):
     """A task that has acted and not learnt, and its transitions `[steps, environments, ...]`."""
     config = ReinforcementLearning(
         environment=Environment(time_limit=LIMIT, backend=backend),
         model=MLP(units=(4,)),
-        agent=DQN(discount=GAMMA, **agent),
-        replay=Uniform(capacity=2000, warmup=2000),
-        train=TrainRL(environments=ENVIRONMENTS, collect_steps=2, updates=1, global_batch_size=8),
+        agent=DQN(
+            discount=GAMMA,
+            n_step=n_step,
+            exploration=EpsilonGreedy(**exploration),
+            replay=UniformReplay(capacity=2000, min_size=2000),
+        ),
+        train=TrainRL(
+            num_envs=ENVIRONMENTS, collect_steps=2, gradient_steps=1, global_batch_size=8
+        ),
     )
     distribution_config = DistributionConfig(strategy="cpu", precision="float32", jit="off")
-    task = QLearningTask(config, distribution.create(distribution_config))
+    task = ReinforcementLearningTask(config, distribution.create(distribution_config))
     task.start(0)
     task.advance(STEPS // 2)
-    ring = task._actors[0]._replay.ring
+    ring = task._replicas[0].experience._ring
     fields = ring.read(tf.range(ring.size()))
     rows = (field.numpy().reshape(-1, ENVIRONMENTS, *field.shape[1:]) for field in fields)
     return task, type(fields)(*rows)
@@ -79,7 +91,7 @@ def test_transitions_are_what_happened(backend):
 
 def test_without_epsilon_every_action_is_greedy():
     task, steps = collect(epsilon_initial=0.0, epsilon_final=0.0)
-    greedy = task.agent.greedy(tf.constant(steps.observation.reshape(-1, 4)))
+    greedy = tf.argmax(task.agent.q_values(tf.constant(steps.observation.reshape(-1, 4))), -1)
     np.testing.assert_array_equal(steps.action.reshape(-1), greedy)
     assert set(steps.action.flat) == {0, 1}
 
@@ -90,27 +102,46 @@ def test_epsilon_falls_with_the_steps_of_all_environments(decay, expected):
     assert task.metrics()["epsilon"] == pytest.approx(expected)
 
 
-def test_episodes_begun_anew_cut_the_old_ones_as_a_truncation_does():
+def test_new_episodes_truncate_the_old_ones():
     task, _ = collect(epsilon_initial=1.0, epsilon_final=1.0, n_step=3)
-    (actor,) = task._actors
-    _, (old, ended), _ = actor._read_between()
-    actor.begin_episodes_anew()
-    carry, _, held = actor._read_between()
-    assert np.abs(actor.environment.observe(carry)).max() <= 0.05
-    assert (held.numpy() == NOTHING_HELD).all()
+    (replica,) = task._replicas
+    recent = tf.nest.map_structure(
+        lambda variable: variable.numpy(), replica.experience._n_step._recent
+    )
+    for state in task._python_states:
+        state.is_lost = True
+    task.start(0)
+    carry, _ = replica.collector._read_state()
+    assert np.abs(replica.collector.environment.observe(carry)).max() <= 0.05
 
-    ring = actor._replay.ring
-    size = int(ring.size())
+    size = int(replica.experience.size())
     task.advance(1)
-    # Two steps later the transitions that began with the old episodes' last two are stored.
+    # The transitions that started with the last two steps of the old episodes.
+    ring = replica.experience._ring
     second, last = (ring.read(tf.range(first, first + 4)) for first in (size, size + 4))
     np.testing.assert_array_equal(last.reward, 1.0)
-    np.testing.assert_array_equal(last.discount, old.discount[2])
-    np.testing.assert_array_equal(last.next_observation, old.next_observation[2])
-    over = ended[1].numpy()
+    np.testing.assert_array_equal(last.discount, recent.discount[1])
+    np.testing.assert_array_equal(last.next_observation, recent.next_observation[1])
+    over = recent.ended[0]
     assert not over.all()
     np.testing.assert_array_equal(second.reward, np.where(over, 1.0, 1.0 + GAMMA))
     np.testing.assert_array_equal(
         second.next_observation,
-        np.where(over[:, None], old.next_observation[1], old.next_observation[2]),
+        np.where(over[:, None], recent.next_observation[0], recent.next_observation[1]),
     )
+
+
+def test_episode_statistics_are_those_of_the_steps():
+    task, steps = collect(epsilon_final=1.0)
+    fallen, cut = ends(steps)
+    lengths = []
+    for environment in range(ENVIRONMENTS):
+        last = np.flatnonzero((fallen | cut)[:, environment])
+        lengths += np.diff([-1, *last]).tolist()
+    metrics = task.metrics()
+    assert metrics["episodes"] == len(lengths)
+    # CartPole's reward is 1 per step.
+    np.testing.assert_allclose(metrics["return_mean"], np.mean(lengths))
+    np.testing.assert_allclose(metrics["return_std"], np.std(lengths))
+    np.testing.assert_allclose(metrics["length_mean"], np.mean(lengths))
+    np.testing.assert_allclose(metrics["replay_fill"], STEPS * ENVIRONMENTS / 2000)

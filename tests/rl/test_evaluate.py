@@ -4,11 +4,10 @@ import pytest
 from scipy import stats
 
 from trainer.compat.keras import tf
-from trainer.config.rl import DQN, Environment, ReinforcementLearning
-from trainer.config.sections import MLP
+from trainer.config import DQN, MLP, Environment, ReinforcementLearning
 from trainer.errors import UserError
 from trainer.rl import evaluate
-from trainer.rl.agents.dqn import QAgent
+from trainer.rl.agents import base
 from trainer.rl.envs import registry
 from trainer.rl.evaluate import Episodes, Evaluator, interval, summarize
 
@@ -52,19 +51,19 @@ def test_each_environment_plays_one_greedy_episode():
         environment=Environment(time_limit=9), model=MLP(units=(8,)), agent=DQN(discount=0.9)
     )
     ours = registry.make(config.environment)
-    agent = QAgent(config, ours.observation_shape, ours.observation_dtype, ours.num_actions, 1)
+    agent = base.build(config, ours.spec)
     seed = tf.constant([5, 6])
     played = Evaluator(config, agent, compiles=False)._play(ours, 12, seed)
     first_seed, _ = tf.unstack(tf.random.split(seed, 2))
     starts = ours.observe(ours.initial(first_seed, 12))
-    np.testing.assert_array_equal(played.first_q, agent.q_values(starts).numpy().max(axis=1))
+    np.testing.assert_array_equal(played.first_value, agent.q_values(starts).numpy().max(axis=1))
     theirs = gymnasium.make("CartPole-v1", max_episode_steps=9, disable_env_checker=True)
     for index, start in enumerate(starts.numpy()):
         theirs.reset()
         theirs.unwrapped.state = start.astype(np.float64)
         observation, rewards, ended = start, [], False
         while not ended:
-            action = int(agent.greedy(tf.constant(observation[None], tf.float32))[0])
+            action = int(tf.argmax(agent.q_values(tf.constant(observation[None], tf.float32))[0]))
             observation, reward, terminated, truncated, _ = theirs.step(action)
             rewards.append(reward)
             ended = terminated or truncated
@@ -79,10 +78,10 @@ def test_each_environment_plays_one_greedy_episode():
 def test_an_episode_without_end_is_told(compiles, monkeypatch):
     config = ReinforcementLearning(environment=Environment(name="MountainCar-v0"))
     ours = registry.make(config.environment)
-    agent = QAgent(config, ours.observation_shape, ours.observation_dtype, ours.num_actions, 1)
+    agent = base.build(config, ours.spec)
     monkeypatch.setattr(evaluate, "_LONGEST_EPISODE", 50)
     evaluator = Evaluator(config, agent, compiles)
     # MountainCar's own limit is 200.
     assert max(evaluator._play(ours, 3, tf.constant([5, 6])).lengths) == 50
     with pytest.raises(UserError, match=r"not ended after 50 steps; set environment\.time_limit"):
-        evaluator.evaluate_on_the_way()
+        evaluator.evaluate_interim()

@@ -13,8 +13,8 @@ ARGUMENTS = (
     "--config.train.report_every=400",
     "--config.train.evaluate_every=2000",
     "--config.environment.time_limit=60",
-    "--config.replay.kind=prioritized",
-    "--config.replay.warmup=200",
+    "--config.agent.replay.kind=prioritized",
+    "--config.agent.replay.min_size=200",
     "--config.evaluate.episodes=5",
 )
 

@@ -19,7 +19,7 @@ SMALL = (
     "--config.environment.time_limit=40",
     "--config.model.units=16",
     "--config.train.steps=1500",
-    "--config.replay.warmup=200",
+    "--config.agent.replay.min_size=200",
     "--config.evaluate.episodes=10",
 )
 
@@ -87,8 +87,12 @@ def test_one_run_and_several_seeds_do_not_share_a_directory(trained, capsys):
 
 
 def test_wrong_input_of_several_seeds_leaves_nothing(tmp_path, capsys):
-    for override in ("environment.name=CartPoel-v1", "replay.capacity=32", "model.kind=cnn"):
-        arguments = ("--config.seeds=2", "--config.replay.warmup=32", f"--config.{override}")
+    for override in ("environment.name=CartPoel-v1", "agent.replay.capacity=32", "model.kind=cnn"):
+        arguments = (
+            "--config.seeds=2",
+            "--config.agent.replay.min_size=32",
+            f"--config.{override}",
+        )
         assert train(tmp_path / "run", *arguments) == 2
         assert "error: " in capsys.readouterr().err
         assert not (tmp_path / "run").exists()
@@ -127,16 +131,24 @@ assert "trainer" not in sys.modules
 """
 
 
-@pytest.mark.parametrize("kind", ["dqn", pytest.param("c51", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["dqn", pytest.param("categorical", marks=pytest.mark.slow)])
 def test_the_exported_policy_acts_the_same_elsewhere(kind, trained, tmp_path):
     from trainer.engine.distribution_config import DistributionConfig
     from trainer.engine.workdir import load_experiment
     from trainer.rl import multi_seed as experiments
 
     workdir = str(trained / "seed_3")
-    if kind == "c51":
+    if kind == "categorical":
         workdir = str(tmp_path / "run")
-        assert train(workdir, *SMALL, "--config.agent.kind=c51", "--config.agent.v_max=40.0") == 0
+        assert (
+            train(
+                workdir,
+                *SMALL,
+                "--config.agent.distribution=categorical",
+                "--config.agent.v_max=40.0",
+            )
+            == 0
+        )
     assert run(["export", f"--workdir={workdir}", f"--output={tmp_path / 'policy'}"]) == 0
     observations = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
     np.save(tmp_path / "observations.npy", observations)
@@ -148,7 +160,7 @@ def test_the_exported_policy_acts_the_same_elsewhere(kind, trained, tmp_path):
     )  # fmt: skip
     distribution_config = DistributionConfig(strategy="cpu")
     (loaded,) = experiments.load_each(load_experiment(workdir), workdir, distribution_config)
-    mine = loaded.agent.greedy(tf.constant(observations))
+    mine = tf.argmax(loaded.agent.q_values(tf.constant(observations)), -1)
     assert set(mine.numpy()) == {0, 1}
     np.testing.assert_array_equal(np.load(tmp_path / "actions.npy"), mine)
 

@@ -1,6 +1,7 @@
 """`trainer train` and `trainer evaluate` on an agent, from start to end."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ SMALL = (
     "--config.environment.time_limit=50",
     "--config.model.units=16",
     "--config.train.steps=2000",
-    "--config.replay.warmup=200",
+    "--config.agent.replay.min_size=200",
     "--config.evaluate.episodes=20",
 )
 
@@ -81,6 +82,10 @@ def test_nothing_but_ours_is_on_the_screen(tmp_path, request):
          f"--workdir={tmp_path / 'run'}", *SMALL],
         cwd=request.config.rootpath, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    ours = ("strategy cpu: ", "replay 100,000 transitions in ", "environment step ", "compile ")
-    assert [line for line in process.stderr.splitlines() if not line.startswith(ours)] == []
+    ours = ("strategy cpu: ", "replay 100,000 transitions in ", "compiled in ")
+    lines = [line for line in process.stderr.splitlines() if not line.startswith(ours)]
+    # The rest is the table of reports: a header of two lines, and one line per report.
+    assert lines[1].split()[:2] == ["step", "return_mean"]
+    assert all(re.match(r" *\d+/\d+ ", line) for line in lines[2:])
+    assert max(map(len, lines)) < 80
     assert len(process.stdout.splitlines()) == 3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.config.supervised import CSV, TFDS, Digits, ImageFolder
+from trainer.config import CSV, Digits, ImageFolder, TFDS
 from trainer.data.loading import load
 from trainer.data.sources.csv_reader import read_rows
 from trainer.errors import UserError

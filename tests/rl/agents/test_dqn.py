@@ -3,22 +3,23 @@
 import numpy as np
 import pytest
 
-from trainer.compat.keras import tf
-from trainer.config.rl import C51, DQN, DoubleDQN, Dueling, QLinear, ReinforcementLearning
-from trainer.config.sections import CNN, MLP, SGD, Linear
+from trainer.compat.keras import keras, tf
+from trainer.config import CNN, DQN, MLP, QLinear, ReinforcementLearning
 from trainer.errors import UserError
-from trainer.rl.agents.dqn import QAgent
-from trainer.rl.experience.n_step import Transition
+from trainer.rl.agents import base
+from trainer.rl.experience.steps import Transition
+from trainer.rl.specs import Box, Discrete, EnvironmentSpec
 
 RANDOM = np.random.default_rng(0)
 BATCH, ACTIONS, FEATURES = 16, 3, 4
+SPEC = EnvironmentSpec((FEATURES,), tf.float32, Discrete(ACTIONS))
 
 
 def make(agent, model=None, **options):
     config = ReinforcementLearning(
         agent=agent, model=model or MLP(units=(8,), activation="tanh"), **options
     )
-    return QAgent(config, (FEATURES,), tf.float32, ACTIONS, total_updates=100)
+    return base.build(config, SPEC)
 
 
 def batch():
@@ -44,16 +45,14 @@ def numpy_q(network, observation):
     return hidden @ weights[2] + weights[3]
 
 
-@pytest.mark.parametrize(
-    ("section", "is_double"), [(DQN(), False), (DoubleDQN(), True)], ids=["dqn", "double_dqn"]
-)
+@pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize("loss", ["huber", "squared"])
-def test_targets(section, is_double, loss):
-    agent = separate(make(type(section)(loss=loss)))
+def test_loss_equals_a_numpy_computation(double, loss):
+    agent = separate(make(DQN(double=double, loss=loss)))
     transitions = batch()
     q_tm1 = numpy_q(agent._network, transitions.observation.numpy())
     q_t = numpy_q(agent._target_network, transitions.next_observation.numpy())
-    chooser = numpy_q(agent._network, transitions.next_observation.numpy()) if is_double else q_t
+    chooser = numpy_q(agent._network, transitions.next_observation.numpy()) if double else q_t
     each = np.arange(BATCH)
     target = transitions.reward + transitions.discount * q_t[each, chooser.argmax(axis=1)]
     error = np.asarray(target) - q_tm1[each, transitions.action.numpy()]
@@ -61,13 +60,16 @@ def test_targets(section, is_double, loss):
     huber = np.where(np.abs(error) <= 1, squared, np.abs(error) - 0.5)
 
     result = agent.loss(transitions)
-    np.testing.assert_allclose(result.td_error, error, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(result.priorities, np.abs(error), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(result.figures["td_error"], np.abs(error), rtol=1e-4, atol=1e-5)
+    values = q_tm1[each, transitions.action.numpy()]
+    np.testing.assert_allclose(result.figures["q_mean"], values, rtol=1e-4, atol=1e-5)
     expected = huber if loss == "huber" else squared
-    np.testing.assert_allclose(result.loss, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(result.per_example, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_c51_projects_as_algorithm_1_does():
-    agent = separate(make(C51(atoms=11, v_min=-2.0, v_max=3.0)))
+def test_categorical_loss_equals_algorithm_1():
+    agent = separate(make(categorical(num_atoms=11, v_min=-2.0, v_max=3.0)))
     transitions = batch()
     support = np.linspace(-2, 3, 11)
     step = 0.5
@@ -96,104 +98,126 @@ def test_c51_projects_as_algorithm_1_does():
     predicted = distribution(agent._network, transitions.observation.numpy())
     predicted = predicted[np.arange(BATCH), transitions.action.numpy()]
     expected = -(target * np.log(predicted)).sum(axis=1)
-    np.testing.assert_allclose(agent.loss(transitions).loss, expected, rtol=1e-4)
+    np.testing.assert_allclose(agent.loss(transitions).per_example, expected, rtol=1e-4)
     values = distribution(agent._network, transitions.observation.numpy()) @ support
     np.testing.assert_allclose(
         agent.q_values(transitions.observation), values, rtol=1e-3, atol=1e-5
     )
 
 
-def test_a_dueling_head_has_advantages_of_mean_zero():
-    agent = make(Dueling())
+@pytest.mark.parametrize("atoms", [0, 5])
+def test_dueling_advantages_have_mean_zero(atoms):
+    section = categorical(dueling=True, num_atoms=atoms) if atoms else DQN(dueling=True)
+    agent = make(section)
     observation = batch().observation
     head = agent._network.layers[-1]
     weights = [variable.numpy() for variable in agent._network.variables]
     hidden = np.tanh(observation @ weights[0] + weights[1])
     value = hidden @ head._value.kernel.numpy() + head._value.bias.numpy()
     advantage = hidden @ head._advantage.kernel.numpy() + head._advantage.bias.numpy()
+    shape = (BATCH, ACTIONS, max(1, atoms))
+    value, advantage = value.reshape(BATCH, 1, -1), advantage.reshape(shape)
     expected = value + advantage - advantage.mean(axis=1, keepdims=True)
-    np.testing.assert_allclose(agent.q_values(observation), expected, rtol=1e-4, atol=1e-5)
+    found = agent._network(observation).numpy().reshape(shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("ended", [False, True])
-def test_q_linear_is_the_documents_update(ended):
-    """Q(s, a) ← (1 − α) Q(s, a) + α (r + γ max Q(s', a')) along W·s + b."""
-    alpha, gamma = 0.1, 0.9
-    agent = make(QLinear(alpha=alpha, discount=gamma), Linear())
-    transition = Transition(
-        tf.constant([[1.0, 0.0, 0.0, 0.0]]),
-        tf.constant([2]),
-        tf.constant([3.0]),
-        tf.constant([0.0 if ended else gamma]),
-        tf.constant([[0.3, -0.2, 0.5, 1.0]]),
-    )
-    before = agent.q_values(transition.observation).numpy()[0]
-    best_next = agent.q_values(transition.next_observation).numpy().max()
-    gradients, _ = agent.gradients(transition, tf.ones([1]), 1)
-    agent.apply(gradients)
-    after = agent.q_values(transition.observation).numpy()[0]
-    target = 3.0 + (0.0 if ended else gamma * best_next)
-    # The kernel's row and the bias both move: |s|² + 1 = 2 times the step.
-    expected = before[2] + 2 * alpha * (target - before[2])
-    np.testing.assert_allclose(after[2], expected, rtol=1e-5)
-    np.testing.assert_array_equal(after[:2], before[:2])
-    # In W and b themselves the rule is exact: each moves by α (target − Q) times its input.
-    kernel, bias = agent.trainable
-    np.testing.assert_allclose(bias.numpy()[2], alpha * (target - before[2]), rtol=1e-5)
-    # The next target is made of the weights just moved.
-    np.testing.assert_array_equal(agent._target_network.variables[0], kernel)
+def categorical(**options):
+    return DQN(distribution="categorical", **options)
 
 
-def test_weights_scale_the_gradients():
-    for section in (DQN(), C51()):
-        agent = make(section)
-        transitions = batch()
-        weights = tf.constant(RANDOM.uniform(0, 1, BATCH), tf.float32)
-        weighted, _ = agent.gradients(transitions, weights, BATCH)
-        total = [np.zeros(variable.shape) for variable in agent.trainable]
-        for i in range(BATCH):
-            one = tf.nest.map_structure(lambda field, i=i: field[i : i + 1], transitions)
-            gradients, _ = agent.gradients(one, tf.ones([1]), BATCH)
-            total = [
-                a + float(weights[i]) * b.numpy() for a, b in zip(total, gradients, strict=True)
-            ]
-        for a, b in zip(weighted, total, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+def tf_agents_batch(transitions):
+    """The transitions as trajectories of two steps `[B, 2]`, which every agent accepts."""
+    from tf_agents.trajectories import Trajectory
+
+    def twice(field):
+        return tf.stack([field, field], axis=1)
+
+    middle = tf.ones([BATCH, 2], tf.int32)
+    observations = tf.stack([transitions.observation, transitions.next_observation], axis=1)
+    return Trajectory(
+        middle, observations, twice(transitions.action), (), middle,
+        twice(transitions.reward), twice(transitions.discount),
+    )  # fmt: skip
 
 
-def test_the_target_network_moves_when_it_is_due():
-    agent = make(
-        DQN(target_update_period=3, target_update_tau=0.25), optimizer=SGD(learning_rate=0.1)
-    )
-    target = agent._target_network.variables[0]
+@pytest.mark.parametrize("kind", ["dqn", "double", "categorical"])
+def test_loss_equals_that_of_tf_agents(kind):
+    from tf_agents.agents.categorical_dqn.categorical_dqn_agent import CategoricalDqnAgent
+    from tf_agents.agents.dqn.dqn_agent import DdqnAgent, DqnAgent
+    from tf_agents.networks.sequential import Sequential
+    from tf_agents.specs import BoundedTensorSpec
+    from tf_agents.trajectories import time_step_spec
+
+    observation = tf.TensorSpec((FEATURES,), tf.float32)
+    specs = (time_step_spec(observation), BoundedTensorSpec((), tf.int32, 0, ACTIONS - 1))
+    # The discount is part of our transitions.
+    options = {"optimizer": keras.optimizers.Adam(), "gamma": 1.0}
+    section = {
+        "dqn": DQN(loss="squared"),
+        "double": DQN(double=True, loss="squared"),
+        "categorical": categorical(num_atoms=11, v_min=-2.0, v_max=3.0),
+    }[kind]
+    agent = separate(make(section))
+
+    def wrapped(network):
+        made = Sequential([network], input_spec=observation)
+        made.num_atoms = 11
+        return made
+
+    networks = wrapped(agent._network), wrapped(agent._target_network)
+    if kind == "categorical":
+        names = ("categorical_q_network", "target_categorical_q_network")
+        theirs = CategoricalDqnAgent(
+            *specs, **dict(zip(names, networks, strict=True)), min_q_value=-2.0, max_q_value=3.0,
+            **options,
+        )  # fmt: skip
+    else:
+        theirs = {"dqn": DqnAgent, "double": DdqnAgent}[kind](
+            *specs, **dict(zip(("q_network", "target_q_network"), networks, strict=True)),
+            td_errors_loss_fn=lambda target, value: 0.5 * tf.square(target - value),
+            **options,
+        )  # fmt: skip
+    transitions = batch()
+    expected = theirs._loss(tf_agents_batch(transitions), training=True).loss
+    found = tf.reduce_mean(agent.loss(transitions).per_example)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_the_target_network_is_updated_when_it_is_due():
+    agent = make(DQN(target_update_period=3, target_update_tau=0.25))
+    target, online = agent._target_network.variables[0], agent._network.variables[0]
     start = target.numpy()
-    for update in range(1, 7):
-        gradients, _ = agent.gradients(batch(), tf.ones([BATCH]), BATCH)
-        agent.apply(gradients)
-        if update % 3:
+    for updates in range(1, 7):
+        online.assign_add(tf.ones_like(online) * 0.1)
+        agent.after_update(tf.constant(updates, tf.int64))
+        if updates % 3:
             np.testing.assert_array_equal(target, start)
         else:
-            moved = start + 0.25 * (agent._network.variables[0].numpy() - start)
+            moved = start + 0.25 * (online.numpy() - start)
             np.testing.assert_allclose(target, moved, rtol=1e-5, atol=1e-7)
             start = target.numpy()
 
 
-def test_tf_agents_own_policy_acts_the_same():
-    for section in (DQN(), C51(), Dueling()):
-        agent = make(section)
-        observation = batch().observation
-        from tf_agents.trajectories import time_step
+@pytest.mark.parametrize("switches", [{}, {"dueling": True}, {"distribution": "categorical"}])
+def test_the_tf_agents_policy_acts_the_same(switches):
+    from tf_agents.trajectories import time_step
 
-        step = agent.tf_agent.policy.action(time_step.restart(observation, BATCH))
-        mine = agent.greedy(observation)
-        np.testing.assert_array_equal(step.action, mine)
+    agent = make(DQN(**switches))
+    observation = batch().observation
+    step = agent.policy().action(time_step.restart(observation, BATCH))
+    action, _, _ = agent.act(
+        observation, agent.initial_carry(BATCH), tf.constant([0, 0]), explore=False
+    )
+    np.testing.assert_array_equal(step.action, action)
 
 
 def test_pixels_are_scaled_in_the_network():
     config = ReinforcementLearning(model=CNN(filters=(4,), units=(8,)))
-    agent = QAgent(config, (8, 8, 1), tf.uint8, 3, 100)
+    agent = base.build(config, EnvironmentSpec((8, 8, 1), tf.uint8, Discrete(3)))
     bright = agent.q_values(tf.fill([1, 8, 8, 1], tf.constant(255, tf.uint8)))
-    network = agent._network.layers[1:]
+    # The input and the scaling come first.
+    network = agent._network.layers[2:]
     value = tf.ones([1, 8, 8, 1])
     for layer in network:
         value = layer(value)
@@ -204,10 +228,16 @@ def test_pixels_are_scaled_in_the_network():
     ("options", "expected"),
     [
         ({"model": MLP(dropout=0.1)}, r"model\.dropout must be 0"),
-        ({"model": MLP(), "agent": QLinear()}, "takes model.kind 'linear'"),
+        ({"model": MLP(), "agent": QLinear()}, "needs model.kind 'linear'"),
         ({"model": CNN()}, "needs images"),
     ],
 )
-def test_networks_that_cannot_be(options, expected):
+def test_models_that_do_not_fit_are_refused(options, expected):
     with pytest.raises(UserError, match=expected):
         make(options.pop("agent", DQN()), **options)
+
+
+def test_continuous_actions_are_refused():
+    spec = EnvironmentSpec((FEATURES,), tf.float32, Box((-1.0,), (1.0,)))
+    with pytest.raises(UserError, match="needs a discrete action space"):
+        base.build(ReinforcementLearning(), spec)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from trainer.compat.keras import tf
-from trainer.rl.exploration import NOTHING_HELD, explore
+from trainer.rl.agents.exploration import NO_ACTION, explore
 
 SIZE, ACTIONS = 400, 3
 
@@ -10,7 +10,7 @@ SIZE, ACTIONS = 400, 3
 def play(epsilon, mean_duration, steps=300):
     """Actions and what was held, `[steps, SIZE]` each; the greedy action is always 2."""
     greedy = tf.fill([SIZE], 2)
-    held = tf.fill([SIZE], NOTHING_HELD)
+    held = tf.fill([SIZE], NO_ACTION)
     actions, history = [], []
     for number in range(steps):
         action, held = explore(
@@ -26,22 +26,22 @@ def play(epsilon, mean_duration, steps=300):
 def test_epsilon_is_the_share_of_random_actions(epsilon, mean_duration):
     actions, held = play(epsilon, mean_duration)
     later = held[50:]
-    assert np.mean(later != NOTHING_HELD) == pytest.approx(epsilon, abs=0.015)
+    assert np.mean(later != NO_ACTION) == pytest.approx(epsilon, abs=0.015)
     for action in range(ACTIONS):
         assert np.mean(later == action) == pytest.approx(epsilon / ACTIONS, abs=0.01)
-    np.testing.assert_array_equal(actions, np.where(held == NOTHING_HELD, 2, held))
+    np.testing.assert_array_equal(actions, np.where(held == NO_ACTION, 2, held))
 
 
 def test_a_random_action_is_held_as_long_as_asked_for():
     _, held = play(0.1, 8.0, steps=1000)
-    changes = np.sum((held[1:] != held[:-1]) & (held[1:] != NOTHING_HELD))
-    duration = np.sum(held[1:] != NOTHING_HELD) / changes
+    changes = np.sum((held[1:] != held[:-1]) & (held[1:] != NO_ACTION))
+    duration = np.sum(held[1:] != NO_ACTION) / changes
     assert duration == pytest.approx(8.0, rel=0.05)
 
 
 def test_one_step_draws_are_independent():
     _, held = play(0.5, 1.0)
-    random = held != NOTHING_HELD
+    random = held != NO_ACTION
     assert np.mean(random[1:] & random[:-1]) == pytest.approx(0.25, abs=0.01)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from trainer.compat.keras import tf
-from trainer.config import rl as config_rl
+from trainer.config import Environment as EnvironmentConfig
 from trainer.engine import distribution
 from trainer.rl.envs import catch, registry
 
@@ -36,7 +36,7 @@ def rows(state: catch.CatchState) -> list[dict[str, int]]:
 
 
 def test_moves_and_draws_as_a_plain_simulation():
-    ours = registry.make(config_rl.Environment(name="Catch-v0"))
+    ours = registry.make(EnvironmentConfig(name="Catch-v0"))
     rng = np.random.default_rng(0)
     step = tf.function(ours.step, jit_compile=distribution.xla_compiles_for_cpus())
     carry = ours.initial(tf.constant([1, 2]), BATCH)
@@ -65,7 +65,7 @@ def test_moves_and_draws_as_a_plain_simulation():
 
 
 def test_the_greatest_return_can_be_reached_in_every_game():
-    ours = registry.make(config_rl.Environment(name="Catch-v0"))
+    ours = registry.make(EnvironmentConfig(name="Catch-v0"))
     carry = ours.initial(tf.constant([7, 8]), BATCH)
     returns = []
     for index in range(5 * 11):
@@ -82,7 +82,7 @@ def test_the_greatest_return_can_be_reached_in_every_game():
 
 
 def test_balls_fall_everywhere_in_every_direction():
-    ours = registry.make(config_rl.Environment(name="Catch-v0"))
+    ours = registry.make(EnvironmentConfig(name="Catch-v0"))
     state = ours.initial(tf.constant([1, 2]), 3600).state
     for values, low, count in (
         (state.column, 0, 12), (state.drift, -1, 3), (state.paddle, 1, 10)

@@ -6,7 +6,7 @@ import pytest
 from gymnasium.envs.classic_control import acrobot as gymnasium_acrobot
 
 from trainer.compat.keras import tf
-from trainer.config import rl as config_rl
+from trainer.config import Environment as EnvironmentConfig
 from trainer.engine import distribution
 from trainer.rl.envs import acrobot, cart_pole, mountain_car, registry
 
@@ -28,7 +28,7 @@ def margin(name: str, state: np.ndarray) -> np.ndarray:
 
 def choose(name: str, state: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Random actions; every third element is steered, to see ends that chance does not."""
-    action = rng.integers(0, registry.IN_GRAPH[name]().num_actions, BATCH)
+    action = rng.integers(0, registry.IN_GRAPH[name]().action_spec.n, BATCH)
     if "CartPole" in name:
         steered = state[:, 2] + 0.3 * state[:, 3] + 0.02 * state[:, 0] > 0
     elif "Acrobot" in name:
@@ -45,7 +45,7 @@ def gymnasium_batch(name: str) -> list[gymnasium.Env]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_steps_as_gymnasium_does(name):
-    ours = registry.make(config_rl.Environment(name=name))
+    ours = registry.make(EnvironmentConfig(name=name))
     theirs = gymnasium_batch(name)
     for environment in theirs:
         environment.reset()
@@ -85,7 +85,7 @@ def test_steps_as_gymnasium_does(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_starts_as_gymnasium_does(name):
-    ours = registry.make(config_rl.Environment(name=name))
+    ours = registry.make(EnvironmentConfig(name=name))
     actual = ours.initial(tf.constant([3, 4]), 2000).state.numpy()
     expected = []
     for environment in gymnasium_batch(name) * 20:
@@ -116,7 +116,7 @@ def test_acrobot_wraps_as_gymnasium_does():
 
 @pytest.mark.parametrize("name", [*NAMES, "Catch-v0"])
 def test_draws_what_moves(name):
-    ours = registry.make(config_rl.Environment(name=name))
+    ours = registry.make(EnvironmentConfig(name=name))
     carry = ours.initial(tf.constant([5, 6]), 2)
     frames = [ours.render(carry)]
     for index in range(12):

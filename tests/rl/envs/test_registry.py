@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from trainer.config import rl as config_rl
+from trainer.config import Environment as EnvironmentConfig
 from trainer.errors import UserError
 from trainer.rl.envs import registry
 
@@ -13,14 +13,14 @@ from trainer.rl.envs import registry
 @pytest.mark.parametrize("name", sorted(registry.IN_GRAPH))
 @pytest.mark.parametrize("backend", ["auto", "tensorflow"])
 def test_known_names_run_in_the_graph(name, backend):
-    assert registry.make(config_rl.Environment(name=name, backend=backend)).in_graph
+    assert registry.make(EnvironmentConfig(name=name, backend=backend)).in_graph
 
 
 @pytest.mark.parametrize(
     ("name", "backend"), [("CartPole-v1", "gymnasium"), ("FrozenLake-v1", "auto")]
 )
 def test_other_names_are_gymnasiums(name, backend):
-    assert not registry.make(config_rl.Environment(name=name, backend=backend)).in_graph
+    assert not registry.make(EnvironmentConfig(name=name, backend=backend)).in_graph
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,12 @@ def test_other_names_are_gymnasiums(name, backend):
 )
 def test_an_unknown_name_lists_the_nearest(name, backend, nearest):
     with pytest.raises(UserError, match=f"{nearest}.*Received: '{name}'"):
-        registry.make(config_rl.Environment(name=name, backend=backend))
+        registry.make(EnvironmentConfig(name=name, backend=backend))
 
 
 def test_of_many_names_only_the_like_are_listed():
     with pytest.raises(UserError) as caught:
-        registry.make(config_rl.Environment(name="Acrobat-v1"))
+        registry.make(EnvironmentConfig(name="Acrobat-v1"))
     message = str(caught.value)
     assert "Did you mean 'Acrobot-v1'? Known: Acrobot-v1, " in message
     assert " more. Received: 'Acrobat-v1'" in message
@@ -47,7 +47,7 @@ def test_of_many_names_only_the_like_are_listed():
 
 
 def test_time_limit_replaces_the_environments_own():
-    environment = registry.make(config_rl.Environment(name="CartPole-v1", time_limit=7))
+    environment = registry.make(EnvironmentConfig(name="CartPole-v1", time_limit=7))
     assert environment._time_limit == 7
 
 

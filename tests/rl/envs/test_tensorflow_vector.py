@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 
 from trainer.compat.keras import tf
-from trainer.config import rl as config_rl
+from trainer.config import Environment as EnvironmentConfig
 from trainer.rl.envs import registry
 from trainer.rl.envs.base import Environment
-from trainer.rl.envs.tensorflow_vector import InGraph
+from trainer.rl.envs.tensorflow_vector import TensorFlowVector
+from trainer.rl.specs import Discrete
 
 
 class Countdown(Environment):
     """Starts at 3 and 5 in turn, falls by the action, and ends at 0."""
 
     observation_shape = (1,)
-    num_actions = 2
+    action_spec = Discrete(2)
     time_limit = 3
 
     def reset(self, seed, batch_size):
@@ -34,7 +35,7 @@ class Countdown(Environment):
 
 
 def test_each_element_ends_and_starts_again_by_itself():
-    ours = InGraph("Countdown", Countdown())
+    ours = TensorFlowVector("Countdown", Countdown())
     carry = ours.initial(tf.constant([0, 0]), 4)
     outputs = []
     for index in range(4):
@@ -55,7 +56,7 @@ def test_each_element_ends_and_starts_again_by_itself():
 
 
 def test_termination_before_the_limit_is_no_truncation():
-    ours = InGraph("Countdown", Countdown(), time_limit=4)
+    ours = TensorFlowVector("Countdown", Countdown(), time_limit=4)
     carry = ours.initial(tf.constant([0, 0]), 2)
     for index in range(3):
         carry, output = ours.step(carry, tf.constant([1, 1]), tf.constant([0, index]))
@@ -73,7 +74,7 @@ def random_walk(environment, *, jit):
         total = tf.zeros([4])
         for index in tf.range(first, last):
             seed = tf.stack([17, index])
-            action = tf.random.stateless_uniform([4], seed, 0, environment.num_actions, tf.int32)
+            action = tf.random.stateless_uniform([4], seed, 0, environment.spec.action.n, tf.int32)
             carry, output = environment.step(carry, action, seed)
             total += output.reward + tf.cast(output.terminated, tf.float32)
         return carry, total
@@ -89,7 +90,7 @@ def random_walk(environment, *, jit):
 @pytest.mark.parametrize("jit", [True, False])
 def test_is_a_function_of_the_seed_and_goes_on_from_its_carry(name, jit):
     stack = 3 if jit else 1
-    ours = registry.make(config_rl.Environment(name=name, frame_stack=stack, time_limit=40))
+    ours = registry.make(EnvironmentConfig(name=name, frame_stack=stack, time_limit=40))
     start = ours.initial(tf.constant([1, 2]), 4)
     run = random_walk(ours, jit=jit)
     whole = run(start, 0, 100)
@@ -99,5 +100,5 @@ def test_is_a_function_of_the_seed_and_goes_on_from_its_carry(name, jit):
     tf.nest.map_structure(np.testing.assert_array_equal, whole[0], resumed)
     other = ours.observe(ours.initial(tf.constant([1, 3]), 4)).numpy()
     assert (other != ours.observe(start).numpy()).any()
-    assert other.shape == (4, *ours.observation_shape)
-    assert other.dtype == ours.observation_dtype.as_numpy_dtype
+    assert other.shape == (4, *ours.spec.observation_shape)
+    assert other.dtype == ours.spec.observation_dtype.as_numpy_dtype

@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 
 from trainer.compat.keras import tf
-from trainer.config import rl as config_rl
+from trainer.config import Environment as EnvironmentConfig
 from trainer.errors import UserError
 from trainer.rl.envs import registry
 
 CONFIGS = [
-    config_rl.Environment(name="CartPole-v1", time_limit=7),
-    config_rl.Environment(name="CartPole-v1", backend="gymnasium", time_limit=7),
-    config_rl.Environment(name="Catch-v0", time_limit=7),
+    EnvironmentConfig(name="CartPole-v1", time_limit=7),
+    EnvironmentConfig(name="CartPole-v1", backend="gymnasium", time_limit=7),
+    EnvironmentConfig(name="Catch-v0", time_limit=7),
 ]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.name}-{config.backend}")
 def test_a_stack_holds_the_last_observations_of_this_episode(config):
-    stacked = registry.make(config_rl.Environment(**{**vars(config), "frame_stack": 3}))
+    stacked = registry.make(EnvironmentConfig(**{**vars(config), "frame_stack": 3}))
     single = registry.make(config)
     seed = tf.constant([1, 2])
     carry, plain = stacked.initial(seed, 2), single.initial(seed, 2)
@@ -39,19 +39,19 @@ def test_a_stack_holds_the_last_observations_of_this_episode(config):
         np.testing.assert_array_equal(
             output.reset_observation, [np.concatenate(h[-3:], -1) for h in history]
         )
-    assert stacked.observation_shape == (
-        *single.observation_shape[:-1],
-        3 * single.observation_shape[-1],
+    assert stacked.spec.observation_shape == (
+        *single.spec.observation_shape[:-1],
+        3 * single.spec.observation_shape[-1],
     )
 
 
 @pytest.mark.usefixtures("in_users_folder")
-def test_grey_scale_is_luminance():
+def test_grayscale_is_luminance():
     name = "own_environments:Pixels"
-    grey = registry.make(config_rl.Environment(name=name, grey_scale=True, frame_stack=2))
-    colour = registry.make(config_rl.Environment(name=name))
-    assert grey.observation_shape == (6, 5, 2)
-    assert grey.observation_dtype == tf.uint8
+    grey = registry.make(EnvironmentConfig(name=name, grayscale=True, frame_stack=2))
+    colour = registry.make(EnvironmentConfig(name=name))
+    assert grey.spec.observation_shape == (6, 5, 2)
+    assert grey.spec.observation_dtype == tf.uint8
     seed = tf.constant([1, 2])
     plain, carry = colour.initial(seed, 2), grey.initial(seed, 2)
     plain, expected = colour.step(plain, tf.constant([0, 1]), seed)
@@ -62,6 +62,6 @@ def test_grey_scale_is_luminance():
 
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "Catch-v0"])
-def test_grey_scale_of_anything_but_colour_is_refused(name):
+def test_grayscale_of_anything_but_colour_is_refused(name):
     with pytest.raises(UserError, match=r"pixels of shape \(H, W, 3\).*Received: "):
-        registry.make(config_rl.Environment(name=name, grey_scale=True))
+        registry.make(EnvironmentConfig(name=name, grayscale=True))
