@@ -267,8 +267,3 @@ def test_an_environment_that_fails_on_the_way_is_one_line(
     assert status == 2, errors
     assert errors[-1].startswith("error: ")
     assert expected in errors[-1]
-
-
-def test_the_configuration_is_whole():
-    experiment = loading.load("configs/cartpole_dqn.py")
-    assert loading.from_json(loading.to_json(experiment), "config.json") == experiment

@@ -1,4 +1,4 @@
-"""The flags of each command, defined when asked for, in a registry of their own."""
+"""Command-line flags. Each command defines its own flags in a separate registry."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,9 +6,8 @@ from typing import Any
 from absl import flags
 
 from trainer.cli import distribution_flags
-from trainer.config import loading
-from trainer.config.overrides import apply
-from trainer.config.overrides import parse as parse_overrides
+from trainer.config import loading, overrides
+from trainer.config.inspection import leaves
 from trainer.errors import UserError, unknown_name
 
 _CONFIG_FLAG = "--config"
@@ -17,50 +16,49 @@ Define = Callable[[flags.FlagValues], None]
 
 
 def workdir(values: flags.FlagValues) -> None:
-    """`--workdir`."""
-    flags.DEFINE_string(
-        "workdir", "", "Where the run is kept: a local directory or gs://….", flag_values=values
-    )
+    """Defines `--workdir`."""
+    flags.DEFINE_string("workdir", "", "Directory of the run, local or gs://….", flag_values=values)
 
 
 def data_dir(values: flags.FlagValues) -> None:
-    """`--data_dir`."""
+    """Defines `--data_dir`."""
     flags.DEFINE_string(
         "data_dir",
         "",
-        "Where prepared TensorFlow Datasets lie; empty: TFDS_DATA_DIR, or ~/tensorflow_datasets.",
+        "Directory of prepared TensorFlow Datasets; empty: TFDS_DATA_DIR, or "
+        "~/tensorflow_datasets.",
         flag_values=values,
     )
 
 
 def split(values: flags.FlagValues) -> None:
-    """`--split`."""
+    """Defines `--split`."""
     flags.DEFINE_string("split", "test", "train | validation | test.", flag_values=values)
 
 
 def render(values: flags.FlagValues) -> None:
-    """`--render`."""
+    """Defines `--render`."""
     flags.DEFINE_boolean(
         "render",
         False,
-        "Of an agent: also write WORKDIR/policy.gif, a greedy episode, and "
+        "For agents: also write WORKDIR/policy.gif, a greedy episode, and "
         "WORKDIR/learning_curve.png.",
         flag_values=values,
     )
 
 
 def output(values: flags.FlagValues) -> None:
-    """`--output`."""
+    """Defines `--output`."""
     flags.DEFINE_string(
-        "output", "", "A new directory for the SavedModel: local or gs://….", flag_values=values
+        "output", "", "New directory for the SavedModel, local or gs://….", flag_values=values
     )
 
 
 def parse(define: Sequence[Define], arguments: Sequence[str]) -> tuple[flags.FlagValues, list[str]]:
-    """The parsed flags and the positional arguments.
+    """Returns the parsed flags and the positional arguments.
 
     Raises:
-      UserError: for an unknown flag (the nearest is named) or a wrong value.
+      UserError: for an unknown flag (with the most similar one) or an invalid value.
     """
     values = new_values(define)
     try:
@@ -76,7 +74,7 @@ def parse(define: Sequence[Define], arguments: Sequence[str]) -> tuple[flags.Fla
 
 
 def new_values(define: Sequence[Define]) -> flags.FlagValues:
-    """Unparsed flags of a command."""
+    """Returns the flags of a command, not yet parsed."""
     values = flags.FlagValues()
     for function in define:
         function(values)
@@ -84,16 +82,16 @@ def new_values(define: Sequence[Define]) -> flags.FlagValues:
 
 
 def split_config(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
-    """Takes `--config=FILE` and `--config.a.b=value` out of a command's arguments.
+    """Separates `--config=FILE` and `--config.a.b=value` from other arguments.
 
     Returns:
-      The file ("" if none), the overrides in their order, and the other arguments.
+      The file ("" if none), the override arguments in order, and the other arguments.
 
     Raises:
-      UserError: if `--config` has no value or comes twice.
+      UserError: if `--config` has no value or is given twice.
     """
     files: list[str] = []
-    overrides: list[str] = []
+    config_overrides: list[str] = []
     others: list[str] = []
     rest = iter(arguments)
     for argument in rest:
@@ -103,45 +101,49 @@ def split_config(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
             files.append(argument.partition("=")[2])
         elif argument.startswith(f"{_CONFIG_FLAG}."):
             has_value = "=" in argument
-            overrides.append(argument if has_value else f"{argument}={next(rest, '')}")
+            config_overrides.append(argument if has_value else f"{argument}={next(rest, '')}")
         else:
             others.append(argument)
     if len(files) > 1 or "" in files:
-        raise UserError(f"--config takes one file. Received: {' '.join(arguments)}")
-    return (files[0] if files else ""), overrides, others
+        raise UserError(f"--config takes a single file. Received: {' '.join(arguments)}")
+    return (files[0] if files else ""), config_overrides, others
 
 
-def experiment(file: str, overrides: Sequence[str]) -> loading.Experiment:
-    """The experiment of `--config=FILE` with its overrides.
+def experiment(file: str, config_overrides: Sequence[str]) -> loading.Experiment:
+    """Returns the experiment of `--config=FILE` with `--config.a.b=value` overrides.
 
     Raises:
-      UserError: if there is no file, or a field or value is refused.
+      UserError: if there is no file, or a field or value is invalid.
     """
     if not file:
-        raise UserError(
-            "--config=FILE says what to train, for example --config=configs/digits_cnn.py. "
-            "Received: no --config"
-        )
+        raise UserError("--config=FILE is required, for example --config=configs/digits_cnn.py")
     if "://" in file:
-        # Only TensorFlow reads buckets.
+        # Reading from a bucket requires TensorFlow.
         from trainer.engine.workdir import read_experiment
 
-        return apply(read_experiment(file), parse_overrides(overrides))
-    return apply(loading.load(file), parse_overrides(overrides))
+        base = read_experiment(file)
+    else:
+        base = loading.load(file)
+    return overrides.apply(base, overrides.parse(config_overrides))
 
 
 def flag_help(define: Sequence[Define]) -> list[tuple[str, str]]:
-    """`--name=default` and the meaning of each flag of a command."""
+    """Returns `--name=default` and the description of each flag of a command."""
     values = new_values(define)
     return [(f"--{name}={values[name].default}", str(values[name].help)) for name in values]
 
 
-def field_help(file_experiment: loading.Experiment) -> list[tuple[str, str]]:
-    """`--config.path=value` and the meaning of each field of an experiment."""
+def field_help(experiment: loading.Experiment) -> list[tuple[str, str]]:
+    """Returns `--config.path=value` and the description of each field of an experiment."""
     rows = []
-    for path, field, value in loading.paths(file_experiment):
-        metadata: Mapping[str, Any] = field.metadata
-        allowed = " | ".join(loading.kinds(file_experiment, path)) or str(metadata["allowed"])
+    for leaf in leaves(experiment):
+        metadata: Mapping[str, Any] = leaf.field.metadata
+        allowed = " | ".join(leaf.kinds) or str(metadata.get("allowed", ""))
         suffix = f" [{allowed}]" if allowed else ""
-        rows.append((f"--config.{path}={value}", f"{metadata['doc']}{suffix}"))
+        rows.append((f"--config.{leaf.path}={_text(leaf.value)}", f"{metadata['doc']}{suffix}"))
     return rows
+
+
+def _text(value: object) -> str:
+    """Returns a value as an override takes it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -151,7 +151,7 @@ def _new_sections(value: tuple[Any, ...], hint: Any, node: _Node, path: str) -> 
         given = _split(node.value) if isinstance(node.value, str) else node.value
         if not isinstance(given, Sequence):
             raise UserError(
-                f"{path} must be kinds of {', '.join(by_name)}. Received: {node.value!r}"
+                f"{path} must be a tuple of kinds ({', '.join(by_name)}). Received: {node.value!r}"
             )
         for kind in given:
             if not isinstance(kind, ConfigBase) and kind not in by_name:

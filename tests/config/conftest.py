@@ -1,0 +1,90 @@
+"""A strategy that generates experiments."""
+
+import pytest
+from hypothesis import strategies as st
+
+from trainer.config import (
+    CNN,
+    CSV,
+    DQN,
+    MLP,
+    SGD,
+    TFDS,
+    Adam,
+    AdamW,
+    ConstantSchedule,
+    CosineSchedule,
+    Digits,
+    EpsilonGreedy,
+    Evaluate,
+    ImageFolder,
+    Linear,
+    LinearSchedule,
+    PrioritizedReplay,
+    QLinear,
+    RandomCrop,
+    RandomFlip,
+    ReinforcementLearning,
+    RMSprop,
+    Supervised,
+    UniformReplay,
+)
+
+fractions = st.floats(0, 0.99)
+units = st.lists(st.integers(1, 999), max_size=4).map(tuple)
+models = st.one_of(
+    st.just(Linear()),
+    st.builds(MLP, units=units, dropout=fractions),
+    st.builds(CNN, filters=units.filter(bool), batch_norm=st.booleans()),
+)
+schedules = st.one_of(
+    st.builds(kind, warmup_steps=st.integers(0, 9999))
+    for kind in (ConstantSchedule, LinearSchedule, CosineSchedule)
+)
+optimizers = st.one_of(
+    st.builds(Adam, learning_rate=st.floats(1e-9, 1e3), schedule=schedules),
+    st.builds(AdamW, weight_decay=fractions, schedule=schedules),
+    st.builds(SGD, momentum=st.floats(0.1, 0.9), nesterov=st.booleans()),
+    st.builds(RMSprop, schedule=schedules),
+)
+augmentations = st.lists(
+    st.one_of(
+        st.builds(RandomCrop, padding=st.integers(1, 9)),
+        st.builds(RandomFlip, probability=fractions),
+    ),
+    max_size=3,
+).map(tuple)
+words = st.text("abcdefgh_", min_size=1)
+sources = st.one_of(
+    st.just(Digits()),
+    st.builds(TFDS, name=words, image_size=st.sampled_from([(), (3, 4)])),
+    st.builds(ImageFolder, path=words),
+    st.builds(CSV, path=words, ignore=st.lists(words, max_size=3).map(tuple)),
+)
+replays = st.one_of(
+    st.builds(UniformReplay, capacity=st.integers(1000, 9999)),
+    st.builds(PrioritizedReplay, priority_exponent=fractions),
+)
+explorations = st.builds(EpsilonGreedy, epsilon_initial=fractions)
+agents = st.one_of(
+    st.builds(DQN, double=st.booleans(), exploration=explorations, replay=replays),
+    st.builds(QLinear, exploration=explorations, replay=replays),
+)
+supervised = st.builds(
+    Supervised,
+    seed=st.integers(0, 2**31),
+    data=sources,
+    augment=augmentations,
+    model=models,
+    optimizer=optimizers,
+    evaluate=st.builds(Evaluate, metrics=st.lists(words, max_size=3).map(tuple)),
+)
+reinforcement_learning = st.builds(
+    ReinforcementLearning, model=models, agent=agents, optimizer=optimizers
+)
+
+
+@pytest.fixture(scope="session")
+def experiments():
+    """A hypothesis strategy; draw from it with `data.draw(experiments)`."""
+    return st.one_of(supervised, reinforcement_learning)
