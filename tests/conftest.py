@@ -48,9 +48,9 @@ def state_digest():
     """A function: the digest of every bit of state in a run's newest checkpoint."""
 
     def digest(workdir: Path) -> str:
-        found, complaints = Checkpoints(str(workdir / "checkpoints"), keep=2).newest()
+        found, skipped = Checkpoints(str(workdir / "checkpoints"), keep=2).newest()
         assert found is not None
-        assert complaints == []
+        assert skipped == []
         reader = tf.train.load_checkpoint(os.path.join(found.path, "state"))
         result = hashlib.blake2b()
         names = [n for n in reader.get_variable_to_shape_map() if n.endswith("VARIABLE_VALUE")]
@@ -69,9 +69,17 @@ class Progress:
 
     @staticmethod
     def records(workdir):
-        """Everything reported, but for the clock."""
-        lines = (workdir / "metrics.jsonl").read_text().splitlines()
-        return [{**json.loads(line), "time": None} for line in lines]
+        """Everything reported, except clock times and rates."""
+        records = []
+        for line in (workdir / "metrics.jsonl").read_text().splitlines():
+            record = json.loads(line)
+            metrics = {
+                name: value
+                for name, value in record["metrics"].items()
+                if not name.endswith("_per_second")
+            }
+            records.append({**record, "time": None, "metrics": metrics})
+        return records
 
     @staticmethod
     def wait_for_step(workdir, step, process):

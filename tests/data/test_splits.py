@@ -4,13 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from trainer.data.examples import Split
+from trainer.data.examples import InMemoryExamples
 from trainer.data.splits import content_hash, hold_out
 from trainer.errors import UserError
 
 
 def split(features):
-    return Split(features, np.arange(len(features), dtype=np.int32))
+    return InMemoryExamples(features, np.arange(len(features), dtype=np.int32))
 
 
 def rows(part):
@@ -33,7 +33,7 @@ def test_equal_examples_never_fall_on_both_sides(features):
     assert not parts[0] & parts[1]
     assert not parts[0] & parts[2]
     assert not parts[1] & parts[2]
-    assert sum(len(part.labels) for part in made.values()) == len(features)
+    assert sum(len(part) for part in made.values()) == len(features)
 
 
 @given(st.permutations(range(50)), st.integers(0, 5))
@@ -46,8 +46,8 @@ def test_neither_order_nor_more_data_moves_an_example(order, seed):
 
 def test_the_shares_are_about_those_asked_for():
     made = hold_out({"train": split(RANDOM)}, 0, 0.1, 0.2)
-    assert abs(len(made["test"].labels) - 400) < 80
-    assert abs(len(made["validation"].labels) - 200) < 60
+    assert abs(len(made["test"]) - 400) < 80
+    assert abs(len(made["validation"]) - 200) < 60
 
 
 def test_another_seed_holds_out_others():
@@ -59,7 +59,7 @@ def test_another_seed_holds_out_others():
 def test_labels_stay_with_their_examples():
     made = hold_out({"train": split(RANDOM)}, 0, 0.3, 0.3)
     for part in made.values():
-        np.testing.assert_array_equal(part.features, RANDOM[part.labels])
+        np.testing.assert_array_equal(part.features, RANDOM[part.targets])
 
 
 def test_what_the_source_brings_is_left_alone():

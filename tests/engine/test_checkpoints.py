@@ -5,11 +5,11 @@ from trainer.engine.checkpoints import Checkpoints, restore
 
 
 def state(value):
-    return tf.train.Checkpoint(value=tf.Variable(value))
+    return {"value": tf.Variable(value)}
 
 
 def save(checkpoints, step, best_step=-1):
-    checkpoints.save(step, state(float(step)), {"step": step}, best_step)
+    checkpoints.save(step, state(float(step)), {}, {"step": step}, best_step)
 
 
 def test_the_newest_whole_checkpoint_comes_back(tmp_path):
@@ -17,12 +17,12 @@ def test_the_newest_whole_checkpoint_comes_back(tmp_path):
     assert checkpoints.newest() == (None, [])
     for step in (5, 10, 15):
         save(checkpoints, step)
-    found, complaints = checkpoints.newest()
+    found, skipped = checkpoints.newest()
     target = state(0.0)
     restore(found, target)
-    assert target.value.numpy() == 15.0
+    assert target["value"].numpy() == 15.0
     assert found.loop_state == {"step": 15}
-    assert complaints == []
+    assert skipped == []
     assert checkpoints.steps() == [15, 10]
 
 
@@ -49,11 +49,11 @@ def test_a_checkpoint_that_is_not_whole_does_not_count(tmp_path, damage):
     save(checkpoints, 1)
     save(checkpoints, 2)
     damage(tmp_path / "00000002")
-    found, complaints = checkpoints.newest()
+    found, skipped = checkpoints.newest()
     assert found.step == 1
-    assert len(complaints) == 1
-    assert "00000002 is damaged" in complaints[0]
-    # Saving the step again mends it.
+    assert len(skipped) == 1
+    assert "00000002 is corrupt" in skipped[0]
+    # Saving the step again replaces it.
     save(checkpoints, 2)
     assert checkpoints.newest()[0].step == 2
 
@@ -70,9 +70,21 @@ def test_a_worker_leaves_no_files(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_restoring_misses_no_object(tmp_path):
+def test_restoring_fails_if_an_object_is_missing(tmp_path):
     checkpoints = Checkpoints(str(tmp_path), keep=2)
     save(checkpoints, 1)
     found, _ = checkpoints.newest()
     with pytest.raises(AssertionError):
-        restore(found, tf.train.Checkpoint(value=tf.Variable(0.0), other=tf.Variable(0.0)))
+        restore(found, {"value": tf.Variable(0.0), "other": tf.Variable(0.0)})
+
+
+def test_an_accumulator_that_the_checkpoint_lacks_keeps_its_value(tmp_path):
+    checkpoints = Checkpoints(str(tmp_path), keep=2)
+    checkpoints.save(1, state(1.0), {"loss": tf.Variable(3.0)}, {"step": 1}, -1)
+    found, _ = checkpoints.newest()
+    target = state(0.0)
+    accumulators = {"loss": tf.Variable(0.0), "added_later": tf.Variable(7.0)}
+    restore(found, target, accumulators)
+    assert target["value"].numpy() == 1.0
+    assert accumulators["loss"].numpy() == 3.0
+    assert accumulators["added_later"].numpy() == 7.0

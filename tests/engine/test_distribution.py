@@ -6,9 +6,9 @@ import socket
 import numpy as np
 import pytest
 
-from trainer.config import Adam, CNN, ConvNet, KerasCNN, Linear, MLP, SGD, Supervised, Train
 from trainer.compat.keras import keras, tf
-from trainer.data.examples import Dataset, Signature, Split
+from trainer.config import CNN, MLP, SGD, Adam, ConvNet, KerasCNN, Linear, Supervised, Train
+from trainer.data.examples import Dataset, InMemoryExamples, Signature
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.supervised.task import ClassificationTask
@@ -38,10 +38,11 @@ def easy_data(shape=(32, 32, 3), classes=4, size=256):
     labels = random.integers(0, classes, size).astype(np.int32)
     levels = (labels * 60).reshape(-1, *(1 for _ in shape))
     features = (levels + random.integers(0, 20, (size, *shape))).astype(np.uint8)
-    split = Split(features, labels)
+    split = InMemoryExamples(features, labels)
     signature = Signature(
         kind="image",
-        shape=shape,
+        stored_shape=shape,
+        input_shape=shape,
         classes=tuple("abcdefgh"[:classes]),
         columns=(),
         offset=(127.5,) * shape[-1],
@@ -122,12 +123,12 @@ def test_evaluation_counts_every_example_once():
     logits = made.network(
         (dataset.splits["test"].features[:77].astype(np.float32) - 127.5) / 127.5
     ).numpy()
-    labels = dataset.splits["test"].labels[:77]
+    labels = dataset.splits["test"].targets[:77]
     accuracy = (logits.argmax(axis=1) == labels).mean()
     log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     loss = -log_probabilities[np.arange(77), labels].mean()
     # 77 examples fill neither a batch nor a replica's share.
-    part = Split(dataset.splits["test"].features[:77], labels)
+    part = InMemoryExamples(dataset.splits["test"].features[:77], labels)
     metrics = made.evaluate_split(part)
     np.testing.assert_allclose(metrics["accuracy"], accuracy, rtol=1e-6)
     np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-5)

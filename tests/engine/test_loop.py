@@ -7,17 +7,18 @@ import pytest
 
 from trainer.compat.keras import tf
 from trainer.engine.checkpoints import Checkpoints
-from trainer.engine.loop import Loop, LoopState, Plan
+from trainer.engine.loop import Loop, LoopState
 from trainer.engine.metric_writers import Memory
+from trainer.engine.schedule import Schedule
 from trainer.errors import Interrupted, UserError
 
-PLAN = Plan(
-    total=100,
+SCHEDULE = Schedule(
+    total_steps=100,
     report_every=10,
     evaluate_every=20,
     checkpoint_every=20,
     best_metric="score",
-    best_is_max=True,
+    more_is_better=True,
     early_stopping=0,
     nan_rollbacks=0,
 )
@@ -26,15 +27,17 @@ PLAN = Plan(
 class Counter:
     """A task whose state is a hash-like number: any step lost or repeated changes it."""
 
-    unit = "step"
+    step_name = "step"
+    headline = ("train/loss", "eval/score")
 
-    def __init__(self, stride=1, scores=None, nan_at=()):
-        self.stride = stride
+    def __init__(self, steps_per_iteration=1, scores=None, nan_at=()):
+        self.steps_per_iteration = steps_per_iteration
         self.value = tf.Variable(1, dtype=tf.int64)
         self.sum = tf.Variable(0.0, dtype=tf.float64)
         self.count = tf.Variable(0, dtype=tf.int64)
         self.scale = tf.Variable(1.0)
-        self.state = tf.train.Checkpoint(value=self.value, sum=self.sum, count=self.count)
+        self.state = {"value": self.value}
+        self.accumulators = {"sum": self.sum, "count": self.count}
         self.scores = scores or {}
         self.nan_at = nan_at
         self.chunks = []
@@ -45,7 +48,7 @@ class Counter:
     def advance(self, iterations):
         self.chunks.append(iterations)
         for _ in range(iterations):
-            self.step += self.stride
+            self.step += self.steps_per_iteration
             self.value.assign((self.value * 1103515245 + self.step) % 2**31)
             loss = math.nan if self.step in self.nan_at and self.scale == 1.0 else float(self.step)
             self.sum.assign_add(loss)
@@ -59,6 +62,9 @@ class Counter:
         self.sum.assign(0.0)
         self.count.assign(0)
 
+    def throughput(self, steps_per_second):
+        return {}
+
     def evaluate(self):
         return {"score": float(self.scores.get(self.step, self.step))}
 
@@ -66,10 +72,10 @@ class Counter:
         self.scale.assign(factor)
 
 
-def make_loop(directory, task, plan=PLAN, writer=None, stop=lambda: False, stream=None):
+def make_loop(directory, task, schedule=SCHEDULE, writer=None, stop=lambda: False, stream=None):
     return Loop(
         task,
-        plan,
+        schedule,
         Checkpoints(str(directory), keep=2),
         writer or Memory(),
         stop_requested=stop,
@@ -166,23 +172,25 @@ def test_no_state_is_saved_twice(tmp_path, monkeypatch):
 
 
 def test_a_smaller_metric_can_be_the_better(tmp_path):
-    loop = make_loop(tmp_path, Counter(), dataclasses.replace(PLAN, best_is_max=False))
+    loop = make_loop(tmp_path, Counter(), dataclasses.replace(SCHEDULE, more_is_better=False))
     loop.run()
     assert loop.state.best_step == 20
 
 
 def test_early_stopping_counts_evaluations_without_a_better_one(tmp_path):
-    plan = dataclasses.replace(PLAN, early_stopping=2)
+    schedule = dataclasses.replace(SCHEDULE, early_stopping=2)
     scores = {20: 1.0, 40: 2.0, 60: 1.5, 80: 2.0, 100: 9.0}
-    loop = make_loop(tmp_path, Counter(scores=scores), plan)
+    loop = make_loop(tmp_path, Counter(scores=scores), schedule)
     loop.run()
     assert loop.state.step == 80
     assert loop.state.stopped_early
     # The same plan again is finished; a longer one goes on.
     again = Counter(scores=scores)
-    make_loop(tmp_path, again, plan).run()
+    make_loop(tmp_path, again, schedule).run()
     assert again.chunks == []
-    longer = make_loop(tmp_path, Counter(scores=scores), dataclasses.replace(plan, total=200))
+    longer = make_loop(
+        tmp_path, Counter(scores=scores), dataclasses.replace(schedule, total_steps=200)
+    )
     longer.run()
     assert longer.state.step > 80
 
@@ -190,13 +198,13 @@ def test_early_stopping_counts_evaluations_without_a_better_one(tmp_path):
 def test_a_loss_that_is_not_finite_goes_back_with_a_smaller_step(tmp_path):
     stream = io.StringIO()
     task = Counter(nan_at=(47,))
-    plan = dataclasses.replace(PLAN, nan_rollbacks=1)
+    schedule = dataclasses.replace(SCHEDULE, nan_rollbacks=1)
     writer = Memory()
-    loop = make_loop(tmp_path, task, plan, writer, stream=stream)
+    loop = make_loop(tmp_path, task, schedule, writer, stream=stream)
     loop.run()
     assert loop.state.step == 100
     assert float(task.scale) == 0.5
-    assert "back to 40 with the learning rate times 0.5" in stream.getvalue()
+    assert "rolling back to 40 with the learning rate times 0.5" in stream.getvalue()
     assert all(math.isfinite(record.metrics.get("loss", 0.0)) for record in writer.records)
     assert [r.step for r in writer.records if r.split == "train"] == list(range(10, 101, 10))
 
@@ -204,18 +212,18 @@ def test_a_loss_that_is_not_finite_goes_back_with_a_smaller_step(tmp_path):
 def test_after_the_last_roll_back_the_run_is_given_up_in_one_line(tmp_path):
     with pytest.raises(UserError, match=r"lower optimizer\.learning_rate") as caught:
         make_loop(tmp_path, Counter(nan_at=(47,))).run()
-    assert "Received: loss=nan" in str(caught.value)
+    assert "the loss is nan at step 47" in str(caught.value)
     newest, _ = Checkpoints(str(tmp_path), keep=2).newest()
     assert newest.step == 40
 
 
 def test_a_stride_counts_steps_and_rounds_borders_up(tmp_path):
-    task = Counter(stride=8)
-    plan = dataclasses.replace(
-        PLAN, total=96, report_every=24, evaluate_every=48, checkpoint_every=48
+    task = Counter(steps_per_iteration=8)
+    schedule = dataclasses.replace(
+        PLAN, total_steps=96, report_every=24, evaluate_every=48, checkpoint_every=48
     )
     writer = Memory()
-    make_loop(tmp_path, task, plan, writer).run()
+    make_loop(tmp_path, task, schedule, writer).run()
     assert [r.step for r in writer.records if r.split == "train"] == [24, 48, 72, 96]
     assert sum(task.chunks) == 12
 
@@ -232,13 +240,13 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path):
 
     stream, resumed = io.StringIO(), Counter()
     make_loop(tmp_path / "cut", resumed, stream=stream).run()
-    assert f"{newest:08d} is damaged (state.data-00000-of-00001" in stream.getvalue()
+    assert f"{newest:08d} is corrupt (state.data-00000-of-00001" in stream.getvalue()
     assert f"resuming at step {before} " in stream.getvalue()
     assert resumed.value.numpy() == whole.value.numpy()
 
 
 def test_where_the_time_goes_is_said_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("trainer.engine.loop._WARM_SECONDS", 0.0)
+    monkeypatch.setattr("trainer.engine.loop._WARM_UP_SECONDS", 0.0)
     stream = io.StringIO()
     make_loop(tmp_path, Counter(), stream=stream).run()
     assert stream.getvalue().count("waiting for input") == 1

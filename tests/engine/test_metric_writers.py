@@ -1,9 +1,8 @@
-import io
 import json
 import math
 
 from trainer.compat.keras import tf
-from trainer.engine.metric_writers import Console, Files, Memory, Record, read_records
+from trainer.engine.metric_writers import Files, Memory, Record, read_records
 
 
 def record(step, split="train", **metrics):
@@ -68,27 +67,3 @@ def test_memory_rewinds_too():
         memory.write(record(step))
     memory.rewind(2)
     assert [r.step for r in memory.records] == [1, 2]
-
-
-def test_a_plain_stream_gets_one_line_a_report_with_rate_and_time_left():
-    stream = io.StringIO()
-    console = Console(100, 0, "step", stream)
-    console.advance(5, {"loss": 1.0})
-    console.write(record(40, loss=0.25), steps_per_second=2.0)
-    console.close()
-    assert stream.getvalue() == ("step  40/100  train  loss 0.25  2 steps/s  0:00:30 left\n")
-
-
-def test_a_terminal_gets_a_bar_with_rate_and_metrics():
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    stream = Terminal()
-    console = Console(100, 10, "step", stream)
-    console.advance(60, {"loss": 0.25})
-    console.say("a line")
-    console.close()
-    assert "60/100" in stream.getvalue()
-    assert "loss 0.25" in stream.getvalue()
-    assert "a line\n" in stream.getvalue()

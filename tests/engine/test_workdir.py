@@ -1,7 +1,6 @@
 import pytest
 
-from trainer.config import Supervised, Train
-from trainer.config import loading
+from trainer.config import Supervised, Train, loading
 from trainer.engine import workdir
 from trainer.errors import UserError
 

@@ -1,21 +1,33 @@
 import numpy as np
 import pytest
 
-from trainer.config import CNN, ConvNet, KerasCNN, Linear, MLP, Model
 from trainer.compat.keras import keras, tf
-from trainer.config.fields import members
-from trainer.config.loading import variants_by_name
+from trainer.config import CNN, MLP, ConvNet, CustomModel, KerasCNN, Linear
+from trainer.config.fields import variants
+from trainer.config.models import Model
 from trainer.errors import UserError
+from trainer.models.building import build_network, find_builder
+from trainer.models.context import Context
 from trainer.models.dropout import Dropout
-from trainer.models.network import BUILDERS, build_network
+
+
+def context(seed=0):
+    return Context(seed, tf.Variable(0, dtype=tf.int64))
 
 
 def build(config, shape=(32, 32, 3), outputs=10):
-    return build_network(config, shape, outputs, seed=0, step=tf.Variable(0, dtype=tf.int64))
+    return build_network(config, shape, outputs, context())
 
 
-def test_every_kind_of_the_schema_has_a_builder():
-    assert set(BUILDERS) == set(variants_by_name(members(Model)))
+def test_every_kind_of_the_configuration_has_a_builder():
+    for kind, section in variants(Model).items():
+        if kind != "custom":
+            assert callable(find_builder(section()))
+
+
+def test_a_custom_builder_is_imported():
+    config = CustomModel(builder="trainer.models.linear:build")
+    assert build(config).count_params() == build(Linear()).count_params()
 
 
 @pytest.mark.parametrize(
@@ -35,10 +47,10 @@ def test_the_founding_networks_have_their_parameters(config, parameters):
 
 def test_the_founding_networks_have_their_layers():
     kinds = [type(layer).__name__ for layer in build(KerasCNN()).layers]
-    assert kinds == ["Conv2D", "MaxPooling2D", "Flatten", "Dense"]
+    assert kinds == ["InputLayer", "Conv2D", "MaxPooling2D", "Flatten", "Dense"]
     kinds = [type(layer).__name__ for layer in build(ConvNet()).layers]
     pair = ["Conv2D", "MaxPooling2D"]
-    assert kinds == [*pair, *pair, "Flatten", "Dense", "Dense", "Dense"]
+    assert kinds == ["InputLayer", *pair, *pair, "Flatten", "Dense", "Dense", "Dense"]
 
 
 def test_the_head_is_float32_under_mixed_precision():
@@ -46,7 +58,7 @@ def test_the_head_is_float32_under_mixed_precision():
     try:
         network = build(CNN())
         assert network(tf.zeros([2, 32, 32, 3])).dtype == tf.float32
-        assert network.layers[0].compute_dtype == "bfloat16"
+        assert network.layers[1].compute_dtype == "bfloat16"
     finally:
         keras.mixed_precision.set_global_policy("float32")
 
@@ -56,12 +68,12 @@ def test_options_reach_the_layers():
     rich = build(CNN(filters=(4,), units=(8,), batch_norm=True, dropout=0.5, pool=1, strides=2))
     kinds = [type(layer).__name__ for layer in rich.layers]
     assert kinds == [
-        "Conv2D", "BatchNormalization", "Activation", "Flatten", "Dense", "Dropout", "Dense",
+        "InputLayer", "Conv2D", "BatchNormalization", "Activation", "Flatten", "Dense", "Dropout", "Dense",
     ]  # fmt: skip
-    assert rich.layers[0].strides == (2, 2)
-    assert not rich.layers[0].use_bias
+    assert rich.layers[1].strides == (2, 2)
+    assert not rich.layers[1].use_bias
     assert [type(layer).__name__ for layer in plain.layers] == [
-        "Conv2D", "Activation", "MaxPooling2D", "Flatten", "Dense",
+        "InputLayer", "Conv2D", "Activation", "MaxPooling2D", "Flatten", "Dense",
     ]  # fmt: skip
 
 
@@ -71,32 +83,40 @@ def test_layers_are_fresh_each_time():
 
 
 def test_a_table_is_no_image():
-    with pytest.raises(UserError, match="needs images; take mlp or linear"):
+    with pytest.raises(UserError, match="needs images; use mlp or linear"):
         build(CNN(), (7,))
 
 
 def test_an_image_too_small_is_one_line():
-    with pytest.raises(UserError, match=r"shrinks examples of shape \(8, 8, 1\)"):
+    with pytest.raises(UserError, match=r"reduces examples of shape \(8, 8, 1\) to nothing"):
         build(ConvNet(), (8, 8, 1))
 
 
-def test_dropout_is_a_function_of_seed_layer_and_step():
+def test_dropout_is_a_function_of_seed_name_and_step():
     step = tf.Variable(0, dtype=tf.int64)
     inputs = tf.ones([64, 100])
 
-    def mask(seed, layer, at):
+    def mask(seed, name, at):
         step.assign(at)
-        return Dropout(0.25, (seed, layer), step)(inputs, training=True).numpy()
+        return Dropout(0.25, seed, step, name)(inputs, training=True).numpy()
 
-    base = mask(0, 0, 0)
-    np.testing.assert_array_equal(base, mask(0, 0, 0))
-    for other in (mask(1, 0, 0), mask(0, 1, 0), mask(0, 0, 1)):
+    base = mask(0, "a", 0)
+    np.testing.assert_array_equal(base, mask(0, "a", 0))
+    for other in (mask(1, "a", 0), mask(0, "b", 0), mask(0, "a", 1)):
         assert (base != other).mean() > 0.2
     assert set(np.unique(base).tolist()) == {0.0, np.float32(1 / 0.75)}
     assert abs((base == 0).mean() - 0.25) < 0.02
 
 
+def test_two_dropout_layers_of_one_name_are_refused():
+    made = context()
+    inputs = keras.Input((4,))
+    outputs = made.dropout(0.5, "same")(made.dropout(0.5, "same")(inputs))
+    with pytest.raises(ValueError, match="unique"):
+        keras.Model(inputs, outputs)
+
+
 def test_dropout_is_off_in_evaluation():
     inputs = tf.ones([8, 8])
-    layer = Dropout(0.9, (0, 0), tf.Variable(0, dtype=tf.int64))
+    layer = Dropout(0.9, 0, tf.Variable(0, dtype=tf.int64), "dropout")
     np.testing.assert_array_equal(layer(inputs, training=False), inputs)

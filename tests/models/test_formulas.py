@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from trainer.config import CNN, Linear, MLP
 from trainer.compat.keras import keras, tf
-from trainer.models.network import build_network
-from trainer.supervised.task import cross_entropy
+from trainer.config import CNN, MLP, Linear
+from trainer.models.building import build_features
+from trainer.models.context import Context
+from trainer.supervised.classifier import cross_entropy
 
 RANDOM = np.random.default_rng(0)
 
@@ -22,11 +23,10 @@ def float64():
 
 def network(config, shape, outputs=3):
     keras.utils.set_random_seed(1)
-    layers = build_network(config, shape, outputs, seed=0, step=tf.Variable(0, dtype=tf.int64))
-    # The head is float32 for the sake of mixed precision; here exactness is the point.
-    head = keras.layers.Dense(outputs, dtype="float64")
-    exact = keras.Sequential([*layers.layers[:-1], head])
-    exact.build((None, *shape))
+    inputs = keras.Input(shape)
+    features = build_features(config, inputs, Context(0, tf.Variable(0, dtype=tf.int64)))
+    # The usual head is float32, for mixed precision; this comparison needs float64.
+    exact = keras.Model(inputs, keras.layers.Dense(outputs, dtype="float64")(features))
     for variable in exact.trainable_variables:
         variable.assign(RANDOM.normal(size=variable.shape) * 0.5)
     return exact

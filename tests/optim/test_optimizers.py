@@ -3,46 +3,31 @@ import math
 import numpy as np
 import pytest
 
-from trainer.config import Adam, AdamW, RMSprop, SGD
 from trainer.compat.keras import tf
-from trainer.optim import optimizers
+from trainer.config import SGD, Adam, AdamW, RMSprop
+from trainer.config.fields import variants
+from trainer.config.optimizers import Optimizer as OptimizerConfig
+from trainer.optim.optimizers import OPTIMIZERS, Optimizer, global_norm
 
 
-def rates(config, total, steps):
-    schedule = optimizers.LearningRate(config, total)
-    return [float(schedule(tf.constant(step, tf.int64))) for step in steps]
+def test_every_kind_of_the_configuration_has_an_optimizer():
+    assert set(OPTIMIZERS) == set(variants(OptimizerConfig))
 
 
-def test_constant():
-    assert rates(SGD(learning_rate=0.5), 10, [0, 5, 20]) == [0.5, 0.5, 0.5]
-
-
-def test_rise_then_fall():
-    config = SGD(learning_rate=1.0, warmup_steps=4, schedule="linear")
-    expected = [0.25, 0.5, 0.75, 1.0, 1.0, 0.5, 0.0, 0.0]
-    np.testing.assert_allclose(rates(config, 12, [0, 1, 2, 3, 4, 8, 12, 99]), expected)
-
-
-def test_cosine():
-    config = SGD(learning_rate=2.0, schedule="cosine")
-    expected = [1 + math.cos(math.pi * step / 10) for step in range(11)]
-    np.testing.assert_allclose(rates(config, 10, range(11)), expected, atol=1e-6)
-
-
-def test_the_scale_multiplies_all():
-    schedule = optimizers.LearningRate(Adam(learning_rate=0.5), 10)
-    schedule.scale.assign(0.25)
-    assert float(schedule(0)) == 0.125
-
-
-def updated(config, gradient, clip_norm=0.0, updates=1):
+def updated(config, gradient, updates=1, scales_loss=False):
+    """Two variables after updates with a constant gradient."""
     variables = [tf.Variable([1.0, 2.0]), tf.Variable([[3.0]])]
-    optimizer = optimizers.build_optimizer(config, optimizers.LearningRate(config, 100))
-    optimizer.build(variables)
+    optimizer = Optimizer(config, variables, total_updates=100, scales_loss=scales_loss)
     for _ in range(updates):
-        optimizers.apply_gradients(
-            optimizer, [tf.constant(g) for g in gradient], variables, clip_norm
-        )
+        with tf.GradientTape() as tape:
+            loss = tf.add_n(
+                [
+                    tf.reduce_sum(v * tf.constant(g))
+                    for v, g in zip(variables, gradient, strict=True)
+                ]
+            )
+        optimizer.apply(optimizer.gradients(tape, loss))
+    assert int(optimizer.iterations) == updates
     return [variable.numpy() for variable in variables]
 
 
@@ -83,6 +68,27 @@ def test_rmsprop():
 def test_clipping_is_by_the_global_norm(clip_norm):
     # The norm of (0.3, 0.4, 1.2) is 1.3.
     factor = min(1.0, clip_norm / 1.3)
-    first, second = updated(SGD(learning_rate=1.0), GRADIENT, clip_norm)
+    first, second = updated(SGD(learning_rate=1.0, clip_norm=clip_norm), GRADIENT)
     np.testing.assert_allclose(first, [1 - 0.3 * factor, 2 - 0.4 * factor], rtol=1e-5)
     np.testing.assert_allclose(second, [[3 - 1.2 * factor]], rtol=1e-5)
+
+
+def test_the_norm_before_clipping_is_returned():
+    variables = [tf.Variable([1.0, 2.0]), tf.Variable([[3.0]])]
+    optimizer = Optimizer(SGD(clip_norm=0.1), variables, total_updates=10)
+    norm = optimizer.apply([tf.constant(g) for g in GRADIENT])
+    np.testing.assert_allclose(norm, 1.3, rtol=1e-6)
+
+
+def test_global_norm():
+    values = np.random.default_rng(0).normal(size=(7, 5, 3)).astype(np.float32)
+    found = global_norm([tf.constant(values), tf.constant(values[0, 0])])
+    expected = np.sqrt((values**2).sum() + (values[0, 0] ** 2).sum())
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_a_scaled_loss_makes_the_same_update():
+    plain = updated(SGD(learning_rate=0.1), GRADIENT)
+    scaled = updated(SGD(learning_rate=0.1), GRADIENT, scales_loss=True)
+    for a, b in zip(plain, scaled, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)

@@ -12,7 +12,7 @@ ARGUMENTS = (
     "--config.model.filters=8,8",
     "--config.model.units=16",
     "--config.model.dropout=0.2",
-    "--config.optimizer.schedule=cosine",
+    "--config.optimizer.schedule.kind=cosine",
     "--config.train.steps=600",
     "--config.train.global_batch_size=32",
     "--config.train.report_every=50",
@@ -93,7 +93,7 @@ def test_the_newest_checkpoint_truncated(tmp_path, start, undisturbed, progress,
     again = start(*command(workdir))
     _, errors = again.communicate()
     assert again.returncode == 0, errors
-    assert f"{newest} is damaged" in errors
+    assert f"{newest} is corrupt" in errors
     assert f"resuming at step {int(before.name)} from {before}" in errors
     assert state_digest(workdir) == state_digest(undisturbed)
     assert progress.records(workdir) == progress.records(undisturbed)

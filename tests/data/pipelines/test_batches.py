@@ -4,17 +4,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.compat.keras import tf
-from trainer.data.examples import Split
+from trainer.data.examples import InMemoryExamples
 from trainer.data.pipelines.batches import (
     evaluation_pipeline,
     evaluation_steps,
-    permuted_indices,
     training_pipeline,
 )
+from trainer.data.pipelines.order import permuted_indices
 
 
 def numbered(size):
-    return Split(np.arange(size, dtype=np.float32)[:, None], np.arange(size, dtype=np.int32))
+    return InMemoryExamples(
+        np.arange(size, dtype=np.float32)[:, None], np.arange(size, dtype=np.int32)
+    )
 
 
 def labels(pipeline, count, pipelines=1, replicas=1, pipeline_id=0):

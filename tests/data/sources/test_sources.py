@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.config import CSV, Digits, ImageFolder, TFDS
+from trainer.config import CSV, TFDS, Digits, ImageFolder
 from trainer.data.loading import load
 from trainer.data.sources.csv_reader import read_rows
 from trainer.errors import UserError
@@ -14,13 +14,13 @@ RANDOM = np.random.default_rng(0)
 
 
 def sizes(dataset):
-    return {name: len(split.labels) for name, split in dataset.splits.items()}
+    return {name: len(split) for name, split in dataset.splits.items()}
 
 
 def test_digits():
     dataset = load(Digits(), "")
     assert sum(sizes(dataset).values()) == 1797
-    assert dataset.signature.shape == (8, 8, 1)
+    assert dataset.signature.stored_shape == (8, 8, 1)
     assert dataset.signature.classes == tuple("0123456789")
     train = dataset.splits["train"]
     assert train.features.dtype == np.uint8
@@ -57,7 +57,7 @@ def test_an_image_folder_without_splits(tmp_path):
     assert sum(sizes(dataset).values()) == 100
     for split in dataset.splits.values():
         bright = split.features.mean(axis=(1, 2, 3)) > 100
-        np.testing.assert_array_equal(bright, split.labels == 0)
+        np.testing.assert_array_equal(bright, split.targets == 0)
 
 
 def test_an_image_folder_with_splits_and_another_size(tmp_path):
@@ -65,7 +65,7 @@ def test_an_image_folder_with_splits_and_another_size(tmp_path):
         fill(tmp_path / name, {"night": count, "day": count}, size=(12, 10))
     dataset = load(ImageFolder(path=str(tmp_path), image_size=(6, 5), channels=1), "")
     assert sizes(dataset) == {"train": 18, "validation": 6, "test": 8}
-    assert dataset.signature.shape == (6, 5, 1)
+    assert dataset.signature.stored_shape == (6, 5, 1)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_table(tmp_path):
     normalized = (train.features - dataset.signature.offset) * dataset.signature.scale
     np.testing.assert_allclose(normalized.mean(axis=0), 0, atol=1e-5)
     for split in dataset.splits.values():
-        np.testing.assert_array_equal(split.labels, (split.features[:, 0] * 2 % 3 == 0))
+        np.testing.assert_array_equal(split.targets, (split.features[:, 0] * 2 % 3 == 0))
 
 
 def test_a_table_with_its_own_test_table(tmp_path):
@@ -228,7 +228,7 @@ def test_a_prepared_set(prepared):
     assert sizes(dataset)["train"] + sizes(dataset)["validation"] == 80
     assert dataset.signature.classes == ("dark", "bright")
     for split in dataset.splits.values():
-        np.testing.assert_array_equal(split.features.mean(axis=(1, 2, 3)) > 100, split.labels == 1)
+        np.testing.assert_array_equal(split.features.mean(axis=(1, 2, 3)) > 100, split.targets == 1)
 
 
 def test_the_directory_may_come_from_the_environment(prepared, monkeypatch):
@@ -243,9 +243,9 @@ def test_images_of_any_size_are_resized(tmp_path):
     with pytest.raises(UserError, match="differ in size"):
         load(TFDS(name="tiny_shades"), directory)
     dataset = load(TFDS(name="tiny_shades", image_size=(4, 5)), directory)
-    assert dataset.signature.shape == (4, 5, 1)
+    assert dataset.signature.stored_shape == (4, 5, 1)
     test = dataset.splits["test"]
-    np.testing.assert_array_equal(test.features.mean(axis=(1, 2, 3)) > 100, test.labels == 1)
+    np.testing.assert_array_equal(test.features.mean(axis=(1, 2, 3)) > 100, test.targets == 1)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_slices_and_another_size(prepared):
     )
     dataset = load(config, prepared)
     assert sizes(dataset) == {"train": 40, "validation": 20, "test": 20}
-    assert dataset.signature.shape == (3, 4, 3)
+    assert dataset.signature.stored_shape == (3, 4, 3)
 
 
 @pytest.mark.parametrize(
@@ -330,5 +330,5 @@ def test_real_mnist():
     dataset = load(TFDS(name="mnist"), "")
     assert sizes(dataset)["test"] == 10_000
     assert sizes(dataset)["train"] + sizes(dataset)["validation"] == 60_000
-    counts = np.bincount(dataset.splits["test"].labels)
+    counts = np.bincount(dataset.splits["test"].targets)
     assert counts.tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]

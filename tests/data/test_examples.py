@@ -1,0 +1,51 @@
+import json
+
+import numpy as np
+
+from trainer.compat.keras import tf
+from trainer.data.examples import Examples, InMemoryExamples, Signature
+
+FEATURES = np.random.default_rng(0).integers(0, 256, (2500, 3), np.uint8)
+TARGETS = np.arange(2500, dtype=np.int32)
+
+
+class Doubled(Examples):
+    """Examples computed on access, through the abstract interface alone."""
+
+    def __len__(self):
+        return 2500
+
+    def at(self, positions):
+        return tf.cast(positions, tf.float32)[:, None] * 2, tf.cast(positions, tf.int32)
+
+    def select(self, positions):
+        raise NotImplementedError
+
+
+def test_examples_at_positions():
+    features, targets = InMemoryExamples(FEATURES, TARGETS).at(tf.constant([7, 0, 7], tf.int64))
+    np.testing.assert_array_equal(features, FEATURES[[7, 0, 7]])
+    np.testing.assert_array_equal(targets, [7, 0, 7])
+
+
+def test_a_selection_keeps_its_order():
+    part = InMemoryExamples(FEATURES, TARGETS).select(np.array([5, 3]))
+    assert len(part) == 2
+    np.testing.assert_array_equal(part.targets, [5, 3])
+
+
+def test_chunks_are_all_features_in_order():
+    for examples, expected in (
+        (InMemoryExamples(FEATURES, TARGETS), FEATURES),
+        (Doubled(), np.arange(2500, dtype=np.float32)[:, None] * 2),
+    ):
+        chunks = list(examples.chunks())
+        assert max(map(len, chunks)) <= 1024
+        np.testing.assert_array_equal(np.concatenate(chunks), expected)
+
+
+def test_the_signature_survives_json_exactly():
+    original = Signature(
+        "image", (6, 5, 3), (6, 5, 3), ("a", "b"), (), (1.5,) * 3, (0.1 + 1e-17,) * 3
+    )
+    assert Signature.from_json(json.loads(json.dumps(original.to_json()))) == original
