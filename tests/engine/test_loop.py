@@ -212,7 +212,7 @@ def test_a_loss_that_is_not_finite_goes_back_with_a_smaller_step(tmp_path):
 def test_after_the_last_roll_back_the_run_is_given_up_in_one_line(tmp_path):
     with pytest.raises(UserError, match=r"lower optimizer\.learning_rate") as caught:
         make_loop(tmp_path, Counter(nan_at=(47,))).run()
-    assert "the loss is nan at step 47" in str(caught.value)
+    assert "the loss is nan at step 50" in str(caught.value)
     newest, _ = Checkpoints(str(tmp_path), keep=2).newest()
     assert newest.step == 40
 
@@ -220,7 +220,7 @@ def test_after_the_last_roll_back_the_run_is_given_up_in_one_line(tmp_path):
 def test_a_stride_counts_steps_and_rounds_borders_up(tmp_path):
     task = Counter(steps_per_iteration=8)
     schedule = dataclasses.replace(
-        PLAN, total_steps=96, report_every=24, evaluate_every=48, checkpoint_every=48
+        SCHEDULE, total_steps=96, report_every=24, evaluate_every=48, checkpoint_every=48
     )
     writer = Memory()
     make_loop(tmp_path, task, schedule, writer).run()

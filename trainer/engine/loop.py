@@ -168,6 +168,7 @@ class Loop:
         self._clock = clock
         self._saved: LoopState | None = None
         self._save_is_due = False
+        self._timing_is_shown = False
         self._console: Console
         self.state = LoopState(total_steps=schedule.total_steps)
         self.timing = Timing()
@@ -308,9 +309,9 @@ class Loop:
             # The first chunk is one iteration, nearly all of it compilation.
             self.timing.compile = seconds
             return
-        was_cold = self.timing.train < _WARM_UP_SECONDS
         self.timing.add_chunk(steps, seconds, input_wait)
-        if was_cold and self.timing.train >= _WARM_UP_SECONDS:
+        if not self._timing_is_shown and self.timing.train >= _WARM_UP_SECONDS:
+            self._timing_is_shown = True
             self._console.say(self.timing.describe())
 
     def _write(self, split: str, metrics: Mapping[str, Value]) -> None:

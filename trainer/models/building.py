@@ -34,7 +34,7 @@ def build_features(config: Model, inputs: tf.Tensor, context: Context) -> tf.Ten
     try:
         return find_builder(config)(config, inputs, context)
     except ValueError as error:
-        if "negative dimension" not in str(error).lower():
+        if "negative" not in str(error).lower():
             raise
         raise UserError(
             f"model.kind {config.kind!r} reduces examples of shape {shape} to nothing; use a "

@@ -96,7 +96,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(tmp_path, mo
     monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: available)
     load(ImageFolder(path=str(tmp_path), validation_fraction=0.0, test_fraction=0.4), "")
     available.available -= 2
-    with pytest.raises(UserError, match=r"take a smaller data\.image_size\. Received"):
+    with pytest.raises(UserError, match=r"use a smaller data\.image_size\. Received"):
         load(ImageFolder(path=str(tmp_path)), "")
 
 
