@@ -242,12 +242,12 @@ def test_a_killed_search_goes_on(cloud, tmp_path):
 def test_a_bucket_that_is_not_there(cloud):
     status, _, errors = cloud.trainer(*RUN, "--workdir=gs://no-such-bucket/run")
     assert status == 2
-    assert errors.startswith("error: there is no bucket gs://no-such-bucket")
+    assert errors.startswith("error: bucket gs://no-such-bucket does not exist")
     assert len(errors.splitlines()) == 1
     arguments = ("--config=configs/digits_cnn.py", "--search=configs/tune/digits.py")
     status, _, errors = cloud.trainer("tune", *arguments, "--workdir=gs://no-such-bucket/search")
     assert status == 2
-    assert errors.startswith("error: there is no bucket gs://no-such-bucket")
+    assert errors.startswith("error: bucket gs://no-such-bucket does not exist")
     assert len(errors.splitlines()) == 1
 
 
@@ -259,7 +259,7 @@ def test_no_way_to_any_bucket(cloud):
         GCS_RETRY_CONFIG_MAX_RETRIES="1",
     )
     assert status == 2
-    assert errors.startswith("error: gs://bucket cannot be reached")
+    assert errors.startswith("error: cannot reach gs://bucket")
 
 
 def test_the_doctor_looks_into_buckets(cloud):
@@ -272,7 +272,7 @@ def test_the_doctor_looks_into_buckets(cloud):
     assert "a-token-of-no-use" not in output
     status, output, _ = cloud.trainer("doctor", "--workdir=gs://no-such-bucket/run")
     assert status == 2
-    assert "→ make it: gcloud storage buckets create gs://no-such-bucket" in output
+    assert "→ create it with: gcloud storage buckets create gs://no-such-bucket" in output
 
 
 def test_only_storage_was_asked_for(cloud):

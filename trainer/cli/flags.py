@@ -8,6 +8,7 @@ from absl import flags
 from trainer.cli import distribution_flags
 from trainer.config import loading
 from trainer.errors import UserError, unknown_name
+from trainer.io.paths import is_remote
 
 _CONFIG_FLAG = "--config"
 
@@ -120,7 +121,7 @@ def experiment(file: str, overrides: Sequence[str]) -> loading.Experiment:
             "--config=FILE says what to train, for example --config=configs/digits_cnn.py. "
             "Received: no --config"
         )
-    if "://" in file:
+    if is_remote(file):
         # Only TensorFlow reads buckets.
         from trainer.engine.workdir import read_experiment
 

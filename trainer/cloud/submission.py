@@ -11,7 +11,7 @@ from trainer.cloud.job import Job, make_name
 from trainer.cloud.plan import Plan
 from trainer.cloud.settings import Settings
 from trainer.config import loading
-from trainer.config.supervised import TFDS
+from trainer.config.data import TFDS
 from trainer.errors import UserError
 
 _IN_BUCKET = re.compile(r"gs://[^/]")

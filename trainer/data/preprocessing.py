@@ -12,7 +12,7 @@ from trainer.compat.keras import tf
 from trainer.data.examples import Signature, Split
 from trainer.data.sources.csv_reader import read_rows
 from trainer.errors import UserError
-from trainer.io.paths import read_bytes
+from trainer.io.files import read_bytes
 
 _MODES = {1: "L", 3: "RGB"}
 

@@ -18,6 +18,7 @@ from trainer.engine.metric_writers import Files, Memory, Record, Value, Writer
 from trainer.engine.preemption import StopRequest
 from trainer.engine.workdir import WorkDirectory
 from trainer.errors import Interrupted, UserError
+from trainer.io import files
 
 _PACKAGES = ("trainer", "tf_keras", "numpy", "tf-agents")
 
@@ -71,7 +72,7 @@ def finished_result(path: str, experiment: loading.Experiment) -> Mapping[str, A
         return None
     if loading.differences(run_workdir.load_experiment(path), experiment):
         return None
-    result: Mapping[str, Any] = run_workdir.read_json(workdir.result)
+    result: Mapping[str, Any] = files.read_json(workdir.result)
     return result
 
 
@@ -99,7 +100,7 @@ def run(job: Job, path: str, runtime: Runtime, session: Session) -> Mapping[str,
     if runtime.is_chief:
         prepare(path, job.experiment)
         if job.signature is not None:
-            run_workdir.write_json(workdir.signature, job.signature)
+            files.write_json(workdir.signature, job.signature)
         writer, stream = Files(workdir.metrics, workdir.tensorboard), sys.stderr
     checkpoints = Checkpoints(
         workdir.checkpoints,
@@ -145,7 +146,7 @@ def run(job: Job, path: str, runtime: Runtime, session: Session) -> Mapping[str,
         "strategy": runtime.description,
         "versions": _versions(),
     }
-    run_workdir.write_json(workdir.result, result)
+    files.write_json(workdir.result, result)
     return result
 
 
@@ -184,7 +185,7 @@ def prepare(path: str, experiment: loading.Experiment) -> None:
         raise UserError(
             f"--workdir cannot be made: {error.message}. Received: {workdir.path!r}"
         ) from error
-    run_workdir.write_atomically(workdir.config, loading.to_json(experiment))
+    files.write_text(workdir.config, loading.to_json(experiment))
     if tf.io.gfile.exists(workdir.result):
         tf.io.gfile.remove(workdir.result)
 

@@ -12,13 +12,13 @@ from trainer.data.examples import Dataset, Signature
 from trainer.data.loading import load
 from trainer.data.preprocessing import read_examples
 from trainer.engine import distribution
-from trainer.engine import workdir as run_workdir
 from trainer.engine.checkpoints import Found, restore
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.metric_writers import Value
 from trainer.engine.runner import checkpoint_of
 from trainer.engine.workdir import WorkDirectory
 from trainer.errors import unknown_name
+from trainer.io.files import read_json
 from trainer.supervised.task import ClassificationTask, Classifier
 
 
@@ -59,7 +59,7 @@ def predict(experiment: Supervised, path: str, files: Sequence[str]) -> Iterator
       UserError: if a file cannot be used, or there is no checkpoint.
     """
     found = checkpoint_of(path, experiment.evaluate.checkpoint)
-    signature = Signature.from_json(run_workdir.read_json(WorkDirectory(path).signature))
+    signature = Signature.from_json(read_json(WorkDirectory(path).signature))
     features, names = read_examples(files, signature)
     classifier = Classifier(experiment, signature, tf.Variable(0, dtype=tf.int64))
     restore(found, tf.train.Checkpoint(network=classifier.network))

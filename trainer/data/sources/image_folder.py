@@ -12,7 +12,7 @@ from trainer.data.examples import Source, Split
 from trainer.data.memory import check_images_fit
 from trainer.data.preprocessing import decode_image, fit_image
 from trainer.errors import UserError, unknown_name
-from trainer.io.paths import read_bytes
+from trainer.io.files import read_bytes
 
 _SPLITS = ("train", "validation", "test")
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
