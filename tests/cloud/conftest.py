@@ -434,40 +434,54 @@ def write_script(path, text):
     path.chmod(0o755)
 
 
-@pytest.fixture
-def cloud(tmp_path):
-    """A cloud whose states change with each query."""
+@pytest.fixture(scope="session")
+def make_cloud(tmp_path_factory):
+    """A function that makes a cloud whose states change with each query."""
     if shutil.which("gcloud") is None:
         pytest.skip("gcloud is not installed")
-    cloud = Cloud(tmp_path)
-    (tmp_path / "machines").mkdir()
-    (tmp_path / "config").mkdir()
-    (tmp_path / "tmp").mkdir()
-    (tmp_path / "token").write_text(TOKEN)
-    for name, text in (("ssh", SSH), ("scp", SCP)):
-        write_script(tmp_path / "bin" / name, text)
-    for name, text in (("python3", PYTHON), ("sudo", SUDO), ("nvidia-smi", NOTE)):
-        write_script(tmp_path / "machine" / name, text)
-    server = serve(cloud)
-    address = f"http://127.0.0.1:{server.server_port}/"
-    services = ("AIPLATFORM", "TPU", "COMPUTE", "LOGGING", "STORAGE", "OSLOGIN")
-    cloud.environment = {
-        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
-        "HOME": str(tmp_path),
-        "TMPDIR": str(tmp_path / "tmp"),
-        "CLOUD": str(tmp_path),
-        "CLOUDSDK_CONFIG": str(tmp_path / "config"),
-        "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(tmp_path / "token"),
-        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
-        "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
-        **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{service}": address for service in services},
-    }
-    # gcloud would generate a key, which takes longer.
-    (tmp_path / ".ssh").mkdir()
-    key = tmp_path / ".ssh" / "google_compute_engine"
+    # gcloud would generate an ssh key for each cloud, which takes longer.
+    key = tmp_path_factory.mktemp("key") / "google_compute_engine"
     subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", key], check=True)
-    yield cloud
-    server.shutdown()
+    servers = []
+
+    def make():
+        folder = tmp_path_factory.mktemp("cloud")
+        cloud = Cloud(folder)
+        for name in ("machines", "config", "tmp", ".ssh"):
+            (folder / name).mkdir()
+        (folder / "token").write_text(TOKEN)
+        for path in (key, key.with_suffix(".pub")):
+            shutil.copy(path, folder / ".ssh")
+        for name, text in (("ssh", SSH), ("scp", SCP)):
+            write_script(folder / "bin" / name, text)
+        for name, text in (("python3", PYTHON), ("sudo", SUDO), ("nvidia-smi", NOTE)):
+            write_script(folder / "machine" / name, text)
+        servers.append(serve(cloud))
+        address = f"http://127.0.0.1:{servers[-1].server_port}/"
+        services = ("AIPLATFORM", "TPU", "COMPUTE", "LOGGING", "STORAGE", "OSLOGIN")
+        cloud.environment = {
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "HOME": str(folder),
+            "TMPDIR": str(folder / "tmp"),
+            "CLOUD": str(folder),
+            "CLOUDSDK_CONFIG": str(folder / "config"),
+            "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(folder / "token"),
+            "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+            "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
+            **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{service}": address for service in services},
+        }
+        return cloud
+
+    yield make
+    for server in servers:
+        server.shutdown()
+
+
+@pytest.fixture
+def cloud(make_cloud):
+    """A cloud of one test."""
+    return make_cloud()
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def seen(text, **environment):
     return json.loads(shell(text, **environment).stdout)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(WORDS, max_size=6), WORDS)
 def test_shell_parses_arguments_and_input(words, text):
     command = Command((sys.executable, "-c", SHOW, *(w for w in words if w != IDENTIFIER)), text)
@@ -46,7 +46,7 @@ def test_identifier_is_a_shell_variable():
     assert command.identified("x").argv[-2:] == ("x", "$HOME")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(WORDS.filter(lambda word: "\r" not in word), min_size=1, max_size=4))
 def test_arguments_are_quoted_for_two_shells(words):
     job = Job("train", "supervised", (), tuple(words), "gs://b/run", True, "n")
@@ -139,6 +139,7 @@ def test_managed_job_with_identifier_and_completion(monkeypatch):
     assert pasted(the_plan) == (0, ["log", "of", "job/7", "cleared", "deleted"])
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.text(max_size=80), st.text())
 def test_job_names_are_valid_in_google_cloud(stem, identity):
     name = make_name(stem, identity)

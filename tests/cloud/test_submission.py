@@ -1,12 +1,9 @@
 """Checks before a submission, and the command lines of every target."""
 
-import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -178,61 +175,6 @@ def test_flags_may_have_one_dash(capfd):
     assert "trainer tune --config=configs/digits_cnn.py" in text
 
 
-def docker_words(capfd, *arguments):
-    text = printed(capfd, "--target=docker", *arguments)
-    (line,) = [line for line in text.splitlines() if line.startswith("docker run ")]
-    return shlex.split(line)
-
-
-def test_docker_mounts_paths_unchanged(here, capfd):
-    (here / "data").mkdir()
-    words = docker_words(capfd, "--workdir=runs/x", "--gpus=all", "--data_dir=data", "--image=i:1")
-    name = words[3].removeprefix("--name=")
-    assert words == [
-        *("docker", "run", "--rm", f"--name={name}", f"--user={os.getuid()}:{os.getgid()}"),
-        *(f"--workdir={here}", "--gpus=all", f"--volume={here}/runs/x:{here}/runs/x:rw"),
-        f"--volume={here}/configs/digits_cnn.py:{here}/configs/digits_cnn.py:ro",
-        f"--volume={here}/data:{here}/data:ro",
-        *("i:1", "train", CONFIG, "--data_dir=data", "--workdir=runs/x"),
-    ]
-
-
-def test_docker_mounts_credentials_for_a_bucket(here, capfd, monkeypatch):
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(here / "key.json"))
-    (here / "key.json").write_text("{}")
-    words = docker_words(capfd, "--workdir=gs://b/run")
-    assert f"--volume={here}/key.json:{here}/key.json:ro" in words
-    assert f"--env=GOOGLE_APPLICATION_CREDENTIALS={here}/key.json" in words
-    assert not [word for word in docker_words(capfd, "--workdir=run") if "key.json" in word]
-
-
-def test_docker_without_daemon_is_one_line(here, capfd, monkeypatch):
-    (here / "bin").mkdir()
-    docker = here / "bin" / "docker"
-    message = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."
-    docker.write_text(f"#!/bin/sh\necho {message} >&2; exit 1\n")
-    docker.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{here / 'bin'}:{os.environ['PATH']}")
-    assert run(["submit", CONFIG, "--target=docker", "--workdir=run"]) == 2
-    last = capfd.readouterr().err.splitlines()[-1]
-    assert last.startswith(f"error: {message}")
-    assert not (here / "run").exists()
-
-
-def test_missing_image_is_a_user_error(here, capfd, monkeypatch):
-    (here / "bin").mkdir()
-    docker = here / "bin" / "docker"
-    message = "docker: pull access denied for nosuch"
-    docker.write_text(f'#!/bin/sh\n[ "$1" = version ] || {{ echo {message} >&2; exit 125; }}\n')
-    docker.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{here / 'bin'}:{os.environ['PATH']}")
-    assert run(["submit", CONFIG, "--target=docker", "--image=nosuch", "--workdir=run"]) == 2
-    *_, why, last = capfd.readouterr().err.splitlines()
-    assert why == message
-    assert last.startswith("error: the job trainer-digits-cnn-")
-    assert last.endswith("refused its input; fix the error shown above")
-
-
 @pytest.mark.parametrize(
     ("before", "stops"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)], ids=["shell", "nohup"]
 )
@@ -264,57 +206,3 @@ def test_submit_does_not_import_tensorflow(target):
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert process.returncode == 0, process.stderr
-
-
-# A container without isolation: runs the arguments after the image on this machine.
-DOCKER = """#!/bin/sh
-case "$1" in
-stop) kill -TERM "$(cat "$4.pid")";;
-run)
-  for word; do
-    shift
-    case "$word" in
-    --name=*) name=${word#*=};;
-    --workdir=*) if [ -z "$folder" ]; then folder=${word#*=}; fi;;
-    stand-in) break;;
-    esac
-  done
-  cd "$folder" && echo $$ > "$name.pid" && exec PYTHON -m trainer "$@";;
-esac
-"""
-
-
-@pytest.mark.slow
-def test_container_trains_stops_and_resumes(here, request):
-    (here / "bin").mkdir()
-    docker = here / "bin" / "docker"
-    docker.write_text(DOCKER.replace("PYTHON", sys.executable))
-    docker.chmod(0o755)
-    environment = {
-        **os.environ,
-        "PATH": f"{here / 'bin'}:{os.environ['PATH']}",
-        "PYTHONPATH": str(request.config.rootpath),
-    }
-
-    def submit():
-        return subprocess.Popen(
-            [sys.executable, "-m", "trainer", "submit", "--target=docker", "--image=stand-in",
-             CONFIG, "--workdir=run", "--config.model.filters=8,8", "--config.train.epochs=400"],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-
-    process = submit()
-    while not (here / "run" / "metrics.jsonl").exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 75, errors
-    assert errors.splitlines()[-1] == "stopped; run the same command to resume"
-
-    process = submit()
-    while not any("resuming at step" in line for line in process.stderr):
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=120)
-    assert process.returncode == 75

@@ -52,9 +52,35 @@ def without_keys(value):
     return [without_keys(item) for item in value] if isinstance(value, list) else value
 
 
-def test_tpu_vm_from_creation_to_deletion(cloud):
-    cloud.runs(f"echo step 1; echo $WANDB_API_KEY {SECRETS['DATABASE_PASSWORD']}; exit 0")
-    status, output, errors = finish(cloud.submit(*TPU, **SECRETS))
+@pytest.fixture(scope="module")
+def submissions(make_cloud):
+    """A cloud and a process for each target, started together because gcloud is slow."""
+    tpu = make_cloud()
+    tpu.runs(f"echo step 1; echo $WANDB_API_KEY {SECRETS['DATABASE_PASSWORD']}; exit 0")
+    vertex = make_cloud()
+    vertex.logs = ["step 1", f"the key is {SECRETS['WANDB_API_KEY']}"]
+    vertex.job_states = [
+        ("JOB_STATE_PENDING", None),
+        ("JOB_STATE_RUNNING", None),
+        ("JOB_STATE_SUCCEEDED", None),
+    ]
+    service_account = "--service_account=trainer@p.iam.gserviceaccount.com"
+    gpu = make_cloud()
+    gpu.states = ["RUNNING"]
+    gpu.runs("echo trained", "echo trained")
+    return {
+        "vertex": (vertex, vertex.submit(*VERTEX, "--hosts=3", service_account, **SECRETS)),
+        "tpu-vm": (tpu, tpu.submit(*TPU, **SECRETS)),
+        "gpu-vm": (
+            gpu,
+            gpu.submit(*GPU, "--hosts=2", "--max_hours=2", "--network=n", **SECRETS),
+        ),
+    }
+
+
+def test_tpu_vm_from_creation_to_deletion(submissions):
+    cloud, process = submissions["tpu-vm"]
+    status, output, errors = finish(process)
     assert status == 0, errors
     assert output.splitlines() == ["step 1", f"{HIDDEN} {HIDDEN}"]
 
@@ -268,17 +294,9 @@ def test_script_of_dry_run_sends_the_same_requests(cloud, target):
     assert cloud.created == {} or target == "vertex"
 
 
-@pytest.mark.slow
-def test_vertex_job_from_configuration_to_log(cloud):
-    cloud.logs = ["step 1", f"the key is {SECRETS['WANDB_API_KEY']}"]
-    cloud.job_states = [
-        ("JOB_STATE_PENDING", None),
-        ("JOB_STATE_RUNNING", None),
-        ("JOB_STATE_SUCCEEDED", None),
-    ]
-    service_account = "--service_account=trainer@p.iam.gserviceaccount.com"
-    arguments = (*VERTEX, "--hosts=3", service_account)
-    status, output, errors = finish(cloud.submit(*arguments, **SECRETS))
+def test_vertex_job_from_configuration_to_log(submissions):
+    cloud, process = submissions["vertex"]
+    status, output, errors = finish(process)
     assert status == 0, errors
     first, second = output.splitlines()
     assert first.endswith("workerpool0-0\tstep 1")
@@ -355,12 +373,9 @@ def test_ctrl_c_cancels_the_vertex_job(cloud, until):
     assert cloud.objects == {}
 
 
-@pytest.mark.slow
-def test_gpu_vms_train_together(cloud):
-    cloud.states = ["RUNNING"]
-    cloud.runs("echo trained", "echo trained")
-    arguments = (*GPU, "--hosts=2", "--max_hours=2", "--network=n")
-    status, output, errors = finish(cloud.submit(*arguments, **SECRETS))
+def test_gpu_vms_train_together(submissions):
+    cloud, process = submissions["gpu-vm"]
+    status, output, errors = finish(process)
     assert status == 0, errors
     assert output.splitlines() == ["trained", "trained"]
     assert_no_secret(output, errors)

@@ -99,7 +99,7 @@ def run(name: str, command: str) -> str:
         f"[ -e job.pid ] || {{ : > job.log\n"
         f"nohup sh -c {shlex.quote(background)} >> job.log 2>&1 < /dev/null &\n"
         "echo $! > job.pid; }\n"
-        'tail -n +1 -f --pid="$(cat job.pid)" job.log\n'
+        'tail -n +1 -f -s 0.2 --pid="$(cat job.pid)" job.log\n'
         '[ -e job.status ] && exit "$(cat job.status)"\n'
         # Either tail ended before the job, or the machine restarted and killed the job.
         f'kill -0 "$(cat job.pid)" && exit {CONNECTION_LOST}\n'
