@@ -117,6 +117,34 @@ def test_other_hosts_are_unreachable(cloud):
     assert "Network is unreachable" in errors
 
 
+FILES = """
+from trainer.errors import UserError
+from trainer.io import files, paths, records
+
+root = paths.to_path("gs://bucket/files")
+files.write_json(root / "a.json", {"b": "é"})
+files.write_json("gs://bucket/files/a.json", {"b": "ö"})
+assert files.read_json(root / "a.json") == {"b": "ö"}
+assert files.read_bytes(str(root / "a.json")).decode().startswith("{")
+try:
+    files.read_bytes("gs://bucket/files/none")
+except UserError as error:
+    assert str(error) == "no such file: gs://bucket/files/none", error
+loss = [records.Record(step, "eval", 0.0, {"loss": 1.0 / step}) for step in (1, 2)]
+for record in loss:
+    records.append_record(root / "metrics.jsonl", record)
+assert records.read_records(root / "metrics.jsonl") == loss
+records.write_records(root / "metrics.jsonl", loss[:1])
+assert records.read_records("gs://bucket/files/metrics.jsonl") == loss[:1]
+assert sorted(path.name for path in root.iterdir()) == ["a.json", "metrics.jsonl"]
+"""
+
+
+def test_files_and_records(cloud):
+    status, _, errors = cloud.python("-c", FILES)
+    assert status == 0, errors
+
+
 def test_killed_run_resumes_bit_for_bit(cloud, tmp_path, state_digest):
     assert cloud.trainer(*RUN, f"--workdir={tmp_path / 'local'}")[0] == 0
     killed = cloud.start("-m", "trainer", *RUN, "--workdir=gs://bucket/runs/digits")
