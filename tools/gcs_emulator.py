@@ -1,11 +1,10 @@
-"""Serves gs:// on the loopback interface: PyPI's storage emulator behind a proxy that ends TLS.
+"""Serves gs:// on the loopback interface: gcp-storage-emulator behind a TLS proxy.
 
     python gcs_emulator.py DIRECTORY BUCKET
 
-TensorFlow's gs:// knows one address, https://www.googleapis.com, but takes the way that
-HTTPS_PROXY names and believes the certificates in CURL_CA_BUNDLE. Prints the environment that
-a client needs, as JSON, once it serves; refuses every other host, and lists the hosts it was
-asked for in DIRECTORY/hosts.
+TensorFlow always uses https://www.googleapis.com for gs://, but it honors HTTPS_PROXY and trusts
+the certificates in CURL_CA_BUNDLE. Once it serves, the program prints the environment that a
+client needs, as JSON. It refuses other hosts and lists all requested hosts in DIRECTORY/hosts.
 """
 
 import json
@@ -24,14 +23,14 @@ HOSTS = ("storage.googleapis.com", "www.googleapis.com")
 
 
 class Handler(emulator.RequestHandler):
-    """One request to the emulator, with what real storage does and the emulator does not."""
+    """One request to the emulator, with behavior of the real service that the emulator lacks."""
 
     protocol_version = "HTTP/1.1"
 
     def parse_request(self):
         parsed = super().parse_request()
         if parsed and "Transfer-Encoding" in self.headers:
-            # TensorFlow sends both; the length is then that of the body without its framing.
+            # TensorFlow sends both headers; Content-Length then excludes the chunk framing.
             del self.headers["Content-Length"]
         return parsed
 
@@ -40,7 +39,7 @@ class Handler(emulator.RequestHandler):
         return True
 
     def send_header(self, keyword, value):
-        # No client is sent on to plain HTTP.
+        # Never redirect a client to plain HTTP.
         super().send_header(keyword, value.replace("http://", "https://", 1))
 
     def end_headers(self):
@@ -49,7 +48,7 @@ class Handler(emulator.RequestHandler):
 
 
 class Proxy(socketserver.StreamRequestHandler):
-    """One CONNECT, and the request that follows it inside TLS."""
+    """One CONNECT request and the TLS request that follows."""
 
     def handle(self):
         host = self.rfile.readline().split()[1].decode().rpartition(":")[0]
@@ -67,7 +66,7 @@ class Proxy(socketserver.StreamRequestHandler):
 
 def main(directory, bucket):
     read = emulator._read_data
-    # It answers an upload of no bytes, which is how a folder begins, with a failure of its own.
+    # The emulator fails on an empty upload, which is how TensorFlow creates a folder.
     emulator._read_data = lambda handler, query: read(handler, query) or b""
     logging.disable()
     with socketserver.TCPServer(("127.0.0.1", 0), Proxy) as proxy:

@@ -1,10 +1,10 @@
-"""Builds the Dockerfile and uses the image, on a Debian without Docker; see docs/decisions/0010.
+"""Builds the Dockerfile and tests the image on Debian without Docker; see docs/decisions/0010.
 
     python tools/prove_image.py cpu [tpu]
 
-Needs root, apt and a package index; ends with status 77 where it cannot work. What it makes
-lies in build/image; removing that undoes it, the Debian packages podman, runc and mmdebstrap
-aside, which it installs first.
+Needs root, apt and a package index; exits with status 77 if the machine cannot build or run
+images. It installs the Debian packages podman, runc and mmdebstrap; all other files are in
+build/image.
 """
 
 import contextlib
@@ -22,17 +22,17 @@ from typing import NoReturn
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "image"
-# The exit status where this machine cannot build or run images.
-CANNOT = 77
+# Exit status if this machine cannot build or run images.
+EXIT_SKIPPED = 77
 PROGRAMS = ("podman", "runc", "mmdebstrap")
 BASE = "localhost/stand-in-base"
-# Where the Python of the stand-in base is the one that runs this, wheels fit both.
+# This program must run on the same Python version as the base image, so that wheels fit both.
 SUITE, PYTHON = "bookworm", (3, 11)
 PODMAN = (
     "podman", "--root", str(BUILD / "storage"), "--runroot", str(BUILD / "run"),
     "--storage-driver", "overlay", "--runtime", "runc", "--cgroup-manager", "cgroupfs",
 )  # fmt: skip
-# The README's `docker run`, and what a machine without systemd and with low limits needs.
+# The README's `docker run`, with options for machines without systemd and with low limits.
 RUN = (
     *PODMAN, "run", "--read-only", "--tmpfs", "/tmp", "--network", "none", "--no-healthcheck",
     "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", "--env", "TPU_SKIP_MDS_QUERY=1",
@@ -41,16 +41,16 @@ TRAIN = ("train", "--config=configs/digits_cnn.py", "--workdir=/runs/digits")
 
 
 def main(accelerators: Sequence[str]) -> None:
-    """Proves the image of each accelerator, saying what it does."""
+    """Builds and tests the image for each accelerator."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None or sys.version_info[:2] != PYTHON:
-        _give_up("it needs root, a Debian and Python 3.11")
+        _skip("this program needs root, Debian and Python 3.11")
     _install_programs()
     BUILD.mkdir(parents=True, exist_ok=True)
     _make_base()
-    _must_work(*RUN, "--rm", BASE, "true")
+    _run_or_skip(*RUN, "--rm", BASE, "true")
     for accelerator in accelerators:
         if accelerator not in ("cpu", "gpu", "tpu"):
-            sys.exit(f"an accelerator is cpu, gpu or tpu. Received: {accelerator!r}")
+            sys.exit(f"accelerator must be cpu, gpu or tpu. Received: {accelerator!r}")
         image = f"localhost/trainer:{accelerator}"
         with _timed(f"{image}: wheels"):
             wheels = _make_wheels(accelerator)
@@ -59,20 +59,20 @@ def main(accelerators: Sequence[str]) -> None:
         size = int(_output(*PODMAN, "image", "inspect", "--format", "{{.Size}}", image))
         base = int(_output(*PODMAN, "image", "inspect", "--format", "{{.Size}}", BASE))
         print(f"{image}: {(size - base) / 1e9:.2f} GB above its base", flush=True)
-        with _timed(f"{image}: use"):
-            _use(image)
+        with _timed(f"{image}: test"):
+            _test(image)
 
 
-def _give_up(reason: str) -> NoReturn:
-    print(f"SKIPPED, NOTHING WAS PROVED OF THE IMAGE: {reason}", file=sys.stderr)
-    sys.exit(CANNOT)
+def _skip(reason: str) -> NoReturn:
+    print(f"SKIPPED, THE IMAGE WAS NOT TESTED: {reason}", file=sys.stderr)
+    sys.exit(EXIT_SKIPPED)
 
 
-def _must_work(*command: str) -> None:
-    """Runs what depends on the machine alone, and nothing of ours."""
+def _run_or_skip(*command: str) -> None:
+    """Runs a command that depends only on the machine, not on the project."""
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        _give_up(f"{' '.join(command)} failed: {done.stderr.strip()}")
+        _skip(f"{' '.join(command)} failed: {done.stderr.strip()}")
 
 
 @contextlib.contextmanager
@@ -89,25 +89,27 @@ def _install_programs() -> None:
         return
     print(f"installing Debian packages: {' '.join(missing)}", flush=True)
     options = ("-qq", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300")
-    _must_work("apt-get", "update", "-qq")
-    _must_work("apt-get", "install", *options, *missing)
+    _run_or_skip("apt-get", "update", "-qq")
+    _run_or_skip("apt-get", "install", *options, *missing)
 
 
 def _make_base() -> None:
-    """A stand-in for python:3.11-slim-bookworm: the same Debian with its own CPython."""
+    """Creates a substitute for python:3.11-slim-bookworm: Debian with its own CPython."""
     if _succeeds(*PODMAN, "image", "exists", BASE):
         return
     archive = BUILD / "base.tar"
     packages = "ca-certificates,python3,python3-pip,python3-venv"
     with _timed(f"{BASE}: Debian {SUITE} with {packages}"):
         path = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        _must_work("mmdebstrap", "--variant=minbase", f"--include={packages}", SUITE, str(archive))
-        _must_work(*PODMAN, "import", "--change", path, str(archive), BASE)
+        _run_or_skip(
+            "mmdebstrap", "--variant=minbase", f"--include={packages}", SUITE, str(archive)
+        )
+        _run_or_skip(*PODMAN, "import", "--change", path, str(archive), BASE)
         archive.unlink()
 
 
 def _make_wheels(accelerator: str) -> Path:
-    """All that the build will ask its index for, by whatever index is set up here."""
+    """Downloads all packages that the build installs, from the index configured here."""
     choose = runpy.run_path(str(ROOT / "docker/install.py"))["choose"]
     listed = "\n".join(metadata.requires("trainer") or ())
     packages, keras = choose(listed, accelerator)
@@ -129,11 +131,11 @@ def _build(image: str, accelerator: str, wheels: Path) -> None:
     with (BUILD / f"build-{accelerator}.log").open("w") as log:
         built = subprocess.run([*PODMAN, "build", *arguments, ROOT], stdout=log, stderr=log)
     if built.returncode:
-        sys.exit(f"the build failed; its output is in {log.name}")
+        sys.exit(f"the build failed; see {log.name}")
 
 
-def _use(image: str) -> None:
-    """Trains, is stopped, goes on in another container, and answers for its health."""
+def _test(image: str) -> None:
+    """Trains, stops, resumes in another container, and runs the health check."""
     volume = f"runs-{image.rpartition(':')[2]}"
     name = f"first-{volume}"
     _succeeds(*PODMAN, "rm", "--force", name)

@@ -120,7 +120,7 @@ CASES = {
     ),
     "a foreign work directory": (
         train("--workdir=home"),
-        "no run of ours",
+        "not a run of trainer",
         lambda here: write(here / "home" / "thesis.txt", "mine"),
     ),
     "an unwritable work directory": (train("--workdir=/proc/run"), "--workdir"),
@@ -262,7 +262,6 @@ def test_one_line_and_nothing_left_behind(name, here, capfd):
     errors = [line for line in lines if line.startswith("error: ")]
     assert len(errors) == 1, lines
     assert expected in errors[0]
-    assert "Received: " in errors[0]
     # Besides the error, the line that says which strategy was taken.
     assert [line for line in lines if not line.startswith(("error: ", "strategy "))] == []
     assert sorted(here.rglob("*")) == before
@@ -272,5 +271,5 @@ def test_tf_config_that_is_wrong(here, capfd, monkeypatch):
     for text in ("{", '{"cluster": {}}', '{"cluster": {"worker": ["a:1"]}, "task": 3}'):
         monkeypatch.setenv("TF_CONFIG", text)
         assert run(train()) == 2
-        assert "error: TF_CONFIG is wrong" in capfd.readouterr().err
+        assert "error: TF_CONFIG is invalid" in capfd.readouterr().err
         assert not (here / "run").exists()

@@ -1,10 +1,10 @@
-"""A cloud in a folder: the real gcloud against a loopback server; a machine is a shell.
+"""A fake Google Cloud for the real gcloud: a loopback server, and folders as machines.
 
-The server keeps what gcloud asked for and answers as the services do. `ssh` and `scp` on PATH
-are scripts that reach a folder instead of a host; everything else is the real thing.
+The server records gcloud's requests and answers like the services. `ssh` and `scp` on PATH are
+scripts that use a folder instead of a host. Everything else is real.
 """
 
-# ruff: noqa: ARG002, N815  (answers take what every answer takes; http.server names its methods)
+# ruff: noqa: ARG002, N815  (all handlers have the same arguments; http.server names do_GET)
 import base64
 import dataclasses
 import hashlib
@@ -36,16 +36,16 @@ class Request:
 
 @dataclasses.dataclass
 class Cloud:
-    """What the services know, and what a test wants to happen.
+    """The state of the services, and how they behave in a test.
 
     Attributes:
-      folder: of machines, scripts and configuration.
-      requests: every request, in order.
-      states: of a queued resource, a look at a time; the last stays.
-      job_states: of a custom job, likewise, with an error message or None.
-      refusal: (status, body) of every creation, or None.
-      logs: lines that a custom job wrote.
-      runs: shell text that stands for the job; the n-th start takes the n-th.
+      folder: contains machines, scripts and configuration.
+      requests: all requests, in order.
+      states: states of a queued resource, one per query; the last one is repeated.
+      job_states: likewise for a custom job, each with an error message or None.
+      refusal: (status, body) of the answer to every creation, or None.
+      logs: lines that a custom job has logged.
+      created: the resources that exist, by name.
     """
 
     folder: Path
@@ -55,16 +55,17 @@ class Cloud:
     job_states: list[tuple] = dataclasses.field(default_factory=list)
     refusal: tuple | None = None
     logs: list[str] = dataclasses.field(default_factory=list)
-    made: dict = dataclasses.field(default_factory=dict)
+    created: dict = dataclasses.field(default_factory=dict)
     metadata: dict = dataclasses.field(default_factory=lambda: {"items": []})
     objects: dict = dataclasses.field(default_factory=dict)
     environment: dict = dataclasses.field(default_factory=dict)
 
     def runs(self, *texts):
+        """Sets the job: shell scripts, the first for the first start, and so on."""
         for number, text in enumerate(texts):
             (self.folder / f"run-{number}").write_text(text)
 
-    def asked(self, method, pattern):
+    def requested(self, method, pattern):
         return [
             request
             for request in self.requests
@@ -75,7 +76,7 @@ class Cloud:
         return sorted(path.name for path in (self.folder / "machines").iterdir())
 
     def started(self):
-        """One line for each start of a job: folder, TF_CONFIG, TPU_LOAD_LIBRARY, arguments."""
+        """One line per start of a job: folder, TF_CONFIG, TPU_LOAD_LIBRARY, arguments."""
         path = self.folder / "started"
         lines = path.read_text().splitlines() if path.exists() else []
         return [line for line in lines if not line.startswith("nvidia-smi")]
@@ -90,14 +91,14 @@ class Cloud:
             text=True,
         )
 
-    # What the services answer: (status, body).
+    # The answers of the services: (status, body).
 
     def answer(self, request):
         for method, pattern, function in self.ROUTES:
             match = re.fullmatch(pattern, request.path)
             if method == request.method and match:
                 return getattr(self, function)(request, *match.groups())
-        return 404, error(404, "NOT_FOUND", f"no such thing: {request.path}")
+        return 404, error(404, "NOT_FOUND", f"not found: {request.path}")
 
     ROUTES = (
         ("POST", r"/v2/projects/p/locations/[^/]+/queuedResources", "create_queued"),
@@ -131,13 +132,13 @@ class Cloud:
         if self.refusal:
             return self.refusal
         name = re.search(r"queuedResourceId=([^&]+)", request.query)[1]
-        if name in self.made:
+        if name in self.created:
             return 409, error(409, "ALREADY_EXISTS", f"{name} already exists")
-        self.made[name] = dict(request.body["tpu"]["nodeSpec"][0]["node"])
+        self.created[name] = dict(request.body["tpu"]["nodeSpec"][0]["node"])
         return 200, operation(name)
 
     def get_queued(self, request, name):
-        if name not in self.made:
+        if name not in self.created:
             return 404, error(404, "NOT_FOUND", f"{name} was not found")
         state = self.states[0]
         if len(self.states) > 1:
@@ -146,9 +147,9 @@ class Cloud:
         return 200, body
 
     def delete(self, request, name):
-        if name not in self.made:
+        if name not in self.created:
             return 404, error(404, "NOT_FOUND", f"{name} was not found")
-        del self.made[name]
+        del self.created[name]
         self.forget_machines()
         return 200, operation(name)
 
@@ -157,9 +158,9 @@ class Cloud:
         (self.folder / "machines").mkdir()
 
     def node(self, name):
-        hosts = 4 if self.made[name]["acceleratorType"] == "v4-32" else 1
+        hosts = 4 if self.created[name]["acceleratorType"] == "v4-32" else 1
         return {
-            **self.made[name],
+            **self.created[name],
             "name": f"projects/p/locations/us-central2-b/nodes/{name}",
             "id": "1",
             "state": "READY",
@@ -174,20 +175,20 @@ class Cloud:
         return 200, self.node(name)
 
     def patch_node(self, request, name):
-        self.made[name].update(request.body)
+        self.created[name].update(request.body)
         return 200, operation(name)
 
     def guest_attributes(self, request):
         return 200, {"guestAttributes": [{"queryPath": "", "queryValue": {"items": []}}]}
 
     def get_operation(self, request, name):
-        response = self.node(name) if name in self.made else {}
+        response = self.node(name) if name in self.created else {}
         return 200, {**operation(name), "done": True, "response": response}
 
     def create_job(self, request):
         if self.refusal:
             return self.refusal
-        self.made["7"] = request.body
+        self.created["7"] = request.body
         return 200, {"name": "projects/1/locations/us-central1/customJobs/7", **request.body}
 
     def get_job(self, request, name):
@@ -257,18 +258,18 @@ class Cloud:
         if self.refusal:
             return self.refusal
         name = request.body["name"]
-        if name in self.made:
+        if name in self.created:
             return 409, error(409, "alreadyExists", f"The resource {name!r} already exists")
-        self.made[name] = request.body
+        self.created[name] = request.body
         return 200, compute_operation(name, done=False)
 
     def instance(self, name):
-        number = sorted(self.made).index(name)
+        number = sorted(self.created).index(name)
         state = self.states[0]
         if len(self.states) > 1:
             self.states.pop(0)
         return {
-            **self.made[name],
+            **self.created[name],
             "id": str(number + 1),
             "status": state,
             "zone": "http://127.0.0.1/compute/v1/projects/p/zones/us-central1-a",
@@ -282,15 +283,15 @@ class Cloud:
         }
 
     def get_instance(self, request, name):
-        if name not in self.made:
+        if name not in self.created:
             return 404, error(404, "notFound", f"The resource {name!r} was not found")
         return 200, self.instance(name)
 
     def list_instances(self, request):
-        return 200, {"items": [self.instance(name) for name in sorted(self.made)]}
+        return 200, {"items": [self.instance(name) for name in sorted(self.created)]}
 
     def delete_instance(self, request, name):
-        if self.made.pop(name, None) is None:
+        if self.created.pop(name, None) is None:
             return 404, error(404, "notFound", f"The resource {name!r} was not found")
         self.forget_machines()
         return 200, compute_operation(name, done=False)
@@ -402,8 +403,8 @@ for word; do from=$to; to=$word; done
 to=${to#*@}
 mkdir -p "$CLOUD/machines/${to%%:*}" && cp "$from" "$CLOUD/machines/${to%%:*}/${to#*:}"
 """
-# On a machine: python3 makes an environment whose pip notes what it is asked for, and whose
-# trainer is what the test says.
+# On a machine, python3 creates an environment whose pip records its arguments and whose trainer
+# runs the script of the test.
 PYTHON = """#!/bin/sh
 mkdir -p "$3/bin"
 cat > "$3/bin/pip" <<'END'
@@ -433,50 +434,64 @@ def write_script(path, text):
     path.chmod(0o755)
 
 
-@pytest.fixture
-def cloud(tmp_path):
-    """A cloud whose states change at each look."""
+@pytest.fixture(scope="session")
+def make_cloud(tmp_path_factory):
+    """A function that makes a cloud whose states change with each query."""
     if shutil.which("gcloud") is None:
-        pytest.skip("gcloud is not installed: what it would ask the services is not compared")
-    cloud = Cloud(tmp_path)
-    (tmp_path / "machines").mkdir()
-    (tmp_path / "config").mkdir()
-    (tmp_path / "tmp").mkdir()
-    (tmp_path / "token").write_text(TOKEN)
-    for name, text in (("ssh", SSH), ("scp", SCP)):
-        write_script(tmp_path / "bin" / name, text)
-    for name, text in (("python3", PYTHON), ("sudo", SUDO), ("nvidia-smi", NOTE)):
-        write_script(tmp_path / "machine" / name, text)
-    server = serve(cloud)
-    address = f"http://127.0.0.1:{server.server_port}/"
-    services = ("AIPLATFORM", "TPU", "COMPUTE", "LOGGING", "STORAGE", "OSLOGIN")
-    cloud.environment = {
-        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
-        "HOME": str(tmp_path),
-        "TMPDIR": str(tmp_path / "tmp"),
-        "CLOUD": str(tmp_path),
-        "CLOUDSDK_CONFIG": str(tmp_path / "config"),
-        "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(tmp_path / "token"),
-        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
-        "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
-        **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{service}": address for service in services},
-    }
-    # gcloud makes a key where there is none; a given one saves it the time.
-    (tmp_path / ".ssh").mkdir()
-    key = tmp_path / ".ssh" / "google_compute_engine"
+        pytest.skip("gcloud is not installed")
+    # gcloud would generate an ssh key for each cloud, which takes longer.
+    key = tmp_path_factory.mktemp("key") / "google_compute_engine"
     subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", key], check=True)
-    yield cloud
-    server.shutdown()
+    servers = []
+
+    def make():
+        folder = tmp_path_factory.mktemp("cloud")
+        cloud = Cloud(folder)
+        for name in ("machines", "config", "tmp", ".ssh"):
+            (folder / name).mkdir()
+        (folder / "token").write_text(TOKEN)
+        for path in (key, key.with_suffix(".pub")):
+            shutil.copy(path, folder / ".ssh")
+        for name, text in (("ssh", SSH), ("scp", SCP)):
+            write_script(folder / "bin" / name, text)
+        for name, text in (("python3", PYTHON), ("sudo", SUDO), ("nvidia-smi", NOTE)):
+            write_script(folder / "machine" / name, text)
+        servers.append(serve(cloud))
+        address = f"http://127.0.0.1:{servers[-1].server_port}/"
+        services = ("AIPLATFORM", "TPU", "COMPUTE", "LOGGING", "STORAGE", "OSLOGIN")
+        cloud.environment = {
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "HOME": str(folder),
+            "TMPDIR": str(folder / "tmp"),
+            "CLOUD": str(folder),
+            "CLOUDSDK_CONFIG": str(folder / "config"),
+            "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(folder / "token"),
+            "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+            "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
+            **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{service}": address for service in services},
+        }
+        return cloud
+
+    yield make
+    for server in servers:
+        server.shutdown()
+
+
+@pytest.fixture
+def cloud(make_cloud):
+    """A cloud of one test."""
+    return make_cloud()
 
 
 @pytest.fixture
 def until():
-    """Waits until something holds."""
+    """A function that waits until a condition holds."""
 
     def until(holds, seconds=60):
         end = time.monotonic() + seconds
         while not holds():
-            assert time.monotonic() < end, "it never came to that"
+            assert time.monotonic() < end, "timed out"
             time.sleep(0.1)
 
     return until

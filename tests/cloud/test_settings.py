@@ -1,7 +1,12 @@
 import pytest
 
-from trainer.cloud.settings import TARGETS, Settings, load
+from trainer.cloud import settings as cloud_settings
+from trainer.cloud.docker import DockerSettings
+from trainer.cloud.google.settings import GoogleSettings
+from trainer.cloud.targets import TARGETS
 from trainer.errors import UserError
+
+CLASSES = {name: target.settings for name, target in TARGETS.items()}
 
 FILE = """
 project = "p"
@@ -18,24 +23,28 @@ accelerator = "nvidia-l4"
 """
 
 
+def load(path, target, flags):
+    return cloud_settings.load(path, target, CLASSES, flags)
+
+
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_defaults_file_table_and_flags_in_this_order(here):
+def test_precedence_of_defaults_file_table_and_flags(here):
     (here / "cloud.toml").write_text(FILE)
-    assert load("", "tpu-vm", {}) == Settings(
+    assert load("", "tpu-vm", {}) == GoogleSettings(
         project="p", bucket="b", zone="us-central2-b", spot=False, accelerator="v4-8"
     )
     gpu = load("", "gpu-vm", {"accelerator": "nvidia-l4:2"})
     assert (gpu.zone, gpu.accelerator, gpu.hosts) == ("us-central1-a", "nvidia-l4:2", 1)
 
 
-def test_no_file_is_none_unless_it_was_named():
-    assert load("", "docker", {}) == Settings()
-    with pytest.raises(UserError, match="--settings names no file"):
+def test_missing_file_is_an_error_only_if_given():
+    assert load("", "docker", {}) == DockerSettings()
+    with pytest.raises(UserError, match=r"--settings=mine\.toml: no such file"):
         load("mine.toml", "docker", {})
 
 
@@ -45,41 +54,43 @@ def test_no_file_is_none_unless_it_was_named():
         ("projet = 'p'", "Did you mean 'project'?"),
         ("[tpu-vm]\nacelerator = 'v4-8'", "Did you mean 'accelerator'?"),
         ("[tpu-wm]\nzone = 'z'", "Did you mean 'tpu-vm'?"),
-        ("docker = 1", r"docker is a table, \[docker\]"),
+        ("docker = 1", r"docker must be a table, \[docker\]"),
         ("hosts = 'two'", "hosts must be of type int"),
         ("[tpu-vm]\nhosts = 'two'", "hosts must be of type int"),
         ("hosts = 0", "hosts must be >= 1"),
         ("spot = 1", "spot must be of type bool"),
         ("bucket = 'gs://b'", "without gs://"),
-        ("project = ", "is not TOML"),
+        ("project = ", "is not valid TOML"),
     ],
 )
-def test_a_mistake_in_the_file_is_one_line(here, text, expected):
+def test_invalid_file_is_one_line(here, text, expected):
     (here / "mine.toml").write_text(text)
     with pytest.raises(UserError, match=expected) as raised:
         load("mine.toml", "tpu-vm", {})
     assert "mine.toml" in str(raised.value)
-    assert "Received: " in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_a_mistake_in_a_flag_is_not_the_files(here):
+def test_invalid_flag_does_not_name_the_file(here):
     (here / "cloud.toml").write_text(FILE)
     with pytest.raises(UserError, match=r"^hosts must be >= 1"):
         load("", "gpu-vm", {"hosts": 0})
 
 
-def test_an_unknown_target():
+def test_unknown_target_is_refused():
     with pytest.raises(UserError, match="Did you mean 'tpu-vm'"):
         load("", "tpu", {})
 
 
-def test_the_example_is_whole(request):
+def test_example_file_is_valid(request):
     example = request.config.rootpath / "configs" / "cloud.toml"
     for target in TARGETS:
-        assert load(str(example), target, {}).project == "my-project"
+        loaded = load(str(example), target, {})
+        assert target == "docker" or loaded.project == "my-project"
 
 
-def test_the_region_is_the_zones():
-    assert Settings(zone="us-central1-a").vertex_region == "us-central1"
-    assert Settings(zone="us-central1-a", region="europe-west4").vertex_region == "europe-west4"
+def test_region_defaults_to_that_of_the_zone():
+    assert GoogleSettings(zone="us-central1-a").vertex_region == "us-central1"
+    assert (
+        GoogleSettings(zone="us-central1-a", region="europe-west4").vertex_region == "europe-west4"
+    )

@@ -17,8 +17,8 @@ assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 """
 
 
-def test_a_stop_is_kept_in_mind_where_nobody_reads_what_is_said():
-    # As in `trainer … 2>&1 | tee log`, where Ctrl-C ends tee too.
+def test_signal_is_honored_when_stderr_is_closed():
+    # As in `trainer … 2>&1 | tee log`, where Ctrl-C terminates tee too.
     read, write = os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
@@ -31,8 +31,8 @@ def test_a_stop_is_kept_in_mind_where_nobody_reads_what_is_said():
     assert process.returncode == 0
 
 
-def test_it_is_said_once():
+def test_message_is_printed_once():
     process = subprocess.run(
         [sys.executable, "-c", PROGRAM], input="go\n", capture_output=True, text=True, check=True
     )
-    assert process.stderr == f"\n{signal.SIGINT.name}: saving, then stopping\n"
+    assert process.stderr == f"\n{signal.SIGINT.name}: saving the state, then stopping\n"

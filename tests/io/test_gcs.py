@@ -1,6 +1,6 @@
-"""gs:// as a work and data directory, on a loopback emulator in a network of its own.
+"""gs:// work and data directories, on a loopback emulator.
 
-Needs root for the network namespace, in which nothing but the emulator can be reached.
+Needs root for a network namespace in which only the emulator can be reached.
 """
 
 import json
@@ -21,7 +21,7 @@ PROGRAMS = ("unshare", "nsenter", "ip", "openssl")
 MISSING = [program for program in PROGRAMS if shutil.which(program) is None]
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(os.geteuid() != 0, reason="a network of its own needs root"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace needs root"),
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
 ]
 SMALL = (
@@ -45,7 +45,7 @@ for folder, _, files in tf.io.gfile.walk(source):
 
 
 class Cloud:
-    """A network in which gs://bucket is all there is."""
+    """A network namespace that contains only gs://bucket."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -73,7 +73,7 @@ class Cloud:
         self._server.wait()
 
     def start(self, *arguments, **environment):
-        """Starts Python in this network."""
+        """Starts Python in this namespace."""
         return subprocess.Popen(
             ["nsenter", f"--net=/proc/{self._server.pid}/ns/net", sys.executable, *arguments],
             cwd=ROOT,
@@ -84,7 +84,7 @@ class Cloud:
         )
 
     def python(self, *arguments, **environment):
-        """Exit status, output and errors of Python in this network."""
+        """Runs Python in this namespace; returns exit status, output and errors."""
         process = self.start(*arguments, **environment)
         output, errors = process.communicate()
         return process.returncode, output, errors
@@ -105,19 +105,47 @@ def cloud(tmp_path_factory):
 
 
 def records(workdir):
-    """Everything reported, but for the clock."""
+    """All records, without the time."""
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     return [{**json.loads(line), "time": None} for line in lines]
 
 
-def test_nothing_else_can_be_reached(cloud):
+def test_other_hosts_are_unreachable(cloud):
     connect = "import socket; socket.create_connection(('1.1.1.1', 443), 5)"
     status, _, errors = cloud.python("-c", connect)
     assert status == 1
     assert "Network is unreachable" in errors
 
 
-def test_a_killed_run_goes_on_bit_for_bit(cloud, tmp_path, state_digest):
+FILES = """
+from trainer.errors import UserError
+from trainer.io import files, paths, records
+
+root = paths.to_path("gs://bucket/files")
+files.write_json(root / "a.json", {"b": "é"})
+files.write_json("gs://bucket/files/a.json", {"b": "ö"})
+assert files.read_json(root / "a.json") == {"b": "ö"}
+assert files.read_bytes(str(root / "a.json")).decode().startswith("{")
+try:
+    files.read_bytes("gs://bucket/files/none")
+except UserError as error:
+    assert str(error) == "no such file: gs://bucket/files/none", error
+loss = [records.Record(step, "eval", 0.0, {"loss": 1.0 / step}) for step in (1, 2)]
+for record in loss:
+    records.append_record(root / "metrics.jsonl", record)
+assert records.read_records(root / "metrics.jsonl") == loss
+records.write_records(root / "metrics.jsonl", loss[:1])
+assert records.read_records("gs://bucket/files/metrics.jsonl") == loss[:1]
+assert sorted(path.name for path in root.iterdir()) == ["a.json", "metrics.jsonl"]
+"""
+
+
+def test_files_and_records(cloud):
+    status, _, errors = cloud.python("-c", FILES)
+    assert status == 0, errors
+
+
+def test_killed_run_resumes_bit_for_bit(cloud, tmp_path, state_digest):
     assert cloud.trainer(*RUN, f"--workdir={tmp_path / 'local'}")[0] == 0
     killed = cloud.start("-m", "trainer", *RUN, "--workdir=gs://bucket/runs/digits")
     for line in killed.stderr:
@@ -144,7 +172,7 @@ def test_a_killed_run_goes_on_bit_for_bit(cloud, tmp_path, state_digest):
     assert len(list((tmp_path / "copy" / "checkpoints").iterdir())) <= 3
 
 
-def test_data_of_every_kind(cloud, tmp_path):
+def test_data_sources_read_from_a_bucket(cloud, tmp_path):
     import tensorflow_datasets as tfds
 
     class GsShades(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -207,7 +235,7 @@ def get_search() -> Search:
 """
 
 
-def test_a_killed_search_goes_on(cloud, tmp_path):
+def test_killed_search_resumes(cloud, tmp_path):
     (tmp_path / "search.py").write_text(HYPERBAND)
     arguments = (
         "-m", "trainer", "tune", *SMALL[1:], "--config.train.steps=90",
@@ -239,19 +267,19 @@ def test_a_killed_search_goes_on(cloud, tmp_path):
     assert "test/accuracy" in output
 
 
-def test_a_bucket_that_is_not_there(cloud):
+def test_missing_bucket_is_an_error(cloud):
     status, _, errors = cloud.trainer(*RUN, "--workdir=gs://no-such-bucket/run")
     assert status == 2
-    assert errors.startswith("error: there is no bucket gs://no-such-bucket")
+    assert errors.startswith("error: bucket gs://no-such-bucket does not exist")
     assert len(errors.splitlines()) == 1
     arguments = ("--config=configs/digits_cnn.py", "--search=configs/tune/digits.py")
     status, _, errors = cloud.trainer("tune", *arguments, "--workdir=gs://no-such-bucket/search")
     assert status == 2
-    assert errors.startswith("error: there is no bucket gs://no-such-bucket")
+    assert errors.startswith("error: bucket gs://no-such-bucket does not exist")
     assert len(errors.splitlines()) == 1
 
 
-def test_no_way_to_any_bucket(cloud):
+def test_unreachable_bucket_is_an_error(cloud):
     status, _, errors = cloud.trainer(
         *RUN,
         "--workdir=gs://bucket/runs/none",
@@ -259,10 +287,10 @@ def test_no_way_to_any_bucket(cloud):
         GCS_RETRY_CONFIG_MAX_RETRIES="1",
     )
     assert status == 2
-    assert errors.startswith("error: gs://bucket cannot be reached")
+    assert errors.startswith("error: cannot reach gs://bucket")
 
 
-def test_the_doctor_looks_into_buckets(cloud):
+def test_doctor_checks_buckets(cloud):
     status, output, _ = cloud.trainer(
         "doctor", "--workdir=gs://bucket/new/run", "--data_dir=gs://bucket"
     )
@@ -272,9 +300,9 @@ def test_the_doctor_looks_into_buckets(cloud):
     assert "a-token-of-no-use" not in output
     status, output, _ = cloud.trainer("doctor", "--workdir=gs://no-such-bucket/run")
     assert status == 2
-    assert "→ make it: gcloud storage buckets create gs://no-such-bucket" in output
+    assert "→ create it with: gcloud storage buckets create gs://no-such-bucket" in output
 
 
-def test_only_storage_was_asked_for(cloud):
+def test_only_storage_was_requested(cloud):
     hosts = set((cloud.directory / "hosts").read_text().split())
     assert hosts <= {"storage.googleapis.com", "www.googleapis.com"}

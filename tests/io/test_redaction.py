@@ -16,11 +16,11 @@ from trainer.io.redaction import HIDDEN, redactor
         "1//0abcdefghijklmnopqrstuvw",
     ],
 )
-def test_forms_of_secrets(secret):
+def test_token_formats(secret):
     assert redactor({})(f"x={secret} y") == f"x={HIDDEN} y"
 
 
-def test_headers_and_keys():
+def test_headers_and_private_keys():
     redact = redactor({})
     assert redact("Authorization: Bearer abcdefgh12345") == f"Authorization: Bearer {HIDDEN}"
     assert redact("-----BEGIN PRIVATE KEY-----MIIE") == HIDDEN
@@ -28,7 +28,7 @@ def test_headers_and_keys():
     assert redact('"private_key": "-----BEGIN RSA…",') == f'"private_key": {HIDDEN},'
 
 
-def test_values_of_variables_whose_names_speak_of_secrets(tmp_path):
+def test_values_of_variables_with_secret_names(tmp_path):
     token = tmp_path / "token"
     token.write_text("the-token-in-a-file\n")
     redact = redactor(
@@ -60,7 +60,7 @@ def test_values_of_variables_whose_names_speak_of_secrets(tmp_path):
     assert redact(shown) == shown
 
 
-def test_what_is_no_secret_is_left_alone():
+def test_other_text_is_unchanged():
     text = "step 1,200 of 5,000  loss 0.1  gs://b/run  sk-learn  eyJ  1//2  ~/.ssh/key"
     text += "  gs://b/a:b@c  http://host:80/"
     assert redactor({})(text) == text

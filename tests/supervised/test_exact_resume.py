@@ -66,7 +66,7 @@ def test_a_signal_stops_with_the_state_saved(
     stopped.send_signal(number)
     _, errors = stopped.communicate()
     assert stopped.returncode == 75, errors
-    assert "run the same command to go on" in errors
+    assert "run the same command to resume" in errors
     assert "Traceback" not in errors
     assert not (workdir / "result.json").exists()
 

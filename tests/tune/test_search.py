@@ -39,7 +39,7 @@ def test_killed_anywhere_it_ends_like_one_that_was_left_alone(command, tmp_path,
     second.send_signal(signal.SIGINT)
     _, errors = second.communicate(timeout=60)
     assert second.returncode == 75, errors
-    assert "run the same command to go on" in errors
+    assert "run the same command to resume" in errors
     assert killed.log("0000", 0).read_text().count("resuming at step") == 2
 
     assert "1 of 2 trials done" in seen.finish(start(*arguments))

@@ -22,4 +22,5 @@ def from_flags(values: flags.FlagValues) -> DistributionConfig:
     Raises:
       UserError: if a value is unknown or two values contradict each other.
     """
-    return DistributionConfig(**{f.name: values[f.name].value for f in distribution_config.flags()})
+    fields: dict[str, Any] = {f.name: values[f.name].value for f in distribution_config.flags()}
+    return DistributionConfig(**fields)

@@ -9,6 +9,7 @@ from trainer.cli import distribution_flags
 from trainer.config import loading, overrides
 from trainer.config.inspection import leaves
 from trainer.errors import UserError, unknown_name
+from trainer.io.paths import is_remote
 
 _CONFIG_FLAG = "--config"
 
@@ -117,7 +118,7 @@ def experiment(file: str, config_overrides: Sequence[str]) -> loading.Experiment
     """
     if not file:
         raise UserError("--config=FILE is required, for example --config=configs/digits_cnn.py")
-    if "://" in file:
+    if is_remote(file):
         # Reading from a bucket requires TensorFlow.
         from trainer.engine.workdir import read_experiment
 

@@ -1,4 +1,4 @@
-"""From arguments to an exit status: which command, and what went wrong in one line."""
+"""Runs a command and turns its errors into one line and an exit status."""
 
 import importlib
 import sys
@@ -12,20 +12,20 @@ from trainer.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, Interrupted, UserE
 
 COMMANDS = {
     "train": "train an experiment, or resume it",
-    "tune": "search for the best settings of an experiment",
-    "evaluate": "measure a run's chosen checkpoint on a split",
-    "predict": "classify files with a run's chosen checkpoint",
-    "export": "save an agent's policy as a SavedModel of TF-Agents",
-    "doctor": "look at what is here to run on, and what stands in the way",
-    "submit": "run it on a cloud TPU or GPU, or in a container",
+    "tune": "search for the best hyperparameters of an experiment",
+    "evaluate": "evaluate a run's selected checkpoint on a split",
+    "predict": "predict for files with a run's selected checkpoint",
+    "export": "export an agent's policy as a TF-Agents SavedModel",
+    "doctor": "check the installation and the hardware, and report problems",
+    "submit": "run a command on a cloud TPU or GPU, or in a container",
 }
 
 
 def run(arguments: Sequence[str]) -> int:
     """Runs `trainer ARGUMENTS…`; returns the exit status.
 
-    0 done; 2 the user's input is wrong; 75 stopped with the state saved. A fault of ours
-    is left to Python: a traceback and 1.
+    0: done. 2: the user's input is wrong. 75: stopped with the state saved. Any other exception
+    is a bug in trainer and propagates: Python prints its traceback and exits with 1.
     """
     started = time.time()
     try:
@@ -34,10 +34,10 @@ def run(arguments: Sequence[str]) -> int:
         print("error:", " ".join(str(error).split("\n")), file=sys.stderr)
         return EXIT_USER_ERROR
     except Interrupted as interrupted:
-        print(f"{interrupted}; run the same command to go on", file=sys.stderr)
+        print(f"{interrupted}; run the same command to resume", file=sys.stderr)
         return EXIT_INTERRUPTED
     except KeyboardInterrupt:
-        print("stopped; nothing was changed", file=sys.stderr)
+        print("interrupted before any changes were made", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 
@@ -65,15 +65,15 @@ def _overview() -> str:
     commands = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
     return f"""usage: trainer COMMAND [--flag=value …]
 
-One configuration file, one command: trains Keras networks under the tf.distribute
-strategy that the hardware asks for, resumable bit for bit.
+Trains Keras models and TF-Agents agents from one configuration file, on CPU, GPU or
+TPU. Training can be stopped and resumed at any time with identical results.
 
 commands:
 {commands}
 
-  trainer COMMAND --help   the flags of a command; with --config=FILE its fields too
+  trainer COMMAND --help   show the flags of a command; with --config=FILE also its fields
 
-begin with:
+example:
   trainer train --config=configs/digits_cnn.py --workdir=runs/digits"""
 
 
@@ -86,7 +86,10 @@ def _command_help(name: str, command: ModuleType, arguments: Sequence[str]) -> s
             fields = flags.field_help(flags.experiment(file, overrides))
             parts += ["", f"fields of {file}:", _table(fields)]
         else:
-            parts += ["", "Add --config=FILE to see the fields that --config.a.b=value overrides."]
+            parts += [
+                "",
+                "Add --config=FILE to list the fields that --config.a.b=value can override.",
+            ]
     return "\n".join(parts)
 
 

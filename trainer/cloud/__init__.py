@@ -1,6 +1,7 @@
-"""Submitting a job to another machine: settings, tables, plans of commands, and their runner.
+"""Runs jobs on other machines.
 
-A target's builder is a pure function from data to a `plan.Plan` of command lines; `--dry_run`
-prints it, the runner executes it. gcloud and docker do the work, so every step is something a
-user can paste. Nothing here imports TensorFlow.
+A target turns a job and its settings into a `plan.Plan`, a list of gcloud or docker command
+lines. `--dry_run` prints the plan and `runner.Runner` executes it. To add a target, write a
+module that defines a `target.Target` and add it to `targets.TARGETS`; a vendor has a folder of
+its own. Nothing here imports TensorFlow.
 """

@@ -1,4 +1,4 @@
-"""What the user sees of a submission: the job's lines, and ours about it; no secrets."""
+"""Prints the output of a job, and messages about the submission, without secrets."""
 
 import contextlib
 import sys
@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable
 
 
-class Screen:
-    """Prints whole lines, each without its secrets; may be called from any thread.
+class Console:
+    """Prints whole redacted lines. Thread-safe.
 
-    A terminal that was closed, a pipe nobody reads, or a letter that the terminal's encoding has
-    not, is no reason to leave machines behind: the line is lost, the work goes on.
+    Errors of the terminal are ignored, whether it was closed, its pipe is broken or it cannot
+    encode a character: the line is lost, but the submission continues and deletes its machines.
     """
 
     def __init__(self, redact: Callable[[str], str]) -> None:
@@ -18,11 +18,11 @@ class Screen:
         self._lock = threading.Lock()
 
     def output(self, line: str) -> None:
-        """A line of the job's standard output."""
+        """Prints a line of the job's standard output."""
         with self._lock, contextlib.suppress(OSError, UnicodeError):
             print(self.redact(line), flush=True)
 
     def note(self, line: str) -> None:
-        """A line about the submission, or of a program's standard error."""
+        """Prints a message, or a line of a program's standard error, to standard error."""
         with self._lock, contextlib.suppress(OSError, UnicodeError):
             print(self.redact(line), file=sys.stderr, flush=True)

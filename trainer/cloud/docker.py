@@ -1,38 +1,46 @@
-"""`--target=docker`: the image on this machine."""
+"""`--target=docker`: runs the image on this machine."""
 
+import dataclasses
 import os
 from collections.abc import Sequence
 
+from trainer.cloud.command_errors import ErrorPatterns
 from trainer.cloud.job import Job
-from trainer.cloud.plan import Command, End, Plan
+from trainer.cloud.plan import Command, JobStatus, Plan
 from trainer.cloud.settings import Settings
+from trainer.cloud.target import Context, Target
+from trainer.config.fields import field
 from trainer.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR
+from trainer.io.paths import is_remote
 
-# What docker itself exits with when it cannot start the job: no such image, name or GPU.
+# Exit statuses of docker itself when it cannot start the job: no such image, name or GPU.
 _NOT_STARTED = (125, 126, 127)
 # Seconds that a job has to save its state.
-_STOP_SECONDS = 120
+_STOP_TIMEOUT = 120
 
 
-def plan(job: Job, settings: Settings, data: Sequence[str], user: str, credentials: str) -> Plan:
-    """One container, in which the work directory, data and files lie where they lie here.
+@dataclasses.dataclass(frozen=True)
+class DockerSettings(Settings):
+    """Settings of a local container."""
 
-    Args:
-      job: its workdir is a local path, or gs://….
-      settings: image and gpus.
-      data: local paths that the job reads.
-      user: UID:GID, so that what it writes is the user's.
-      credentials: a file for Google Cloud Storage; empty if there is none.
-    """
-    is_local = "://" not in job.workdir
+    gpus: str = field("", "Value of docker's --gpus, for example all; empty: no GPUs.")
+
+
+def plan(job: Job, settings: DockerSettings, context: Context) -> Plan:
+    """One container. Work directory, data and files have the same paths inside and outside."""
+    is_local = not is_remote(job.workdir)
     workdir = os.path.abspath(job.workdir)
+    data = (path for path in context.data if os.path.exists(path))
     read = [os.path.abspath(path) for path in (*(path for _, path in job.files), *data)]
+    # What the job writes must belong to the user.
+    user = f"{os.getuid()}:{os.getgid()}"
     argv = [
         "docker", "run", "--rm", f"--name={job.name}", f"--user={user}", f"--workdir={os.getcwd()}",
         *([f"--gpus={settings.gpus}"] if settings.gpus else []),
         *([_volume(workdir, "rw")] if is_local else []),
         *(_volume(path, "ro") for path in read),
     ]  # fmt: skip
+    credentials = _credentials()
     if not is_local and credentials:
         argv += [_volume(credentials, "ro"), f"--env=GOOGLE_APPLICATION_CREDENTIALS={credentials}"]
     argv += [settings.image or "trainer", job.command]
@@ -41,33 +49,50 @@ def plan(job: Job, settings: Settings, data: Sequence[str], user: str, credentia
     return Plan(
         name=job.name,
         prepare=(
-            # Fails, and says why, where no daemon can be reached.
+            # Fails with the reason if no daemon can be reached.
             Command(("docker", "version", "--format={{.Server.Version}}")),
-            # docker would make a missing folder root's.
+            # docker would create a missing folder as root.
             *([Command(("mkdir", "-p", workdir))] if is_local else []),
         ),
-        make=None,
-        has_identifier=False,
+        create=None,
+        prints_identifier=False,
         ready=None,
         stage=(),
         job=(Command(tuple(argv)),),
-        end=None,
-        state=None,
-        judge=_judge,
-        stop=(Command(("docker", "stop", "-t", str(_STOP_SECONDS), job.name)),),
-        clear=(),
+        completion=None,
+        describe=None,
+        classify_exit=_classify_exit,
+        stop=(Command(("docker", "stop", "-t", str(_STOP_TIMEOUT), job.name)),),
+        cleanup=(),
         delete=(),
+        errors=ErrorPatterns(),
         results=job.workdir,
     )
+
+
+TARGET = Target(name="docker", program="docker", settings=DockerSettings, plan=plan)
+
+
+def _credentials() -> str:
+    """The file with credentials for Google Cloud Storage; empty if there is none."""
+    path = os.environ.get(
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        os.path.expanduser("~/.config/gcloud/application_default_credentials.json"),
+    )
+    return path if os.path.isfile(path) else ""
 
 
 def _volume(path: str, mode: str) -> str:
     return f"--volume={path}:{path}:{mode}"
 
 
-def _judge(statuses: Sequence[int], state: str) -> End:
+def _classify_exit(statuses: Sequence[int], state: str) -> JobStatus:
     del state
     (status,) = statuses
-    ends = {0: End.FINISHED, EXIT_USER_ERROR: End.REFUSED, EXIT_INTERRUPTED: End.CANCELLED}
-    ends |= dict.fromkeys(_NOT_STARTED, End.REFUSED)
-    return ends.get(status, End.FAILED)
+    known = {
+        0: JobStatus.FINISHED,
+        EXIT_USER_ERROR: JobStatus.REFUSED,
+        EXIT_INTERRUPTED: JobStatus.CANCELLED,
+        **dict.fromkeys(_NOT_STARTED, JobStatus.REFUSED),
+    }
+    return known.get(status, JobStatus.FAILED)

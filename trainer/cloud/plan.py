@@ -1,12 +1,16 @@
-"""A submission as data: which commands, in which order, and as a text for a shell."""
+"""A submission as data: command lines in order, which can be printed as a shell script."""
 
 import dataclasses
 import enum
 import shlex
 from collections.abc import Callable, Sequence
 
-# The argument that stands for what `make` printed: an identifier the service gave.
+from trainer.cloud.command_errors import ErrorPatterns
+
+# In `argv`, stands for the identifier that the service assigned and `create` printed.
 IDENTIFIER = "$JOB"
+# Exit status of ssh when the connection cannot be made or breaks.
+CONNECTION_LOST = 255
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,93 +21,94 @@ class Command:
     text: str = ""
 
     def __str__(self) -> str:
-        """The command for a POSIX shell; `$JOB` stays a variable."""
+        """The command for a POSIX shell, in which `$JOB` is a variable."""
         words = " ".join(
             '"$JOB"' if word == IDENTIFIER else shlex.quote(word) for word in self.argv
         )
         return f"printf %s {shlex.quote(self.text)} | {words}" if self.text else words
 
     def identified(self, identifier: str) -> "Command":
-        """The command about a thing that has been made."""
+        """The command with the identifier inserted."""
         words = (identifier if word == IDENTIFIER else word for word in self.argv)
         return dataclasses.replace(self, argv=tuple(words))
 
 
 @dataclasses.dataclass(frozen=True)
 class Wait:
-    """Look again and again until the first word that `describe` prints is one of these."""
+    """Polls `describe` until the first word of its output is one of `done` or `failed`."""
 
     describe: Command
     done: tuple[str, ...]
     failed: tuple[str, ...]
 
 
-class End(enum.Enum):
-    """How a job ended, as far as its command and its machines tell."""
+class JobStatus(enum.Enum):
+    """How a job ended, according to its commands and its machines."""
 
     FINISHED = "finished"
-    PREEMPTED = "preempted"  # start again; the job resumes
-    DISCONNECTED = "disconnected"  # the machines are well; look again
-    REFUSED = "refused"  # the job says its input is wrong
+    PREEMPTED = "preempted"  # create the machines again; the job resumes
+    DISCONNECTED = "disconnected"  # the machines still run; connect again
+    REFUSED = "refused"  # the job reports that its input is wrong
     CANCELLED = "cancelled"  # by somebody else
     FAILED = "failed"
 
 
-# From the exit statuses of the job's commands and what `state` printed.
-Judge = Callable[[Sequence[int], str], End]
+# From the exit statuses of the job's commands and the output of `describe`.
+ClassifyExit = Callable[[Sequence[int], str], JobStatus]
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a target does.
+    """The commands of one submission.
 
     Attributes:
-      name: of what is made.
-      prepare: here, before anything is made.
-      make: makes the machines or the job; None where there is nothing to make.
-      has_identifier: `make` prints the identifier that `$JOB` stands for.
-      ready: when what was made can be used.
-      stage: steps that bring the code or the image there; the commands of a step run together.
-      job: run together, one a host; they print the job's output.
-      end: when the job is over, where its commands do not end with it.
-      state: tells how the machines, or the job, are once the commands have ended.
-      judge: reads that.
-      stop: asks the job to save and end.
-      clear: deletes what `prepare` made.
-      delete: deletes what `make` made.
-      results: where they are.
-      machines: names among the words of `make` and `delete`, where `make` may make some of them
-        and be refused others.
+      name: name of the resources.
+      prepare: commands on this machine, before anything is created.
+      create: creates the machines or the job; None if there is nothing to create.
+      prints_identifier: whether `create` prints the identifier that `$JOB` stands for.
+      ready: waits until the machines can be used.
+      stage: steps that copy the code or the image; the commands of one step run in parallel.
+      job: one command per host, run in parallel; they print the job's output.
+      completion: waits for the end of the job, if its commands do not end with it.
+      describe: prints the state of the machines, or of the job, once the commands have ended.
+      classify_exit: the job's status, from the exit statuses and the state.
+      stop: asks the job to save its state and to exit.
+      cleanup: deletes what `prepare` created.
+      delete: deletes what `create` created.
+      errors: how the vendor's program reports errors.
+      results: where the results are.
+      machines: the names in `create` and `delete`, if `create` may create only some of them.
     """
 
     name: str
     prepare: tuple[Command, ...]
-    make: Command | None
-    has_identifier: bool
+    create: Command | None
+    prints_identifier: bool
     ready: Wait | None
     stage: tuple[tuple[Command, ...], ...]
     job: tuple[Command, ...]
-    end: Wait | None
-    state: Command | None
-    judge: Judge
+    completion: Wait | None
+    describe: Command | None
+    classify_exit: ClassifyExit
     stop: tuple[Command, ...]
-    clear: tuple[Command, ...]
+    cleanup: tuple[Command, ...]
     delete: tuple[Command, ...]
+    errors: ErrorPatterns
     results: str
     machines: tuple[str, ...] = ()
 
 
 def script(plan: Plan, poll_seconds: int, keep: bool) -> str:
-    """The plan for a POSIX shell: one start, no restart; its status is the job's."""
+    """The plan as a POSIX shell script, without restarts. It exits with the job's status."""
     steps = [str(command) for command in plan.prepare]
-    if plan.make is not None:
-        steps.append(f'JOB="$({plan.make})"' if plan.has_identifier else str(plan.make))
+    if plan.create is not None:
+        steps.append(f'JOB="$({plan.create})"' if plan.prints_identifier else str(plan.create))
     if plan.ready is not None:
         steps.append(_wait(plan.ready, poll_seconds))
-    steps += [_together(step) for step in plan.stage]
+    steps += [_parallel(step) for step in plan.stage]
     steps.append(_job(plan, poll_seconds))
     lines = ["{", " &&\n".join(steps), "}; status=$?"]
-    lines += [str(command) for command in (*plan.clear, *(() if keep else plan.delete))]
+    lines += [str(command) for command in (*plan.cleanup, *(() if keep else plan.delete))]
     return "\n".join([*lines, '(exit "$status")'])
 
 
@@ -119,18 +124,18 @@ def _wait(wait: Wait, poll_seconds: int) -> str:
 
 
 def _job(plan: Plan, poll_seconds: int) -> str:
-    if plan.end is not None:
+    if plan.completion is not None:
         (follow,) = plan.job
         return (
             f"{{ {follow} & logs=$!\n"
-            f"{_wait(plan.end, poll_seconds)}\n"
+            f"{_wait(plan.completion, poll_seconds)}\n"
             f'result=$?; sleep {drain_seconds(poll_seconds)}; pkill -P "$logs"; kill "$logs"\n'
             f'[ "$result" = 0 ]; }}'
         )
-    return _together(plan.job)
+    return _parallel(plan.job)
 
 
-def _together(commands: Sequence[Command]) -> str:
+def _parallel(commands: Sequence[Command]) -> str:
     if len(commands) == 1:
         return str(commands[0])
     started = "\n".join(f"{command} & pid{n}=$!" for n, command in enumerate(commands))
@@ -139,6 +144,6 @@ def _together(commands: Sequence[Command]) -> str:
 
 
 def drain_seconds(poll_seconds: int) -> int:
-    """How long the last lines of a log may take to come, once the job is over."""
-    # gcloud shows entries five seconds after they were written, once in a poll.
+    """How long the last lines of a log may arrive after the end of the job."""
+    # gcloud shows entries five seconds after they were written, once per poll.
     return poll_seconds + 6

@@ -1,4 +1,4 @@
-"""Child processes whose lines are shown, or kept, as they come."""
+"""Child processes whose output is shown or collected line by line."""
 
 import contextlib
 import os
@@ -13,22 +13,28 @@ from trainer.cloud.plan import Command
 
 Show = Callable[[str], None]
 # Of standard error, for the message when a command fails.
-_LINES_KEPT = 40
-_SECONDS_TO_END = 10.0
+_MAX_ERROR_LINES = 40
+_EXIT_TIMEOUT = 10.0
 
 
 class Child:
-    """A running command, in a process group of its own: a Ctrl-C here does not reach it.
+    """A running command. It has its own process group, so that Ctrl-C does not reach it.
 
     Attributes:
-      output: the lines of standard output, where they are not shown.
+      output: the lines of standard output, unless they are shown.
       errors: the last lines of standard error.
     """
 
     def __init__(self, command: Command, show_output: Show | None, show_errors: Show | None):
-        """Starts it."""
+        """Starts the command.
+
+        Args:
+          command: what to run.
+          show_output: receives each line of standard output; None collects them in `output`.
+          show_errors: receives each line of standard error too.
+        """
         self.output: list[str] = []
-        self.errors: deque[str] = deque(maxlen=_LINES_KEPT)
+        self.errors: deque[str] = deque(maxlen=_MAX_ERROR_LINES)
         process = self._process = subprocess.Popen(
             command.argv,
             stdin=subprocess.PIPE if command.text else subprocess.DEVNULL,
@@ -41,44 +47,44 @@ class Child:
         assert process.stdout is not None
         assert process.stderr is not None
         if process.stdin is not None:
-            # One that ends without reading says why by itself.
+            # A program that exits without reading reports the reason itself.
             with contextlib.suppress(BrokenPipeError), process.stdin:
                 process.stdin.write(command.text)
         self._readers = [
             threading.Thread(target=_read, args=arguments, daemon=True)
             for arguments in (
                 (process.stdout, show_output or self.output.append),
-                (process.stderr, self._keep_and(show_errors)),
+                (process.stderr, self._collect(show_errors)),
             )
         ]
         for reader in self._readers:
             reader.start()
 
-    def _keep_and(self, show: Show | None) -> Show:
-        def keep(line: str) -> None:
+    def _collect(self, show: Show | None) -> Show:
+        def collect(line: str) -> None:
             self.errors.append(line)
             if show is not None:
                 show(line)
 
-        return keep
+        return collect
 
     def wait(self, seconds: float) -> int | None:
-        """Its exit status, all its lines read; None if it still runs after so long."""
+        """Returns the exit status once all lines are read; None after a timeout."""
         try:
             status = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
         for reader in self._readers:
-            # A grandchild may hold the pipe open; nobody waits for it.
-            reader.join(_SECONDS_TO_END)
+            # A grandchild may hold the pipe open; do not wait for it.
+            reader.join(_EXIT_TIMEOUT)
         return status
 
-    def end(self) -> None:
-        """Ends it and its children, by force if need be."""
+    def terminate(self) -> None:
+        """Terminates the command and its children, and kills them if necessary."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self._process.poll() is None:
                 os.killpg(self._process.pid, number)
-                self.wait(_SECONDS_TO_END)
+                self.wait(_EXIT_TIMEOUT)
 
 
 def _read(stream: IO[str], receive: Show) -> None:

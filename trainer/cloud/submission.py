@@ -1,40 +1,43 @@
-"""From what the user asked for to a plan; whatever can be refused here costs nothing."""
+"""Builds the plan of a submission and checks it before anything is created."""
 
 import dataclasses
-import os
 import re
 from pathlib import Path
 
-from trainer.cloud import docker
-from trainer.cloud.google import gpu_vm, tpu_vm, vertex
 from trainer.cloud.job import Job, make_name
 from trainer.cloud.plan import Plan
 from trainer.cloud.settings import Settings
+from trainer.cloud.target import Context, Target
 from trainer.config import loading
-from trainer.config.supervised import TFDS
+from trainer.config.data import TFDS
+from trainer.engine import distribution_config
 from trainer.errors import UserError
 
-_IN_BUCKET = re.compile(r"gs://[^/]")
-_PLACEMENT = ("--strategy=", "--tpu=", "--virtual_devices=")
+# A user who sets one of these flags chooses the strategy; --precision and --jit do not count.
+_STRATEGY_FLAGS = tuple(
+    f"--{flag.name}="
+    for flag in distribution_config.flags()
+    if flag.name not in ("precision", "jit")
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Submission:
-    """What was asked for.
+    """What the user asked for.
 
     Attributes:
-      target: where to run it.
+      target: where to run the job.
       settings: of that target.
       command: train or tune.
-      experiment: what `--config` and its overrides give.
-      files: flags that name local files, `config` first, and the files.
-      arguments: overrides and the command's other flags, as they were given.
-      workdir: as given; empty: to be derived.
+      experiment: the experiment of `--config` and its overrides.
+      files: flags that name local files, `config` first, with their paths.
+      arguments: overrides and the command's other flags, as given.
+      workdir: as given; if empty, it is derived from the bucket.
       data_dir: as given.
-      max_hours: for the whole submission.
+      max_hours: time limit of the submission.
     """
 
-    target: str
+    target: Target
     settings: Settings
     command: str
     experiment: loading.Experiment
@@ -45,96 +48,67 @@ class Submission:
     max_hours: float
 
     def plan(self, folder: str) -> Plan:
-        """The commands.
+        """Builds the plan.
 
         Args:
-          folder: for files on the way to a machine.
+          folder: a directory for files on their way to a machine.
 
         Raises:
-          UserError: if something is missing, or cannot work there.
+          UserError: if something is missing, or the job cannot run on the target.
         """
         for flag, path in self.files:
-            if not os.path.isfile(path):
-                raise UserError(f"--{flag} names no file. Received: {path!r}")
+            if not Path(path).is_file():
+                raise UserError(f"--{flag}={path}: no such file")
         job = self._job()
-        if self.target == "docker":
-            return self._docker(job)
-        self._check_cloud(job.workdir)
-        if self.target == "tpu-vm":
-            return tpu_vm.plan(job, self.settings, folder, self.max_hours)
-        if self.target == "gpu-vm":
-            return gpu_vm.plan(job, self.settings, folder, self.max_hours)
-        return vertex.plan(job, self.settings, self.max_hours)
+        if self.target.bucket_scheme:
+            self._check_paths(job.workdir, self.target.bucket_scheme)
+        for name in self.target.required:
+            if not getattr(self.settings, name):
+                name = name.removeprefix("vertex_")
+                raise UserError(
+                    f"--target={self.target.name} needs {name}: set it with --{name}=… or in "
+                    "cloud.toml"
+                )
+        context = Context(folder, self.max_hours, self._data())
+        return self.target.plan(job, self.settings, context)
 
     def _job(self) -> Job:
         identity = repr((self.command, self.arguments, self.workdir, self.experiment))
         name = make_name(Path(self.files[0][1]).stem, identity)
         if not self.workdir and not self.settings.bucket:
             raise UserError(
-                "--workdir=gs://BUCKET/FOLDER, or bucket=… to derive one, says where the results "
-                "go. Received: neither"
+                "no place for the results: set --workdir=gs://BUCKET/FOLDER, or bucket=… to "
+                "derive a folder"
             )
         return Job(
             command=self.command,
+            task=self.experiment.task,
             files=self.files,
             arguments=self.arguments,
             workdir=self.workdir or f"gs://{self.settings.bucket}/{name}",
-            strategy_given=any(text.startswith(_PLACEMENT) for text in self.arguments),
+            strategy_given=any(text.startswith(_STRATEGY_FLAGS) for text in self.arguments),
             name=name,
         )
 
-    def _docker(self, job: Job) -> Plan:
-        credentials = os.environ.get(
-            "GOOGLE_APPLICATION_CREDENTIALS",
-            os.path.expanduser("~/.config/gcloud/application_default_credentials.json"),
-        )
-        return docker.plan(
-            job,
-            self.settings,
-            data=[path for path in self._data() if os.path.exists(path)],
-            user=f"{os.getuid()}:{os.getgid()}",
-            credentials=credentials if os.path.isfile(credentials) else "",
-        )
-
-    def _data(self) -> list[str]:
+    def _data(self) -> tuple[str, ...]:
         paths = (self.data_dir, getattr(getattr(self.experiment, "data", None), "path", ""))
-        return [path for path in paths if path]
+        return tuple(path for path in paths if path)
 
-    def _check_cloud(self, workdir: str) -> None:
-        settings, target = self.settings, self.target
-        if not _IN_BUCKET.match(workdir):
+    def _check_paths(self, workdir: str, scheme: str) -> None:
+        in_bucket = re.compile(f"{scheme}[^/]")
+        target = f"--target={self.target.name}"
+        if not in_bucket.match(workdir):
             raise UserError(
-                f"--target={target} keeps its results in a bucket, --workdir=gs://…: the machine "
-                f"does not stay. Received: {workdir!r}"
+                f"{target} needs a work directory in a bucket, --workdir={scheme}…, because the "
+                f"machine is deleted. Received: {workdir!r}"
             )
         for path in self._data():
-            if not _IN_BUCKET.match(path):
+            if not in_bucket.match(path):
                 raise UserError(
-                    f"--target={target} reads data from a bucket: copy it to gs://… and name that. "
+                    f"{target} reads data from a bucket: copy it to {scheme}… and use that path. "
                     f"Received: {path!r}"
                 )
         if isinstance(getattr(self.experiment, "data", None), TFDS) and not self.data_dir:
             raise UserError(
-                f"--target={target} needs --data_dir=gs://…, where the prepared TensorFlow "
-                "Datasets lie. Received: no --data_dir"
-            )
-        needed = ["accelerator"]
-        needed += ["image", "bucket", "vertex_region"] if target == "vertex" else ["zone"]
-        for name in needed:
-            if not getattr(settings, name):
-                name = name.removeprefix("vertex_")
-                raise UserError(
-                    f"--target={target} needs {name}, as --{name}=… or in cloud.toml. "
-                    f"Received: {name}=''"
-                )
-        if settings.hosts > 1 and target == "tpu-vm":
-            raise UserError(
-                "a TPU's type says how many hosts it has; leave hosts out. "
-                f"Received: hosts={settings.hosts}"
-            )
-        together = settings.hosts > 1 and self.command == "train"
-        if self.experiment.task == "rl" and (target == "tpu-vm" or together):
-            raise UserError(
-                "agents train on one host, with GPUs or none: take --target=gpu-vm or vertex with "
-                f"hosts=1. Received: --target={target}, hosts={settings.hosts}"
+                f"{target} needs --data_dir={scheme}… with the prepared TensorFlow Datasets"
             )

@@ -1,1 +1,1 @@
-"""What is here to run on, and what stands in the way: findings with their remedies."""
+"""Checks the installation, the hardware and the environment; reports problems with remedies."""

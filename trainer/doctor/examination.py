@@ -1,43 +1,57 @@
-"""Everything the doctor looks at, in order."""
+"""Runs all checks, those that need TensorFlow in a process of their own."""
 
+import dataclasses
+import json
 import os
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
-from trainer.doctor import directories, hosts, packages, programs, tensorflow_process
-from trainer.doctor.finding import Finding
+from trainer.doctor import environment, packages, programs
+from trainer.doctor.finding import Finding, Level
 from trainer.engine.distribution_config import DistributionConfig
+from trainer.io.paths import is_remote
+
+_TENSORFLOW_PROGRAM = "trainer.doctor.tensorflow_checks"
+_TENSORFLOW_TIMEOUT = 120
+# Another run may need the GPU's memory, and requests to an unreachable gs:// are retried for
+# minutes.
+_TENSORFLOW_ENVIRONMENT = {
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "GCS_RETRY_CONFIG_MAX_RETRIES": "2",
+}
 
 
 def examine_quickly(workdir: str, data_dir: str) -> list[Finding]:
-    """What neither TensorFlow nor another program is needed for; leaves accelerators alone.
+    """Runs the checks that need neither TensorFlow nor another program, nor an accelerator.
 
     Args:
-      workdir: where a run would be kept; empty: only the disk of the current folder.
-      data_dir: where data lie; empty: TFDS_DATA_DIR, or nowhere.
+      workdir: the work directory of a run; if empty, only the disk is checked.
+      data_dir: the data directory; if empty, TFDS_DATA_DIR is checked if it is set.
     """
-    findings = [packages.check_python(), *packages.check_packages(), hosts.check_hosts()]
-    findings.append(directories.check_temporary())
+    findings = [packages.check_python(), *packages.check_packages(), environment.check_hosts()]
+    findings.append(environment.check_temporary())
     if not workdir:
-        findings.append(directories.check_disk("."))
-    elif not directories.is_remote(workdir):
-        findings += directories.check_workdir(workdir)
-    where = data_dir or os.environ.get("TFDS_DATA_DIR", "")
-    if where and not directories.is_remote(where):
-        findings.append(directories.check_data_dir(where, is_asked_for=bool(data_dir)))
+        findings.append(environment.check_disk("."))
+    elif not is_remote(workdir):
+        findings += environment.check_workdir(workdir)
+    data = _data_dir(data_dir)
+    if data and not is_remote(data):
+        findings.append(environment.check_data_dir(data, is_required=bool(data_dir)))
     return findings
 
 
 def examine(config: DistributionConfig, workdir: str, data_dir: str) -> list[Finding]:
-    """All of it, the slow parts side by side.
+    """Runs all checks, the slow ones in parallel.
 
     Args:
       config: where a run would compute.
-      workdir: where a run would be kept; empty is nowhere.
-      data_dir: where data lie; empty: TFDS_DATA_DIR, or nowhere.
+      workdir: the work directory of a run; may be empty.
+      data_dir: the data directory; if empty, TFDS_DATA_DIR is checked if it is set.
     """
     with ThreadPoolExecutor() as pool:
-        where = data_dir or os.environ.get("TFDS_DATA_DIR", "")
-        tensorflow = pool.submit(tensorflow_process.examine, config, workdir, where)
+        tensorflow = pool.submit(examine_tensorflow, config, workdir, _data_dir(data_dir))
         gcloud, docker = pool.submit(programs.check_gcloud), pool.submit(programs.check_docker)
         return [
             *examine_quickly(workdir, data_dir),
@@ -45,3 +59,37 @@ def examine(config: DistributionConfig, workdir: str, data_dir: str) -> list[Fin
             gcloud.result(),
             docker.result(),
         ]
+
+
+def examine_tensorflow(config: DistributionConfig, workdir: str, data_dir: str) -> list[Finding]:
+    """Runs the checks that need TensorFlow in a child process.
+
+    A crash or a timeout of that process is a finding too. It releases the devices when it ends.
+    """
+    request = {"config": dataclasses.asdict(config), "workdir": workdir, "data_dir": data_dir}
+    started = time.perf_counter()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", _TENSORFLOW_PROGRAM],
+            input=json.dumps(request),
+            env={**os.environ, **_TENSORFLOW_ENVIRONMENT},
+            capture_output=True,
+            text=True,
+            timeout=_TENSORFLOW_TIMEOUT,
+        )
+    except subprocess.TimeoutExpired:
+        text = f"TensorFlow does not respond within {_TENSORFLOW_TIMEOUT} s"
+        remedy = "check whether another process holds the accelerator, or use --quick to skip it"
+        return [Finding("devices", Level.FAIL, text, remedy)]
+    if done.returncode == 0:
+        text = f"TensorFlow starts in {time.perf_counter() - started:.1f} s"
+        findings = json.loads(done.stdout.splitlines()[-1])
+        return [Finding("start", Level.OK, text), *(Finding(**finding) for finding in findings)]
+    error = (done.stderr.strip().splitlines() or [""])[-1]
+    text = f"TensorFlow does not start (status {done.returncode}): {error[:200]}"
+    remedy = "for the full error run: python -c 'import trainer.compat.keras'"
+    return [Finding("start", Level.FAIL, text, remedy)]
+
+
+def _data_dir(data_dir: str) -> str:
+    return data_dir or os.environ.get("TFDS_DATA_DIR", "")

@@ -1,6 +1,6 @@
-"""The programs that submit and run images; training needs neither.
+"""Checks gcloud and docker, which submit jobs and run images. Training needs neither.
 
-Their output is judged, never shown: it may hold what only they should know.
+Their output is evaluated but never printed, because it may contain secrets.
 """
 
 import json
@@ -9,46 +9,46 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from trainer.doctor.finding import Finding
+from trainer.doctor.finding import Finding, Level
 
-_SECONDS = 20
+_TIMEOUT = 20
 
 
 def check_gcloud() -> Finding:
-    """Whether gcloud is here and somebody is logged in."""
+    """Checks that gcloud is installed and an account is logged in."""
     if not shutil.which("gcloud"):
         return Finding(
             "gcloud",
-            "warn",
-            "not found: nothing can be submitted from here",
+            Level.WARN,
+            "not found: cannot submit jobs to Google Cloud",
             "install it: https://cloud.google.com/sdk/docs/install",
         )
     accounts = _output("gcloud", "auth", "list", "--filter=status:ACTIVE", "--format=json")
     if accounts is None or not json.loads(accounts or "[]"):
-        return Finding("gcloud", "warn", "nobody is logged in", "gcloud auth login")
-    return Finding("gcloud", "ok", "logged in")
+        return Finding("gcloud", Level.WARN, "no account is logged in", "gcloud auth login")
+    return Finding("gcloud", Level.OK, "logged in")
 
 
 def check_docker() -> Finding:
-    """Whether docker is here, its daemon answers and a registry's login is known."""
+    """Checks that docker is installed, its daemon responds and it is logged in to a registry."""
     if not shutil.which("docker"):
         return Finding(
             "docker",
-            "warn",
-            "not found: no image can be built or run from here",
+            Level.WARN,
+            "not found: cannot build or run images",
             "install it: https://docs.docker.com/engine/install/",
         )
     if not _output("docker", "info", "--format", "{{.ServerVersion}}"):
         remedy = "start it: systemctl start docker; or join its group: usermod -aG docker USER"
-        return Finding("docker", "warn", "its daemon does not answer", remedy)
+        return Finding("docker", Level.WARN, "the daemon does not respond", remedy)
     if not _has_login():
         return Finding(
             "docker",
-            "warn",
-            "the daemon answers; no registry's login is known",
+            Level.WARN,
+            "the daemon responds; not logged in to any registry",
             "gcloud auth configure-docker REGION-docker.pkg.dev",
         )
-    return Finding("docker", "ok", "the daemon answers, a registry's login is known")
+    return Finding("docker", Level.OK, "the daemon responds; logged in to a registry")
 
 
 def _has_login() -> bool:
@@ -61,10 +61,10 @@ def _has_login() -> bool:
 
 
 def _output(*command: str) -> str | None:
-    """What a program prints; None if it fails or does not answer in time."""
+    """The output of a program; None if it fails or times out."""
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL
+            command, capture_output=True, text=True, timeout=_TIMEOUT, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -1,6 +1,7 @@
-"""What only TensorFlow can tell.
+"""The checks that need TensorFlow: devices, strategy, XLA and remote directories.
 
-`python -m trainer.doctor.tensorflow_checks` reads a request as JSON and prints findings as JSON.
+`python -m trainer.doctor.tensorflow_checks` reads a request as JSON from standard input and
+prints the findings as JSON.
 """
 
 import dataclasses
@@ -12,14 +13,13 @@ from glob import glob
 from pathlib import Path
 
 from trainer.compat.keras import tf
-from trainer.doctor.directories import is_remote
-from trainer.doctor.finding import Finding, of_error
+from trainer.doctor.finding import Finding, Level, from_error
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
-from trainer.engine.workdir import check_bucket
 from trainer.errors import UserError
+from trainer.io.paths import check_bucket, is_remote
 
-_GOOGLE = "0x1ae0"  # as a PCI vendor
+_GOOGLE = "0x1ae0"  # PCI vendor ID
 
 
 def _main() -> None:
@@ -34,29 +34,29 @@ def _main() -> None:
 
 
 def _check_devices() -> Iterator[Finding]:
-    """What TensorFlow sees, and accelerators of the machine that it does not."""
+    """The devices that TensorFlow sees, and accelerators that it does not see."""
     seen = {kind: tf.config.list_physical_devices(kind) for kind in ("CPU", "GPU", "TPU")}
     text = ", ".join(f"{len(devices)} {kind}" for kind, devices in seen.items() if devices)
-    yield Finding("devices", "ok", text)
+    yield Finding("devices", Level.OK, text)
     for kind, nodes, remedy in (
         (
             "GPU",
             glob("/dev/nvidia[0-9]*"),
-            "install the build for GPUs: pip install -e '.[gpu]'; the image's ACCELERATOR=gpu",
+            "install the GPU build: pip install -e '.[gpu]', or the image with ACCELERATOR=gpu",
         ),
         (
             "TPU",
             _tpu_nodes(),
-            "end the process that holds it; or install the build for TPUs, docker/install.py tpu",
+            "stop the process that holds it, or install the TPU build with docker/install.py tpu",
         ),
     ):
         if nodes and not seen[kind]:
-            text = f"the machine has {len(nodes)} {kind}, TensorFlow sees none"
-            yield Finding("devices", "warn", text, remedy)
+            text = f"the machine has {len(nodes)} {kind}, but TensorFlow sees none"
+            yield Finding("devices", Level.WARN, text, remedy)
 
 
 def _tpu_nodes() -> list[str]:
-    """The device files of TPUs; newer ones are among those of other passed-through devices."""
+    """The device files of TPUs. Newer TPUs use VFIO, like other passed-through devices."""
     groups = [
         vendor.parts[-4]
         for vendor in Path("/sys/kernel/iommu_groups").glob("*/devices/*/vendor")
@@ -67,48 +67,52 @@ def _tpu_nodes() -> list[str]:
 
 
 def check_strategy(config: DistributionConfig) -> Iterator[Finding]:
-    """The strategy that a run would take, its precision, and whether XLA compiles for it."""
+    """The strategy and precision that a run would use, and whether XLA compiles for them."""
     try:
         kind, reason = distribution.choose(config)
         is_local = config.tpu in ("", "local")
         if kind == "tpu" and is_local and not tf.config.list_physical_devices("TPU"):
-            yield Finding("strategy", "fail", "no TPU is visible to TensorFlow", "see the devices")
+            yield Finding(
+                "strategy", Level.FAIL, "no TPU is visible to TensorFlow", "see devices above"
+            )
             return
         if kind in ("tpu", "multi_worker"):
-            # To make it would take the TPU, or wait for the other hosts.
-            yield Finding("strategy", "ok", f"strategy {kind} ({reason}); not started here")
+            # Creating it would claim the TPU, or wait for the other hosts.
+            yield Finding("strategy", Level.OK, f"{kind} ({reason}); not created by this check")
             return
         runtime = distribution.create(config)
     except UserError as error:
-        yield of_error("strategy", error)
+        yield from_error("strategy", error)
         return
-    yield Finding("strategy", "ok", runtime.description.removeprefix("strategy "))
+    yield Finding("strategy", Level.OK, runtime.description.removeprefix("strategy "))
     yield _check_xla(runtime)
 
 
 def _check_xla(runtime: distribution.Runtime) -> Finding:
-    """Compiles a product of matrices in the precision of a run."""
+    """Compiles a matrix product in the precision of a run."""
     dtype = tf.as_dtype(runtime.precision.removeprefix("mixed_"))
     product = tf.function(tf.matmul, jit_compile=True)
     one = tf.ones([2, 2], dtype)
     try:
         runtime.strategy.run(product, args=(one, one))
     except tf.errors.OpError as error:
-        text = f"XLA does not compile: {error.message.splitlines()[0]}"
+        text = f"XLA compilation fails: {error.message.splitlines()[0]}"
         if runtime.name == "cpu" and runtime.jit != "on":
-            return Finding("xla", "warn", text, "leave --jit=auto, which trains without it")
-        return Finding("xla", "fail", text, "--jit=off; or install the build for the accelerator")
+            return Finding("xla", Level.WARN, text, "keep --jit=auto, which trains without XLA")
+        return Finding(
+            "xla", Level.FAIL, text, "use --jit=off, or install the build for this accelerator"
+        )
     if runtime.compiles(default_on_cpu=False):
-        used = "every step is compiled"
+        used = "all steps"
     elif runtime.jit == "off":
-        used = "nothing is compiled"
+        used = "nothing"
     else:
-        used = "agents are compiled, networks are faster without"
-    return Finding("xla", "ok", f"compiles {dtype.name}; --jit={runtime.jit}: {used}")
+        used = "agents only"
+    return Finding("xla", Level.OK, f"compiles {dtype.name}; --jit={runtime.jit} compiles {used}")
 
 
 def _check_remote(check: str, path: str, writes: bool) -> Iterator[Finding]:
-    """Whether a gs:// path can be read, or written."""
+    """Checks that a remote path can be read, or written."""
     if not is_remote(path):
         return
     probe = f"{path.rstrip('/')}/.doctor-{os.getpid()}"
@@ -121,12 +125,14 @@ def _check_remote(check: str, path: str, writes: bool) -> Iterator[Finding]:
         else:
             tf.io.gfile.listdir(path)
     except UserError as error:
-        yield of_error(check, error)
+        yield from_error(check, error)
     except tf.errors.OpError as error:
         text = f"{path} cannot be {'written' if writes else 'read'} ({type(error).__name__})"
-        yield Finding(check, "fail", text, "gcloud auth application-default login; ask for access")
+        yield Finding(
+            check, Level.FAIL, text, "gcloud auth application-default login, or request access"
+        )
     else:
-        yield Finding(check, "ok", f"{path} can be {'written' if writes else 'read'}")
+        yield Finding(check, Level.OK, f"{path} can be {'written' if writes else 'read'}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainer.compat.keras import tf
-from trainer.engine.workdir import write_json
+from trainer.io.files import write_json
 
 _PREFIX = "state"
 _MANIFEST = "manifest.json"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from trainer.compat.keras import tf
-from trainer.engine.workdir import write_atomically
+from trainer.io.files import write_text
 
 Value = float | Sequence[float]
 
@@ -72,7 +72,7 @@ class Files:
         """
         kept = [record for record in read_records(self._jsonl) if record.step <= step]
         if tf.io.gfile.exists(self._jsonl):
-            write_atomically(self._jsonl, "".join(map(_line, kept)))
+            write_text(self._jsonl, "".join(map(_line, kept)))
         if tf.io.gfile.exists(self._tensorboard):
             tf.io.gfile.rmtree(self._tensorboard)
         self._events = None

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a request that the run stops where its state is whole."""
+"""Turns SIGINT and SIGTERM into a request to stop at the next consistent state."""
 
 import contextlib
 import signal
@@ -7,9 +7,12 @@ from types import FrameType
 
 
 class StopRequest:
-    """Remembers that a signal asked to stop; nothing is interrupted by it.
+    """Records that a signal requested to stop, without interrupting anything.
 
-    Use it as a context manager: the handlers that were there come back on leaving.
+    Use it as a context manager, which restores the previous signal handlers on exit.
+
+    Attributes:
+      requested: whether a signal was received.
     """
 
     def __init__(self) -> None:
@@ -29,6 +32,9 @@ class StopRequest:
         del frame
         first, self.requested = not self.requested, True
         if first:
-            # The same Ctrl-C may have ended who reads stderr, and a signal may come amid a print.
+            # stderr may be closed, and a signal may arrive during another print.
             with contextlib.suppress(OSError, RuntimeError):
-                print(f"\n{signal.Signals(number).name}: saving, then stopping", file=sys.stderr)
+                print(
+                    f"\n{signal.Signals(number).name}: saving the state, then stopping",
+                    file=sys.stderr,
+                )

@@ -20,6 +20,7 @@ from trainer.engine.preemption import StopRequest
 from trainer.engine.schedule import Schedule
 from trainer.engine.workdir import WorkDirectory
 from trainer.errors import Interrupted, UserError
+from trainer.io import files
 
 _PACKAGES = ("trainer", "tf_keras", "numpy", "tf-agents")
 
@@ -76,7 +77,7 @@ def finished_result(path: str, experiment: loading.Experiment) -> Mapping[str, A
         return None
     if differences(run_workdir.load_experiment(path), experiment):
         return None
-    result: Mapping[str, Any] = run_workdir.read_json(workdir.result)
+    result: Mapping[str, Any] = files.read_json(workdir.result)
     return result
 
 
@@ -104,7 +105,7 @@ def run(spec: RunSpec, path: str, runtime: Runtime, session: Session) -> Mapping
     if runtime.is_chief:
         prepare(path, spec.experiment)
         if spec.signature is not None:
-            run_workdir.write_json(workdir.signature, spec.signature)
+            files.write_json(workdir.signature, spec.signature)
         writer, stream = Files(workdir.metrics, workdir.tensorboard), sys.stderr
     checkpoints = Checkpoints(
         workdir.checkpoints,
@@ -153,7 +154,7 @@ def run(spec: RunSpec, path: str, runtime: Runtime, session: Session) -> Mapping
         "strategy": runtime.description,
         "versions": _versions(),
     }
-    run_workdir.write_json(workdir.result, result)
+    files.write_json(workdir.result, result)
     return result
 
 
@@ -190,7 +191,7 @@ def prepare(path: str, experiment: loading.Experiment) -> None:
         tf.io.gfile.makedirs(workdir.path)
     except tf.errors.OpError as error:
         raise UserError(f"--workdir {workdir.path!r} cannot be created: {error.message}") from error
-    run_workdir.write_atomically(workdir.config, loading.to_json(experiment))
+    files.write_text(workdir.config, loading.to_json(experiment))
     if tf.io.gfile.exists(workdir.result):
         tf.io.gfile.remove(workdir.result)
 

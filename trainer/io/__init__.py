@@ -1,1 +1,1 @@
-"""Paths, atomic writes, memory limits and redaction."""
+"""Files and paths, metric records, memory limits and redaction of secrets."""

@@ -1,27 +1,27 @@
-"""Whether something fits into memory, asked before it is made."""
+"""Checks that data fits into memory before it is allocated."""
 
 import psutil
 
 from trainer.errors import UserError
 
-# The rest is for the network, the batches and everybody else.
-_USABLE_SHARE = 0.8
+# The rest is left to the network, the batches and other processes.
+_USABLE_FRACTION = 0.8
 
 
 def check_fits(needed: int, remedy: str, what: str) -> None:
-    """Refuses what would take more than most of the memory available.
+    """Checks that an allocation takes at most 80% of the available memory.
 
     Args:
       needed: bytes.
-      remedy: what the user can do.
-      what: names it, as the user did.
+      remedy: what the user can do if it does not fit.
+      what: the user's name for the data.
 
     Raises:
-      UserError: naming both sizes.
+      UserError: if it does not fit; the message has both sizes.
     """
-    usable = int(psutil.virtual_memory().available * _USABLE_SHARE)
+    usable = int(psutil.virtual_memory().available * _USABLE_FRACTION)
     if needed > usable:
         raise UserError(
-            f"{needed / 2**30:.1f} GiB of memory are needed and {usable / 2**30:.1f} GiB may be "
-            f"used; {remedy}. Received: {what}"
+            f"{what} needs {needed / 2**30:.1f} GiB of memory, but only {usable / 2**30:.1f} GiB "
+            f"are usable; {remedy}"
         )

@@ -1,20 +1,64 @@
-"""Files of the user, local or at any path that TensorFlow opens."""
+"""Local paths and remote paths such as `gs://bucket/folder`. Imports TensorFlow for remote ones."""
 
-from trainer.compat.keras import tf
+import os
+from pathlib import Path
+
 from trainer.errors import UserError
 
+PathLike = str | os.PathLike[str]
 
-def read_bytes(path: str) -> bytes:
-    """The content of a file.
+
+def is_remote(path: PathLike) -> bool:
+    """Whether a path has a scheme, as in `gs://bucket/folder`."""
+    return "://" in os.fspath(path)
+
+
+def to_path(path: PathLike) -> Path:
+    """A path object: pathlib's, or etils.epath's with the same methods for a remote path."""
+    if not is_remote(path):
+        return Path(path)
+    # epath reads gs:// through TensorFlow, which must be imported with the right Keras.
+    from etils import epath
+
+    import trainer.compat.keras  # noqa: F401
+
+    remote: Path = epath.Path(path)
+    return remote
+
+
+def nearest_existing(path: PathLike) -> str:
+    """The absolute local path itself, or its nearest parent that exists."""
+    existing = os.path.abspath(path)
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    return existing
+
+
+def bucket_of(path: str) -> str:
+    """The bucket of a remote path: `gs://bucket` for `gs://bucket/folder`."""
+    return "/".join(path.split("/")[:3])
+
+
+def check_bucket(path: str) -> None:
+    """Checks that the bucket of a remote path exists and can be read.
+
+    Call it before writing: TensorFlow's makedirs retries without end in a missing bucket.
 
     Raises:
-      UserError: if it is missing, a folder, or cannot be read.
+      UserError: if the bucket is missing, or cannot be reached.
     """
+    from trainer.compat.keras import tf
+
+    bucket = bucket_of(path)
     try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            return bytes(file.read())
-    except tf.errors.NotFoundError:
-        raise UserError(f"there is no such file. Received: {path!r}") from None
+        exists = tf.io.gfile.exists(bucket)
     except tf.errors.OpError as error:
-        reason = error.message.splitlines()[0]
-        raise UserError(f"the file cannot be read ({reason}). Received: {path!r}") from error
+        raise UserError(
+            f"cannot reach {bucket} ({type(error).__name__}); check the network, and log in with: "
+            "gcloud auth application-default login"
+        ) from error
+    if not exists:
+        raise UserError(
+            f"bucket {bucket} does not exist; create it with: "
+            f"gcloud storage buckets create {bucket}"
+        )

@@ -1,6 +1,6 @@
-"""Keeps secrets off the screen: whatever is printed passes through here.
+"""Removes secrets from text before it is printed.
 
-What a job or a tool prints is not ours to trust; a token in a log stays in that log for good.
+The output of jobs and tools may contain tokens, and a token in a log stays there.
 """
 
 import os
@@ -14,7 +14,7 @@ _SECRET_NAME = re.compile(
     r"|(API|ACCESS|AUTH|_)_?KEY",
     re.I,
 )
-_FORMS = re.compile(
+_TOKEN_FORMATS = re.compile(
     r"ya29\.[\w.-]+"  # Google access tokens
     r"|1//[\w-]{20,}"  # Google refresh tokens
     r"|AIza[\w-]{30,}"  # Google API keys
@@ -28,21 +28,23 @@ _FORMS = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*"
     r"|(?<=\"private_key\": )\"[^\"]*\""
 )
-# Shorter values would hide ordinary words.
-_SHORTEST = 8
+# Shorter values could be ordinary words.
+_MIN_LENGTH = 8
 
 
 def redactor(environment: Mapping[str, str]) -> Callable[[str], str]:
-    """A function that hides secrets in a text.
+    """Returns a function that replaces secrets in a text with `HIDDEN`.
+
+    It replaces known token formats, the values of variables whose names indicate a secret, and
+    the content of files that such variables name, for example CLOUDSDK_AUTH_ACCESS_TOKEN_FILE.
 
     Args:
-      environment: variables; values of those whose names speak of secrets are hidden, and the
-        contents of the files that CLOUDSDK_AUTH_ACCESS_TOKEN_FILE and the like point to.
+      environment: environment variables.
     """
     values = set()
     for name, value in environment.items():
         if _SECRET_NAME.search(name):
-            # Output comes line by line; a key of several lines is hidden line by line.
+            # Output is redacted line by line, so a secret of several lines must be split.
             values |= {*value.splitlines(), *_lines_of_file(value)}
     secrets = sorted((value for value in values if _is_secret(value)), key=len, reverse=True)
     known = re.compile("|".join(map(re.escape, secrets))) if secrets else None
@@ -50,14 +52,14 @@ def redactor(environment: Mapping[str, str]) -> Callable[[str], str]:
     def redact(text: str) -> str:
         if known is not None:
             text = known.sub(HIDDEN, text)
-        return _FORMS.sub(HIDDEN, text)
+        return _TOKEN_FORMATS.sub(HIDDEN, text)
 
     return redact
 
 
 def _is_secret(value: str) -> bool:
-    # A path to a secret is none, and is needed to understand an error.
-    return len(value) >= _SHORTEST and not os.path.exists(value)
+    # The path to a secret is not secret, and is needed to understand an error.
+    return len(value) >= _MIN_LENGTH and not os.path.exists(value)
 
 
 def _lines_of_file(path: str) -> list[str]:

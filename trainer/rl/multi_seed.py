@@ -16,6 +16,7 @@ from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.metric_writers import Files, Record, Value
 from trainer.engine.workdir import WorkDirectory
 from trainer.errors import UserError
+from trainer.io.files import write_json
 from trainer.rl import training
 from trainer.rl.evaluate import summarize_seeds
 from trainer.rl.loading import Trained, load
@@ -56,7 +57,7 @@ def train(
     writer = Files(workdir.metrics, workdir.tensorboard)
     writer.rewind(-1)
     writer.write(Record(combined["step"], "eval", time.time(), across))
-    run_workdir.write_json(workdir.result, combined)
+    write_json(workdir.result, combined)
     return combined
 
 

@@ -12,11 +12,10 @@ from trainer.config.supervised import Supervised
 from trainer.data.decoding import decode_image, fit_image
 from trainer.data.examples import Signature
 from trainer.data.sources.csv_reader import read_rows
-from trainer.engine import workdir as run_workdir
 from trainer.engine.checkpoints import restore
 from trainer.engine.runner import checkpoint_of
 from trainer.engine.workdir import WorkDirectory
-from trainer.io.paths import read_bytes
+from trainer.io.files import read_bytes, read_json
 from trainer.supervised.classifier import Classifier
 
 _BATCH_SIZE = 256
@@ -29,7 +28,7 @@ def predict(experiment: Supervised, path: str, files: Sequence[str]) -> Iterator
       UserError: if a file cannot be used, or there is no checkpoint.
     """
     found = checkpoint_of(path, experiment.evaluate.checkpoint)
-    signature = Signature.from_json(run_workdir.read_json(WorkDirectory(path).signature))
+    signature = Signature.from_json(read_json(WorkDirectory(path).signature))
     classifier = Classifier(experiment, signature, tf.Variable(0, dtype=tf.int64))
     restore(found, {"network": classifier.network})
 

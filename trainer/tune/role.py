@@ -1,9 +1,9 @@
 """Which part this process plays in a search of several hosts, as its environment says."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 
+from trainer.engine.cluster import ClusterSpec, from_environment
 from trainer.errors import UserError
 
 _VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
@@ -38,9 +38,8 @@ def role_of(environment: Mapping[str, str]) -> Role:
     given = [name for name in _VARIABLES if environment.get(name)]
     if given:
         return _from_kerastuner(environment, given)
-    if environment.get("TF_CONFIG"):
-        return _from_tf_config(environment["TF_CONFIG"])
-    return Role("alone", "local", "")
+    cluster = from_environment(environment)
+    return _from_cluster(cluster) if cluster else Role("alone", "local", "")
 
 
 def _from_kerastuner(environment: Mapping[str, str], given: list[str]) -> Role:
@@ -56,24 +55,14 @@ def _from_kerastuner(environment: Mapping[str, str], given: list[str]) -> Role:
     return Role(kind, name, f"{host}:{port}", trains=not is_chief)
 
 
-def _from_tf_config(text: str) -> Role:
-    try:
-        config = json.loads(text)
-        cluster = {name: list(hosts) for name, hosts in config.get("cluster", {}).items()}
-        kind, index = config["task"]["type"], int(config["task"]["index"])
-        size = sum(map(len, cluster.values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"TF_CONFIG is wrong; it needs cluster and task, with type and index "
-            f"({type(error).__name__}: {error}). Received: {text}"
-        ) from None
-    if size <= 1:
+def _from_cluster(cluster: ClusterSpec) -> Role:
+    if cluster.num_processes <= 1:
         return Role("alone", "local", "")
-    chiefs = [*cluster.get("chief", []), *cluster.get("worker", [])]
-    if kind not in ("chief", "worker") or not chiefs:
+    kind, index = cluster.task_type, cluster.task_index
+    if kind not in ("chief", "worker"):
         raise UserError(
-            "TF_CONFIG of a search names a chief or workers, and this process as one of them. "
-            f"Received: {text}"
+            "a search runs on the chief and the workers of TF_CONFIG only. "
+            f"Received: task type {kind!r}"
         )
-    is_chief = kind == "chief" or ("chief" not in cluster and index == 0)
-    return Role("chief" if is_chief else "worker", f"{kind}-{index}", chiefs[0])
+    role = "chief" if cluster.is_chief else "worker"
+    return Role(role, f"{kind}-{index}", cluster.training_hosts[0])

@@ -56,7 +56,7 @@ def run(request: Request, role: Role, stop: StopRequest) -> Study | None:
     layout = Layout.of(request.workdir)
     if layout.is_remote:
         # It loads TensorFlow once more, with another Keras.
-        from trainer.engine.workdir import check_bucket
+        from trainer.io.paths import check_bucket
 
         check_bucket(request.workdir)
     if role.kind == "worker":

@@ -17,7 +17,7 @@ from trainer.errors import UserError
         ("v6e-8", 1, "v2-alpha-tpuv6e"),
     ],
 )
-def test_slices_of_one_host(name, hosts, runtime):
+def test_slices_with_one_host(name, hosts, runtime):
     assert tpu(name) == TPU(name, hosts, runtime) == tpu(name, runtime)
 
 
@@ -32,7 +32,7 @@ def test_slices_of_one_host(name, hosts, runtime):
         ("v6e-64", 16),
     ],
 )
-def test_pod_slices_need_a_runtime_with_tensorflows_server(name, hosts):
+def test_pod_slices_need_a_pod_runtime_version(name, hosts):
     runtime = "tpu-vm-tf-2.20.0-pod-pjrt"
     assert tpu(name, runtime) == TPU(name, hosts, runtime)
     for other in ("", "tpu-ubuntu2204-base", "tpu-vm-tf-2.20.0"):
@@ -51,7 +51,7 @@ def test_pod_slices_need_a_runtime_with_tensorflows_server(name, hosts):
         ("nvidia-h100-80gb:8", "", GPUs("nvidia-h100-80gb", 8, "a3-highgpu-8g")),
     ],
 )
-def test_gpus_and_their_machines(accelerator, machine, expected):
+def test_gpus_determine_the_machine_type(accelerator, machine, expected):
     assert gpus(accelerator, machine) == expected
 
 
@@ -67,11 +67,11 @@ def test_gpus_and_their_machines(accelerator, machine, expected):
         (gpus, ("nvidia-a100",), "Did you mean 'nvidia-"),
         (gpus, ("nvidia-l4", "n1-standard-8"), "Did you mean 'g2-standard-8'?"),
         (gpus, ("nvidia-l4:3",), "1 or 2 or 4 or 8 GPUs"),
-        (gpus, ("nvidia-l4:2", "g2-standard-8"), "g2-standard-8 comes with 1 GPUs"),
-        (gpus, ("nvidia-l4:",), "comes with"),
+        (gpus, ("nvidia-l4:2", "g2-standard-8"), "g2-standard-8 has 1 GPUs"),
+        (gpus, ("nvidia-l4:",), " has "),
     ],
 )
-def test_what_is_unknown_is_one_line_with_the_tables_date(function, arguments, expected):
+def test_unknown_types_are_refused_with_the_date_of_the_table(function, arguments, expected):
     with pytest.raises(UserError) as raised:
         function(*arguments)
     message = str(raised.value)

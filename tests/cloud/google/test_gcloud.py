@@ -1,4 +1,4 @@
-"""Submissions with the real gcloud; what it asks the services is compared field by field."""
+"""Submissions with the real gcloud; compares its requests with the expected ones."""
 
 import shlex
 import signal
@@ -46,19 +46,45 @@ def finish(process):
 
 
 def without_keys(value):
-    """A request body without the key for ssh, which is another one each time."""
+    """A request body without the ssh key, which changes each time."""
     if isinstance(value, dict):
         return {name: without_keys(item) for name, item in value.items() if name != "ssh-keys"}
     return [without_keys(item) for item in value] if isinstance(value, list) else value
 
 
-def test_a_tpu_from_request_to_deletion(cloud):
-    cloud.runs(f"echo step 1; echo $WANDB_API_KEY {SECRETS['DATABASE_PASSWORD']}; exit 0")
-    status, output, errors = finish(cloud.submit(*TPU, **SECRETS))
+@pytest.fixture(scope="module")
+def submissions(make_cloud):
+    """A cloud and a process for each target, started together because gcloud is slow."""
+    tpu = make_cloud()
+    tpu.runs(f"echo step 1; echo $WANDB_API_KEY {SECRETS['DATABASE_PASSWORD']}; exit 0")
+    vertex = make_cloud()
+    vertex.logs = ["step 1", f"the key is {SECRETS['WANDB_API_KEY']}"]
+    vertex.job_states = [
+        ("JOB_STATE_PENDING", None),
+        ("JOB_STATE_RUNNING", None),
+        ("JOB_STATE_SUCCEEDED", None),
+    ]
+    service_account = "--service_account=trainer@p.iam.gserviceaccount.com"
+    gpu = make_cloud()
+    gpu.states = ["RUNNING"]
+    gpu.runs("echo trained", "echo trained")
+    return {
+        "vertex": (vertex, vertex.submit(*VERTEX, "--hosts=3", service_account, **SECRETS)),
+        "tpu-vm": (tpu, tpu.submit(*TPU, **SECRETS)),
+        "gpu-vm": (
+            gpu,
+            gpu.submit(*GPU, "--hosts=2", "--max_hours=2", "--network=n", **SECRETS),
+        ),
+    }
+
+
+def test_tpu_vm_from_creation_to_deletion(submissions):
+    cloud, process = submissions["tpu-vm"]
+    status, output, errors = finish(process)
     assert status == 0, errors
     assert output.splitlines() == ["step 1", f"{HIDDEN} {HIDDEN}"]
 
-    (create,) = cloud.asked("POST", "queuedResources$")
+    (create,) = cloud.requested("POST", "queuedResources$")
     name = create.query.partition("queuedResourceId=")[2]
     assert name.startswith("trainer-digits-cnn-")
     assert create.path == "/v2/projects/p/locations/us-central2-b/queuedResources"
@@ -82,8 +108,8 @@ def test_a_tpu_from_request_to_deletion(cloud):
             ]
         },
     }
-    assert cloud.asked("GET", f"queuedResources/{name}$")
-    (delete,) = cloud.asked("DELETE", "")
+    assert cloud.requested("GET", f"queuedResources/{name}$")
+    (delete,) = cloud.requested("DELETE", "")
     assert delete.path == f"/v2/projects/p/locations/us-central2-b/queuedResources/{name}"
     assert "force=True" in delete.query
 
@@ -97,32 +123,34 @@ def test_a_tpu_from_request_to_deletion(cloud):
         "--strategy=tpu",
         "--tpu=local",
     ]
-    assert cloud.made == {}
+    assert cloud.created == {}
     assert cloud.machines() == list((cloud.folder / "tmp").iterdir()) == []
     assert "results: gs://b/run" in errors
-    no_secret_is_in(output, errors)
+    assert_no_secret(output, errors)
 
 
-def no_secret_is_in(*texts):
+def assert_no_secret(*texts):
     from_file = "ya29.planted-access-token-of-a-test"
     for text in texts:
         for secret in (*SECRETS.values(), from_file):
             assert secret not in text
 
 
-def test_no_quota_is_one_line(cloud):
+def test_exhausted_quota_is_one_line(cloud):
     cloud.refusal = QUOTA
     status, output, errors = finish(cloud.submit(*TPU))
     assert status == 2
     assert output == ""
     (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
     assert "Quota limit 'TPUV4sPreemptiblePerProjectPerZone'" in line
-    assert "ask for quota, or take another zone or accelerator. Received: gcloud compute" in line
+    assert (
+        "request more quota, or choose another zone or accelerator. Command: gcloud compute" in line
+    )
     assert cloud.started() == list((cloud.folder / "tmp").iterdir()) == []
 
 
 @pytest.mark.slow
-def test_a_tpu_that_is_taken_away_is_asked_for_again(cloud, until):
+def test_preempted_tpu_is_requested_again(cloud, until):
     cloud.runs("echo first; sleep 100", "echo second")
     process = cloud.submit(*TPU)
     until(lambda: len(cloud.started()) == 1)
@@ -130,14 +158,17 @@ def test_a_tpu_that_is_taken_away_is_asked_for_again(cloud, until):
     subprocess.run(["pkill", "-f", f"tail -n .*{cloud.folder}|sleep 100"], check=False)
     (pid,) = (cloud.folder / "machines").rglob("job.pid")
     subprocess.run(["pkill", "-KILL", "-P", pid.read_text().strip()], check=False)
-    until(lambda: cloud.asked("DELETE", ""))
+    until(lambda: cloud.requested("DELETE", ""))
     cloud.states[:] = ["ACTIVE"]
     status, output, errors = finish(process)
     assert status == 0, errors
     assert output.splitlines()[-1] == "second"
-    assert "preempted; starting again (1 of 3)" in errors
-    assert [len(cloud.asked(method, "queuedResources")) for method in ("POST", "DELETE")] == [2, 2]
-    first, second = cloud.asked("POST", "queuedResources$")
+    assert "preempted; restarting (1 of 3)" in errors
+    assert [len(cloud.requested(method, "queuedResources")) for method in ("POST", "DELETE")] == [
+        2,
+        2,
+    ]
+    first, second = cloud.requested("POST", "queuedResources$")
     assert (first.path, first.query) == (second.path, second.query)
     assert without_keys(first.body) == without_keys(second.body)
 
@@ -152,40 +183,40 @@ def test_ctrl_c_saves_deletes_and_exits_with_75(cloud, until, number):
     status, output, errors = finish(process)
     assert status == 75, errors
     assert output.splitlines() == ["running", "saved"]
-    assert errors.splitlines()[-1] == "stopped; run the same command to go on"
-    assert len(cloud.asked("DELETE", "queuedResources")) == 1
-    assert cloud.made == {}
+    assert errors.splitlines()[-1] == "stopped; run the same command to resume"
+    assert len(cloud.requested("DELETE", "queuedResources")) == 1
+    assert cloud.created == {}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("exits", "status", "says"),
-    [(2, 2, "error: the job refused its input"), (1, 1, "failed; its last lines are above")],
+    ("exits", "status", "message"),
+    [(2, 2, "refused its input"), (1, 1, "failed; see its output above")],
 )
-def test_how_the_job_ends_is_how_the_submission_ends(cloud, exits, status, says):
+def test_submission_exits_with_the_status_of_the_job(cloud, exits, status, message):
     cloud.runs(f"echo why >&2; exit {exits}")
     ended, output, errors = finish(cloud.submit(*TPU))
     assert ended == status
     assert output == "why\n"
-    assert says in errors
-    assert cloud.made == {}
+    assert message in errors
+    assert cloud.created == {}
 
 
 @pytest.mark.slow
-def test_a_pod_has_the_files_on_every_host_and_the_job_on_the_first(cloud):
+def test_pod_has_the_files_on_all_hosts_and_the_job_on_the_first(cloud):
     cloud.runs("exit 0")
     arguments = [a for a in TPU if "accelerator" not in a]
     pod = ("--accelerator=v4-32", "--runtime_version=tpu-vm-tf-2.20.0-pod-pjrt", "--nospot")
     status, _, errors = finish(cloud.submit(*arguments, *pod, "--keep"))
     assert status == 0, errors
-    (create,) = cloud.asked("POST", "queuedResources$")
+    (create,) = cloud.requested("POST", "queuedResources$")
     assert "spot" not in create.body
     node = create.body["tpu"]["nodeSpec"][0]["node"]
     assert (node["acceleratorType"], node["runtimeVersion"]) == (
         "v4-32",
         "tpu-vm-tf-2.20.0-pod-pjrt",
     )
-    (name,) = cloud.made
+    (name,) = cloud.created
     assert cloud.machines() == [f"192.0.2.{n}" for n in range(4)]
     for machine in cloud.machines():
         folder = cloud.folder / "machines" / machine
@@ -199,15 +230,15 @@ def test_a_pod_has_the_files_on_every_host_and_the_job_on_the_first(cloud):
     assert job.startswith(str(cloud.folder / "machines" / "192.0.2.0"))
     assert " 0 train " in job
     assert job.endswith(f"--strategy=tpu --tpu={name}")
-    assert cloud.asked("DELETE", "") == []
-    assert "kept, and paid for, until: gcloud compute tpus queued-resources delete" in errors
+    assert cloud.requested("DELETE", "") == []
+    assert "kept and billed until you run: gcloud compute tpus queued-resources delete" in errors
     with tarfile.open(cloud.folder / "machines" / "192.0.2.3" / f"{name}.tar.gz") as tar:
         tops = {member.split("/")[0] for member in tar.getnames()}
     assert tops == {"setup.py", "pyproject.toml", "trainer", "configs"}
 
 
-def asked(cloud):
-    """What was asked for that changes something, without what differs from run to run."""
+def changing_requests(cloud):
+    """The requests that change something, without the parts that differ between runs."""
     changes = [r for r in cloud.requests if r.method in ("POST", "DELETE")]
     ignored = (
         "getGuestAttributes",
@@ -225,7 +256,7 @@ def asked(cloud):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["tpu-vm", "gpu-vm", "vertex"])
-def test_pasting_the_dry_run_does_what_the_run_does(cloud, target):
+def test_script_of_dry_run_sends_the_same_requests(cloud, target):
     arguments = {"tpu-vm": TPU, "gpu-vm": (*GPU, "--hosts=2"), "vertex": VERTEX}[target]
 
     def reset():
@@ -241,7 +272,7 @@ def test_pasting_the_dry_run_does_what_the_run_does(cloud, target):
     reset()
     status, output, errors = finish(cloud.submit(*arguments))
     assert status == 0, errors
-    of_the_run, jobs = asked(cloud), sorted(cloud.started())
+    of_the_run, jobs = changing_requests(cloud), sorted(cloud.started())
 
     reset()
     status, text, errors = finish(cloud.submit(*arguments, "--dry_run"))
@@ -258,29 +289,21 @@ def test_pasting_the_dry_run_does_what_the_run_does(cloud, target):
     )
     assert pasted.returncode == 0, pasted.stderr
     assert pasted.stdout.count("trained") == output.count("trained") > 0
-    assert asked(cloud) == of_the_run
+    assert changing_requests(cloud) == of_the_run
     assert sorted(cloud.started()) == jobs
-    assert cloud.made == {} or target == "vertex"
+    assert cloud.created == {} or target == "vertex"
 
 
-@pytest.mark.slow
-def test_a_vertex_job_from_configuration_to_log(cloud):
-    cloud.logs = ["step 1", f"the key is {SECRETS['WANDB_API_KEY']}"]
-    cloud.job_states = [
-        ("JOB_STATE_PENDING", None),
-        ("JOB_STATE_RUNNING", None),
-        ("JOB_STATE_SUCCEEDED", None),
-    ]
-    service_account = "--service_account=trainer@p.iam.gserviceaccount.com"
-    arguments = (*VERTEX, "--hosts=3", service_account)
-    status, output, errors = finish(cloud.submit(*arguments, **SECRETS))
+def test_vertex_job_from_configuration_to_log(submissions):
+    cloud, process = submissions["vertex"]
+    status, output, errors = finish(process)
     assert status == 0, errors
     first, second = output.splitlines()
     assert first.endswith("workerpool0-0\tstep 1")
     assert second.endswith(f"the key is {HIDDEN}")
-    no_secret_is_in(output, errors)
+    assert_no_secret(output, errors)
 
-    (create,) = cloud.asked("POST", "customJobs$")
+    (create,) = cloud.requested("POST", "customJobs$")
     assert create.path == "/v1/projects/p/locations/us-central1/customJobs"
     name = create.body["displayName"]
     pool = {
@@ -309,58 +332,55 @@ def test_a_vertex_job_from_configuration_to_log(cloud):
             "workerPoolSpecs": [{**pool, "replicaCount": "1"}, {**pool, "replicaCount": "2"}],
         },
     }
-    (log, *_) = cloud.asked("POST", "entries:list")
+    (log, *_) = cloud.requested("POST", "entries:list")
     assert log.body["resourceNames"] == ["projects/p"]
     assert 'resource.labels.job_id="7"' in log.body["filter"]
-    # The configuration was there while the job ran, and is not left behind.
-    (upload,) = cloud.asked("POST", "/upload/")
+    # The configuration is uploaded for the job and deleted afterwards.
+    (upload,) = cloud.requested("POST", "/upload/")
     assert f"trainer-staging/{name}/configs/digits_cnn.py" in upload.body["content"]
     assert cloud.objects == {}
 
 
 @pytest.mark.slow
-def test_a_vertex_job_that_is_preempted_starts_again(cloud):
+def test_preempted_vertex_job_restarts(cloud):
     message = "The replica workerpool0-0 exited with a non-zero status of 75. To find out more …"
     cloud.job_states = [("JOB_STATE_FAILED", message)] * 3 + [("JOB_STATE_SUCCEEDED", None)]
     status, _, errors = finish(cloud.submit(*VERTEX))
     assert status == 0, errors
-    assert "preempted; starting again (1 of 3)" in errors
-    assert len(cloud.asked("POST", "customJobs$")) == 2
+    assert "preempted; restarting (1 of 3)" in errors
+    assert len(cloud.requested("POST", "customJobs$")) == 2
 
 
 @pytest.mark.slow
-def test_vertex_without_quota_is_one_line(cloud):
+def test_exhausted_quota_of_vertex_is_one_line(cloud):
     cloud.refusal = QUOTA
     status, _, errors = finish(cloud.submit(*VERTEX))
     assert status == 2
-    assert "ask for quota" in errors.splitlines()[-1]
+    assert "request more quota" in errors.splitlines()[-1]
     assert cloud.objects == {}
 
 
 @pytest.mark.slow
-def test_ctrl_c_cancels_a_vertex_job(cloud, until):
+def test_ctrl_c_cancels_the_vertex_job(cloud, until):
     cloud.job_states = [("JOB_STATE_RUNNING", None)]
     process = cloud.submit(*VERTEX)
-    until(lambda: cloud.asked("POST", "entries:list"))
+    until(lambda: cloud.requested("POST", "entries:list"))
     process.send_signal(signal.SIGINT)
     status, _, errors = finish(process)
     assert status == 75, errors
-    (cancel,) = cloud.asked("POST", ":cancel$")
+    (cancel,) = cloud.requested("POST", ":cancel$")
     assert cancel.path == "/v1/projects/1/locations/us-central1/customJobs/7:cancel"
     assert cloud.objects == {}
 
 
-@pytest.mark.slow
-def test_two_gpu_machines_train_together(cloud):
-    cloud.states = ["RUNNING"]
-    cloud.runs("echo trained", "echo trained")
-    arguments = (*GPU, "--hosts=2", "--max_hours=2", "--network=n")
-    status, output, errors = finish(cloud.submit(*arguments, **SECRETS))
+def test_gpu_vms_train_together(submissions):
+    cloud, process = submissions["gpu-vm"]
+    status, output, errors = finish(process)
     assert status == 0, errors
     assert output.splitlines() == ["trained", "trained"]
-    no_secret_is_in(output, errors)
+    assert_no_secret(output, errors)
 
-    first, second = cloud.asked("POST", "/instances$")
+    first, second = cloud.requested("POST", "/instances$")
     base = first.body["machineType"].partition("projects/")[0]
     zone = f"{base}projects/p/zones/us-central1-a"
     name = first.body["name"].removesuffix("-0")
@@ -407,7 +427,7 @@ def test_two_gpu_machines_train_together(cloud):
         "deletionProtection": False,
     }
     assert second.body == {**first.body, "name": f"{name}-1"}
-    deleted = sorted(request.path.rpartition("/")[2] for request in cloud.asked("DELETE", ""))
+    deleted = sorted(request.path.rpartition("/")[2] for request in cloud.requested("DELETE", ""))
     assert deleted == [f"{name}-0", f"{name}-1"]
 
     cluster = f'{{"cluster": {{"worker": ["{name}-0:2222", "{name}-1:2222"]}}, "task": '
@@ -418,37 +438,37 @@ def test_two_gpu_machines_train_together(cloud):
 
 
 @pytest.mark.slow
-def test_a_machine_that_was_there_stays_and_the_one_made_beside_it_does_not(cloud):
+def test_existing_machine_is_kept_and_the_new_one_deleted(cloud):
     cloud.states = ["RUNNING"]
     cloud.runs("echo trained")
     status, _, errors = finish(cloud.submit(*GPU, "--keep"))
     assert status == 0, errors
-    (kept,) = cloud.made
+    (kept,) = cloud.created
     status, _, errors = finish(cloud.submit(*GPU, "--hosts=2"))
     assert status == 2
-    assert errors.splitlines()[-1].startswith("error: this job already runs, or was kept")
-    assert len(cloud.asked("POST", "/instances$")) == 3
-    assert [*cloud.made] == [kept]
+    assert errors.splitlines()[-1].startswith("error: this job is already running, or was kept")
+    assert len(cloud.requested("POST", "/instances$")) == 3
+    assert [*cloud.created] == [kept]
     assert len(cloud.started()) == 1
 
 
 @pytest.mark.slow
-def test_a_gpu_machine_that_is_taken_away_is_made_again(cloud, until):
+def test_preempted_gpu_vm_is_created_again(cloud, until):
     cloud.states = ["RUNNING"]
     cloud.runs("sleep 1; exit 137", "echo trained")
     process = cloud.submit(*GPU)
     until(cloud.started)
     cloud.states[:] = ["TERMINATED"]
-    until(lambda: cloud.asked("DELETE", ""))
+    until(lambda: cloud.requested("DELETE", ""))
     cloud.states[:] = ["RUNNING"]
     status, output, errors = finish(process)
     assert status == 0, errors
     assert output == "trained\n"
-    assert len(cloud.asked("POST", "/instances$")) == 2
+    assert len(cloud.requested("POST", "/instances$")) == 2
 
 
 @pytest.mark.slow
-def test_an_image_on_a_machine(cloud):
+def test_image_on_a_gpu_vm(cloud):
     docker = '#!/bin/sh\necho "docker $*" >> "$CLOUD/started"\n'
     for name in ("docker", "gcloud"):
         path = cloud.folder / "machine" / name
@@ -460,7 +480,7 @@ def test_an_image_on_a_machine(cloud):
     login, pull, run = cloud.started()
     assert login == "gcloud auth configure-docker us-docker.pkg.dev --quiet"
     assert pull == f"docker pull --quiet {IMAGE}"
-    name = cloud.asked("POST", "/instances$")[0].body["name"].removesuffix("-0")
+    name = cloud.requested("POST", "/instances$")[0].body["name"].removesuffix("-0")
     assert shlex.split(run) == [
         *("docker", "run", "--rm", f"--name={name}", "--user=0:0", "--network=host"),
         f"--volume={cloud.folder}/machines/192.0.2.0/{name}:/job:ro",

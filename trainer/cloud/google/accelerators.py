@@ -1,7 +1,7 @@
-"""Which accelerators there are, how many hosts they make, and what software they boot.
+"""Tables of TPU and GPU types: their hosts, machine types and software versions.
 
-From the public documentation of Cloud TPU (cloud.google.com/tpu/docs), of GPU machine types
-(cloud.google.com/compute/docs/gpus), as of `AS_OF`. A type that came later: add its line.
+Sources: cloud.google.com/tpu/docs and cloud.google.com/compute/docs/gpus, as of `AS_OF`. To
+support a newer type, add a line.
 """
 
 import dataclasses
@@ -14,12 +14,12 @@ AS_OF = "2025-10"
 
 @dataclasses.dataclass(frozen=True)
 class TPU:
-    """A slice.
+    """A TPU slice.
 
     Attributes:
-      accelerator_type: as gcloud names it.
-      hosts: virtual machines that it is made of; more than one is a pod slice.
-      runtime_version: what the machines boot.
+      accelerator_type: gcloud's name for it.
+      hosts: number of virtual machines; a slice with more than one is a pod slice.
+      runtime_version: the software version of the machines.
     """
 
     accelerator_type: str
@@ -29,7 +29,7 @@ class TPU:
 
 @dataclasses.dataclass(frozen=True)
 class GPUs:
-    """GPUs of one machine: their type, how many, and the machine type that holds them."""
+    """The GPUs of one machine: type, count and machine type."""
 
     kind: str
     count: int
@@ -39,10 +39,10 @@ class GPUs:
 @dataclasses.dataclass(frozen=True)
 class _Family:
     sizes: tuple[int, ...]
-    # Up to so many units (cores or chips, as the name counts them) are one host.
-    one_host: int
-    # Units of each host of a pod slice.
-    pod_host: int
+    # The largest slice with one host, in the units of the name: cores or chips.
+    max_units_on_one_host: int
+    # Units per host of a pod slice.
+    units_per_pod_host: int
     runtime_version: str
 
 
@@ -55,10 +55,10 @@ _TPU_FAMILIES = {
     "v5p": _Family(tuple(8 * 2**n for n in range(10)), 8, 8, "v2-alpha-tpuv5"),
     "v6e": _Family(_CHIP_SIZES, 8, 4, "v2-alpha-tpuv6e"),
 }
-# A pod's hosts must already run TensorFlow's server, which these versions bring.
+# The hosts of a pod must run TensorFlow's server, which these versions include.
 _POD_RUNTIME = re.compile(r"tpu-vm-tf-\d+\.\d+\.\d+-pod(-pjrt)?")
 
-# Machine types that come with their GPUs, and how many; the first of a count is the default.
+# Machine types by GPU, with the number of GPUs; the first with a given number is the default.
 _MACHINES = {
     "nvidia-tesla-t4": {"n1-standard-8": 1, "n1-standard-16": 2, "n1-standard-32": 4},
     "nvidia-tesla-v100": {
@@ -100,10 +100,10 @@ _MACHINES = {
 
 
 def tpu(accelerator: str, runtime_version: str = "") -> TPU:
-    """The TPU slice of that type.
+    """The TPU slice of a type.
 
     Raises:
-      UserError: if the table has no such type, or the type no such runtime version.
+      UserError: if the type is unknown, or does not support the runtime version.
     """
     name, _, size = accelerator.partition("-")
     family = _TPU_FAMILIES.get(name)
@@ -113,13 +113,14 @@ def tpu(accelerator: str, runtime_version: str = "") -> TPU:
         known = [f"{name}-{one}" for one in family.sizes]
         raise unknown_name(f"TPU type as of {AS_OF}", accelerator, known)
     units = int(size)
-    hosts = 1 if units <= family.one_host else units // family.pod_host
+    hosts = 1 if units <= family.max_units_on_one_host else units // family.units_per_pod_host
     if hosts > 1:
         if not _POD_RUNTIME.fullmatch(runtime_version):
             raise UserError(
-                f"{accelerator} is a pod slice of {hosts} hosts: runtime_version must be a "
-                "TensorFlow one for pods, as tpu-vm-tf-X.Y.Z-pod-pjrt, of the version the job "
-                f"runs (table as of {AS_OF}). Received: {runtime_version!r}"
+                f"{accelerator} is a pod slice of {hosts} hosts: set runtime_version to a "
+                "TensorFlow version for pods, tpu-vm-tf-X.Y.Z-pod-pjrt, with the version of "
+                f"TensorFlow that the job uses (table as of {AS_OF}). "
+                f"Received: {runtime_version!r}"
             )
     elif runtime_version not in ("", family.runtime_version):
         raise unknown_name(
@@ -131,10 +132,14 @@ def tpu(accelerator: str, runtime_version: str = "") -> TPU:
 
 
 def gpus(accelerator: str, machine_type: str = "") -> GPUs:
-    """The GPUs of one machine, from `nvidia-l4` or `nvidia-l4:2` and a machine type if given.
+    """The GPUs of one machine.
+
+    Args:
+      accelerator: type and optionally count, for example `nvidia-l4` or `nvidia-l4:2`.
+      machine_type: empty for the default of that type and count.
 
     Raises:
-      UserError: if the table has no such GPU, count or machine type.
+      UserError: if the GPU, count or machine type is unknown.
     """
     kind, colon, count = accelerator.partition(":")
     if kind not in _MACHINES:
@@ -154,7 +159,7 @@ def gpus(accelerator: str, machine_type: str = "") -> GPUs:
         numbers = {machines[machine_type]} if machine_type else set(machines.values())
         counts = " or ".join(map(str, sorted(numbers)))
         raise UserError(
-            f"{machine_type or kind} comes with {counts} GPUs (table as of {AS_OF}). "
+            f"{machine_type or kind} has {counts} GPUs (table as of {AS_OF}). "
             f"Received: {accelerator!r}"
         )
     return GPUs(kind, int(count), fitting[0])

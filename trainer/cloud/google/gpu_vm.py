@@ -1,34 +1,32 @@
-"""`--target=gpu-vm`: one or several Compute Engine machines, and the job on them over ssh."""
+"""`--target=gpu-vm`: creates Compute Engine machines with GPUs and runs the job over ssh."""
 
 import json
 from collections.abc import Sequence
 
 from trainer.cloud.google import accelerators, gcloud, virtual_machine
+from trainer.cloud.google.settings import GoogleSettings, check_agent_fits
 from trainer.cloud.job import Job
-from trainer.cloud.plan import Command, End, Plan
-from trainer.cloud.settings import Settings
+from trainer.cloud.plan import Command, JobStatus, Plan
+from trainer.cloud.target import Context, Target
 
 _PORT = 2222
-# The driver may still be settling when ssh already answers.
-_GPUS_ANSWER = "timeout 600 sh -c 'until nvidia-smi > /dev/null; do sleep 5; done'"
+# ssh may respond before the GPU driver is ready.
+_WAIT_FOR_GPUS = "timeout 600 sh -c 'until nvidia-smi > /dev/null; do sleep 5; done'"
 
 
-def plan(job: Job, settings: Settings, folder: str, max_hours: float) -> Plan:
-    """Machines with GPUs; several train together, as TF_CONFIG tells them.
+def plan(job: Job, settings: GoogleSettings, context: Context) -> Plan:
+    """One or several machines with GPUs; several train together, configured by TF_CONFIG.
 
-    Args:
-      job: its workdir is gs://….
-      settings: project, zone, accelerator, hosts, ….
-      folder: where a tar file may be put on this machine.
-      max_hours: the machines delete themselves after that, whatever becomes of this one.
+    The machines delete themselves after `max_hours`, even if this machine fails.
 
     Raises:
-      UserError: if the tables do not have the GPU or the machine type.
+      UserError: if the GPU or the machine type is unknown, or the job cannot use several hosts.
     """
+    check_agent_fits(job, settings)
     gpus = accelerators.gpus(settings.accelerator, settings.machine_type)
-    place = gcloud.in_zone(settings)
+    place = gcloud.project_and_zone(settings)
     hosts = [f"{job.name}-{n}" for n in range(settings.hosts)]
-    tar = virtual_machine.archive_path(folder, job.name)
+    tar = virtual_machine.archive_path(context.folder, job.name)
     if settings.image:
         stage = virtual_machine.pull(settings.image)
     else:
@@ -40,19 +38,19 @@ def plan(job: Job, settings: Settings, folder: str, max_hours: float) -> Plan:
 
     def run(number: int) -> str:
         environment = tf_config(hosts, number)
-        placement = strategy(job.command, settings.hosts, gpus.count)
+        strategy_flags = strategy_flag(job.command, settings.hosts, gpus.count)
         if settings.image:
             command = virtual_machine.image_command(
-                job, settings.image, ("--gpus=all",), placement, environment
+                job, settings.image, ("--gpus=all",), strategy_flags, environment
             )
         else:
-            command = virtual_machine.code_command(job, placement, environment)
+            command = virtual_machine.code_command(job, strategy_flags, environment)
         return virtual_machine.run(job.name, command)
 
     return Plan(
         name=job.name,
         prepare=(virtual_machine.archive(job, tar, with_code=not settings.image),),
-        make=gcloud.command(
+        create=gcloud.command(
             "compute instances create",
             *hosts,
             *place,
@@ -60,21 +58,21 @@ def plan(job: Job, settings: Settings, folder: str, max_hours: float) -> Plan:
             f"--accelerator=type={gpus.kind},count={gpus.count}",
             *(["--provisioning-model=SPOT"] if settings.spot else []),
             "--instance-termination-action=DELETE",
-            f"--max-run-duration={round(max_hours * 3600)}s",
+            f"--max-run-duration={round(context.max_hours * 3600)}s",
             "--maintenance-policy=TERMINATE",
             f"--image-family={settings.vm_image_family}",
             "--image-project=deeplearning-platform-release",
             f"--boot-disk-size={settings.disk_gb}GB",
             "--scopes=cloud-platform",
             "--labels=made-by=trainer",
-            *gcloud.given("network", settings.network),
-            *gcloud.given("service-account", settings.service_account),
+            *gcloud.optional_flag("network", settings.network),
+            *gcloud.optional_flag("service-account", settings.service_account),
         ),
-        has_identifier=False,
+        prints_identifier=False,
         ready=None,
         stage=(
-            # One after another: the first puts the key for ssh into the project.
-            *((ssh(host, _GPUS_ANSWER),) for host in hosts),
+            # In sequence: the first connection adds the ssh key to the project.
+            *((ssh(host, _WAIT_FOR_GPUS),) for host in hosts),
             tuple(
                 gcloud.command("compute scp", tar, f"{host}:{job.name}.tar.gz", *place)
                 for host in hosts
@@ -82,27 +80,39 @@ def plan(job: Job, settings: Settings, folder: str, max_hours: float) -> Plan:
             tuple(ssh(host, f"{virtual_machine.unpack(job.name)} &&\n{stage}") for host in hosts),
         ),
         job=tuple(ssh(host, run(number)) for number, host in enumerate(hosts)),
-        end=None,
-        state=gcloud.command(
+        completion=None,
+        describe=gcloud.command(
             "compute instances list",
-            *gcloud.given("project", settings.project),
+            *gcloud.optional_flag("project", settings.project),
             f"--zones={settings.zone}",
             f"--filter=name=({' '.join(hosts)})",
             "--format=value(status)",
         ),
-        judge=lambda statuses, state: _judge(statuses, state, len(hosts)),
+        classify_exit=lambda statuses, state: _classify_exit(statuses, state, len(hosts)),
         stop=tuple(ssh(host, virtual_machine.stop(job.name, settings.image)) for host in hosts),
-        clear=(Command(("rm", "-f", tar)),),
+        cleanup=(Command(("rm", "-f", tar)),),
         delete=(gcloud.command("compute instances delete", *hosts, *place),),
+        errors=gcloud.ERRORS,
         results=job.workdir,
         machines=tuple(hosts),
     )
 
 
-def strategy(command: str, hosts: int, gpus: int) -> tuple[str, ...]:
-    """The strategy for so many machines of so many GPUs: one that fails where they are not.
+TARGET = Target(
+    name="gpu-vm",
+    program="gcloud",
+    settings=GoogleSettings,
+    plan=plan,
+    required=("accelerator", "zone"),
+    bucket_scheme="gs://",
+)
 
-    A search gives each trial a GPU of its own, on whichever machine.
+
+def strategy_flag(command: str, hosts: int, gpus: int) -> tuple[str, ...]:
+    """The strategy flag for a number of hosts with a number of GPUs each.
+
+    It is explicit, so that the job fails if the GPUs are missing. A search gives each trial one
+    GPU.
     """
     if command == "tune":
         return ("--strategy=gpu",)
@@ -112,7 +122,7 @@ def strategy(command: str, hosts: int, gpus: int) -> tuple[str, ...]:
 
 
 def tf_config(hosts: Sequence[str], number: int) -> tuple[str, ...]:
-    """TF_CONFIG for one of several hosts, as NAME=VALUE; nothing for a single one."""
+    """TF_CONFIG of one of several hosts, as NAME=VALUE; empty for a single host."""
     if len(hosts) == 1:
         return ()
     cluster = {"worker": [f"{host}:{_PORT}" for host in hosts]}
@@ -120,5 +130,5 @@ def tf_config(hosts: Sequence[str], number: int) -> tuple[str, ...]:
     return (f"TF_CONFIG={json.dumps({'cluster': cluster, 'task': task})}",)
 
 
-def _judge(statuses: Sequence[int], state: str, hosts: int) -> End:
-    return virtual_machine.judge(statuses, healthy=state.split() == ["RUNNING"] * hosts)
+def _classify_exit(statuses: Sequence[int], state: str, hosts: int) -> JobStatus:
+    return virtual_machine.classify_exit(statuses, healthy=state.split() == ["RUNNING"] * hosts)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.errors import UserError, unknown_name
+from trainer.io.files import read_bytes
 from trainer.io.memory import check_fits
-from trainer.io.paths import read_bytes
 
 # Cells are objects of their own until they are numbers; measured on 30 columns of 20 digits.
 _MEMORY_PER_BYTE = 8

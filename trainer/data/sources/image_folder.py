@@ -11,7 +11,7 @@ from trainer.config.data import ImageFolder
 from trainer.data.decoding import check_images_fit, decode_image, fit_image
 from trainer.data.examples import InMemoryExamples, Source
 from trainer.errors import UserError, unknown_name
-from trainer.io.paths import read_bytes
+from trainer.io.files import read_bytes
 
 _SPLITS = ("train", "validation", "test")
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")

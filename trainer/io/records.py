@@ -1,0 +1,87 @@
+"""Reads and writes metrics.jsonl: one JSON object with step, split, time and metrics per line."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeGuard
+
+from trainer.io.files import read_text, write_text
+from trainer.io.paths import PathLike, to_path
+
+Value = float | Sequence[float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """The metrics of one split at one step.
+
+    Attributes:
+      step: the training step.
+      split: train, eval or test.
+      time: seconds since 1970.
+      metrics: values by name. A value that is not finite is null in the file and None when read.
+    """
+
+    step: int
+    split: str
+    time: float
+    metrics: Mapping[str, Value]
+
+
+def read_records(path: PathLike) -> list[Record]:
+    """Reads metrics.jsonl; a missing file has no records, and a truncated last line is ignored."""
+    if not to_path(path).exists():
+        return []
+    return [_parse(line) for line in read_text(path).split("\n")[:-1]]
+
+
+def append_record(path: PathLike, record: Record) -> None:
+    """Appends one record; its line is complete when the call returns."""
+    with to_path(path).open("a") as file:
+        file.write(format_line(record))
+
+
+def write_records(path: PathLike, records: Iterable[Record]) -> None:
+    """Replaces the file atomically."""
+    write_text(path, "".join(map(format_line, records)))
+
+
+def curve(records: Iterable[Record], name: str) -> list[tuple[int, float]]:
+    """The finite values of one metric, as (step, value) pairs.
+
+    Args:
+      records: of one run.
+      name: split and metric, for example `eval/loss`.
+    """
+    split, _, metric = name.partition("/")
+    return [
+        (record.step, float(value))
+        for record in records
+        if record.split == split and is_finite(value := record.metrics.get(metric))
+    ]
+
+
+def is_finite(value: object) -> TypeGuard[float]:
+    """Whether a value is a finite number."""
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def format_line(record: Record) -> str:
+    """The line of a record, with its newline."""
+    return json.dumps(_replace_not_finite(dataclasses.asdict(record))) + "\n"
+
+
+def _parse(line: str) -> Record:
+    fields = json.loads(line)
+    return Record(fields["step"], fields["split"], fields.get("time", 0.0), fields["metrics"])
+
+
+def _replace_not_finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _replace_not_finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_replace_not_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
