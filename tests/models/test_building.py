@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from trainer.compat.keras import keras, tf
-from trainer.config.fields import members
-from trainer.config.loading import variants_by_name
+from trainer.config.fields import variants
 from trainer.config.sections import CNN, MLP, ConvNet, KerasCNN, Linear, Model
 from trainer.errors import UserError
 from trainer.models.dropout import Dropout
@@ -15,7 +14,7 @@ def build(config, shape=(32, 32, 3), outputs=10):
 
 
 def test_every_kind_of_the_schema_has_a_builder():
-    assert set(BUILDERS) == set(variants_by_name(members(Model)))
+    assert set(BUILDERS) == set(variants(Model))
 
 
 @pytest.mark.parametrize(

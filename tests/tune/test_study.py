@@ -141,7 +141,7 @@ def test_invalid_combination_is_a_refused_trial(tmp_path):
     assert {trial.status for trial in study.trials.values()} == {"refused"}
     # The space causes it, so other trials may succeed.
     assert study.refusal == ""
-    assert "nesterov needs momentum" in study.trials["0000"].reason
+    assert "nesterov=True requires momentum > 0" in study.trials["0000"].reason
 
 
 def test_search_ends_if_its_first_trials_are_refused_alike(tmp_path):
