@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from trainer.config import loading
-from trainer.config.rl import ReinforcementLearning
-from trainer.config.supervised import Supervised
+from trainer.config import ReinforcementLearning, Supervised
+from trainer.config.inspection import leaves
+from trainer.config.overrides import apply
 
 PACKAGE = Path(__file__).parent.parent / "trainer"
 # Bottom to top, as in docs/decisions/0012-layout.md; a module imports from lower layers and
@@ -110,8 +110,14 @@ def test_every_setting_is_read_somewhere(experiment):
         and node.func.id == "getattr"
         and isinstance(node.args[1], ast.Constant)
     }
-    for section in loading.to_mapping(experiment):
-        for kind in loading.kinds(experiment, f"{section}.kind") or [None]:
-            arguments = [f"--config.{section}.kind={kind}"] if kind else []
-            for path, field, _ in loading.paths(loading.override(experiment, arguments)):
-                assert field.name in read, f"{path} is never read"
+    variants = [experiment]
+    for leaf in leaves(experiment):
+        for kind in leaf.kinds:
+            required = {"custom": {"model": "builder", "agent": "builder", "data": "source"}}
+            section = leaf.path.removesuffix(".kind")
+            name = required.get(kind, {}).get(section)
+            more = {f"{section}.{name}": "module:attribute"} if name else {}
+            variants.append(apply(experiment, {leaf.path: kind, **more}))
+    for variant in variants:
+        for leaf in leaves(variant):
+            assert leaf.field.name in read, f"{leaf.path} is never read"

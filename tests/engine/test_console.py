@@ -3,7 +3,7 @@ import io
 import pytest
 
 from trainer.engine.console import Console
-from trainer.engine.metric_writers import Record
+from trainer.io.records import Record
 
 HEADLINE = ("train/loss", "train/accuracy", "eval/loss", "eval/accuracy")
 

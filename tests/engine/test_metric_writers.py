@@ -2,7 +2,8 @@ import json
 import math
 
 from trainer.compat.keras import tf
-from trainer.engine.metric_writers import Files, Memory, Record, read_records
+from trainer.engine.metric_writers import Files, Memory
+from trainer.io.records import Record, read_records
 
 
 def record(step, split="train", **metrics):

@@ -11,7 +11,7 @@ from scipy import stats
 
 from trainer.cli.main import run
 from trainer.compat.keras import tf
-from trainer.engine.metric_writers import read_records
+from trainer.io.records import read_records
 from trainer.rl import render
 
 SMALL = (

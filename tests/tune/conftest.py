@@ -1,4 +1,4 @@
-"""Whole searches as processes of their own, and what they leave behind."""
+"""Complete searches in separate processes, and the files that they write."""
 
 import json
 import time
@@ -26,7 +26,7 @@ def get_search() -> Search:
 
 @pytest.fixture
 def command(tmp_path):
-    """A function: the arguments of a search in `tmp_path`, given what it searches."""
+    """A function: the arguments of a search in `tmp_path`, given the space and the options."""
 
     def command(name, search, *flags):
         file = tmp_path / f"{name}.py"
@@ -37,24 +37,24 @@ def command(tmp_path):
 
 
 class Search:
-    """What can be seen of a search from outside."""
+    """Observes a search from outside."""
 
     @staticmethod
     def finish(process, seconds=300):
-        """The error output of a process that ends as it should."""
+        """Waits for a process that must succeed, and returns its stderr."""
         output, errors = process.communicate(timeout=seconds)
         assert process.returncode == 0, output + errors
         return errors
 
     @staticmethod
     def wait_until(condition, process, seconds=120):
-        """Returns once a condition holds, while a process runs."""
+        """Waits until a condition holds while a process is running."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and process.poll() is None:
             if condition():
                 return
             time.sleep(0.02)
-        raise AssertionError(f"it never was: {process.communicate()}")
+        raise AssertionError(f"the condition was never true: {process.communicate()}")
 
     @staticmethod
     def has_trained(layout, trial_id):
@@ -68,7 +68,7 @@ class Search:
 
     @staticmethod
     def training(process):
-        """The one training process that a search has started, or None."""
+        """The single training process of a search, or None."""
         children = psutil.Process(process.pid).children()
         assert len(children) < 2
         return children[0] if children else None

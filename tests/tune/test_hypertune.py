@@ -6,13 +6,13 @@ from trainer.cli.main import run
 from trainer.tune import hypertune
 
 
-def test_nothing_is_written_where_no_service_asks(tmp_path):
+def test_nothing_is_written_outside_a_tuning_job(tmp_path):
     path = tmp_path / "metrics"
     hypertune.report({"eval/loss": 1.0}, 10, {"CLOUD_ML_HP_METRIC_FILE": str(path)})
     assert not path.exists()
 
 
-def test_a_line_for_each_number(tmp_path):
+def test_one_line_per_number(tmp_path):
     path = tmp_path / "new" / "output.metrics"
     environment = {"CLOUD_ML_HP_METRIC_FILE": str(path), "CLOUD_ML_TRIAL_ID": "3"}
     hypertune.report({"eval/loss": 1, "eval/ci95": [0.0, 1.0]}, 10, environment, now=5.0)
@@ -29,7 +29,7 @@ def test_a_line_for_each_number(tmp_path):
     ]
 
 
-def test_a_run_reports_what_its_result_says(tmp_path, monkeypatch, request):
+def test_training_reports_its_result(tmp_path, monkeypatch, request):
     path, workdir = tmp_path / "metrics", tmp_path / "run"
     monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(path))
     monkeypatch.setenv("CLOUD_ML_TRIAL_ID", "7")

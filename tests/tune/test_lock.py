@@ -1,4 +1,4 @@
-"""One search a directory, for as long as any of its processes lives."""
+"""One search per directory while any of its processes is running."""
 
 import subprocess
 import sys
@@ -14,11 +14,11 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    monkeypatch.setattr(lock, "_PATIENCE_SECONDS", 0.2)
+def short_timeout(monkeypatch):
+    monkeypatch.setattr(lock, "_TIMEOUT_SECONDS", 0.2)
 
 
-def test_a_second_search_is_refused_until_the_first_is_over(tmp_path):
+def test_second_search_is_refused_until_the_first_has_ended(tmp_path):
     layout = Layout(tmp_path / "search")
     refused = pytest.raises(UserError, match="another search is running")
     with lock.held(layout), refused, lock.held(layout):
@@ -27,15 +27,15 @@ def test_a_second_search_is_refused_until_the_first_is_over(tmp_path):
         pass
 
 
-def test_a_directory_that_cannot_be_made_is_one_line(tmp_path):
+def test_unwritable_directory_is_a_user_error(tmp_path):
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file" / "search"):
-        refused = pytest.raises(UserError, match=r"cannot be written .*Received: ")
+        refused = pytest.raises(UserError, match="is not writable")
         with refused, lock.held(Layout(path)):
             pass
 
 
-def test_a_trial_that_lives_on_holds_the_lock(tmp_path):
+def test_running_trial_holds_the_lock(tmp_path):
     layout = Layout(tmp_path / "search")
     with lock.held(layout) as descriptors:
         trial = subprocess.Popen(SLEEP, pass_fds=descriptors)

@@ -1,10 +1,11 @@
-"""The oracles: restored exactly, and not ended or misled by failures."""
+"""The oracles: exact restoration, and failures that neither end nor mislead a search."""
 
 import json
 import math
 
 import pytest
 
+from trainer.tune.coordinator import NoTrial
 from trainer.tune.oracle import Oracle
 from trainer.tune.space import (
     Bayesian,
@@ -38,7 +39,7 @@ def score(values):
 
 
 def sequence(kind, length, restart, fail=()):
-    """What an oracle proposes, made anew from its JSON at every turn if `restart`."""
+    """The proposals of an oracle; if `restart`, it is restored from JSON after each step."""
     oracle, proposals = Oracle(search(kind), full_length=9), []
 
     def turn(oracle):
@@ -51,7 +52,7 @@ def sequence(kind, length, restart, fail=()):
     for number in range(length):
         proposal = oracle.ask()
         proposals.append(proposal)
-        if isinstance(proposal, str):
+        if isinstance(proposal, NoTrial):
             break
         oracle = turn(oracle)
         oracle.tell(proposal.id, None if number in fail else score(proposal.values))
@@ -64,59 +65,59 @@ def sequence(kind, length, restart, fail=()):
     [(Random(), 12), (Grid(), 40), (Hyperband(shortest=1), 30), (Bayesian(initial=3), 5)],
     ids=lambda value: type(value).__name__,
 )
-def test_a_restored_oracle_goes_on_as_if_nothing_had_happened(kind, length):
+def test_restored_oracle_continues_exactly(kind, length):
     assert sequence(kind, length, restart=True, fail=(1,)) == sequence(
         kind, length, restart=False, fail=(1,)
     )
 
 
 @pytest.mark.parametrize("kind", [Random(), Grid(), Hyperband(shortest=1)])
-def test_failures_in_a_row_do_not_end_a_search(kind):
+def test_consecutive_failures_do_not_end_a_search(kind):
     proposals = sequence(kind, 10, restart=False, fail=range(10))
-    assert len([p for p in proposals if not isinstance(p, str)]) == 10
+    assert len([p for p in proposals if not isinstance(p, NoTrial)]) == 10
 
 
-def test_values_are_spelled_as_in_the_search_file():
+def test_values_have_the_types_of_the_search_file():
     for proposal in sequence(Random(), 12, restart=False):
         assert proposal.values["model.units"] in ((64,), (32, 32))
         assert type(proposal.values["model.batch_norm"]) is bool
         assert ("model.depth" in proposal.values) == (proposal.values["model.kind"] == "mlp")
 
 
-def test_grid_takes_every_combination_once():
+def test_grid_proposes_every_combination_once():
     space = (Choice("train.global_batch_size", (32, 64, 128)), KIND)
     oracle, seen = Oracle(search(Grid(), space), 1.0), []
-    while not isinstance(proposal := oracle.ask(), str):
+    while not isinstance(proposal := oracle.ask(), NoTrial):
         seen.append((proposal.values["train.global_batch_size"], proposal.values["model.kind"]))
         oracle.tell(proposal.id, 0.0)
-    assert proposal == "done"
+    assert proposal is NoTrial.DONE
     assert sorted(seen) == [(size, kind) for size in (32, 64, 128) for kind in ("cnn", "mlp")]
 
 
 @pytest.mark.parametrize("fail", [(), range(0, 20, 2), range(20)], ids=["none", "half", "all"])
-def test_hyperband_fills_its_rungs_and_goes_on_from_the_best(fail):
+def test_hyperband_fills_its_rungs_and_resumes_the_best(fail):
     proposals = sequence(Hyperband(shortest=1), 100, restart=False, fail=fail)
-    assert proposals.pop() == "done"
+    assert proposals.pop() is NoTrial.DONE
     by_id = {proposal.id: proposal for proposal in proposals}
-    shares = sorted({proposal.share for proposal in proposals})
-    assert shares == pytest.approx([1 / 9, 1 / 3, 1])
-    continued = [proposal for proposal in proposals if proposal.continues]
+    fractions = sorted({proposal.fraction for proposal in proposals})
+    assert fractions == pytest.approx([1 / 9, 1 / 3, 1])
+    continued = [proposal for proposal in proposals if proposal.parent]
     assert continued
     for proposal in continued:
-        source = by_id[proposal.continues]
+        source = by_id[proposal.parent]
         assert source.values == proposal.values
-        assert source.share == pytest.approx(proposal.share / 3)
+        assert source.fraction == pytest.approx(proposal.fraction / 3)
     if not fail:
-        first = [p for p in proposals if p.share == shares[0]]
-        promoted = {p.continues for p in continued} & {p.id for p in first}
+        first = [p for p in proposals if p.fraction == fractions[0]]
+        promoted = {p.parent for p in continued} & {p.id for p in first}
         best = sorted(first, key=lambda p: -score(p.values))[: len(promoted)]
         assert promoted == {p.id for p in best}
 
 
-def test_a_length_that_floats_only_nearly_divide_has_all_its_rungs():
+def test_rounding_of_the_length_does_not_lose_a_rung():
     assert 0.3 / 0.1 < 3
     first = Oracle(search(Hyperband(shortest=0.1)), full_length=0.3).ask()
-    assert first.share == pytest.approx(1 / 3)
+    assert first.fraction == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize(
@@ -129,33 +130,33 @@ def test_a_length_that_floats_only_nearly_divide_has_all_its_rungs():
         (Hyperband(shortest=0.5, factor=2), SPACE),
     ],
 )
-def test_the_work_foretold_is_the_work_done(kind, space):
-    oracle, shares, work = Oracle(search(kind, space), full_length=9), {"": 0.0}, []
-    foretold = oracle.work
-    while not isinstance(proposal := oracle.ask(), str):
-        shares[proposal.id] = proposal.share
-        work.append(proposal.share - shares[proposal.continues])
-        oracle.tell(proposal.id, float(len(work)))
-    assert proposal == "done"
-    assert sorted(work) == pytest.approx(sorted(foretold))
+def test_costs_are_those_of_the_proposals(kind, space):
+    oracle, fractions, costs = Oracle(search(kind, space), full_length=9), {"": 0.0}, []
+    expected = oracle.costs
+    while not isinstance(proposal := oracle.ask(), NoTrial):
+        fractions[proposal.id] = proposal.fraction
+        costs.append(proposal.fraction - fractions[proposal.parent])
+        oracle.tell(proposal.id, float(len(costs)))
+    assert proposal is NoTrial.DONE
+    assert sorted(costs) == pytest.approx(sorted(expected))
 
 
 @pytest.mark.parametrize("direction", ["max", "min"])
-def test_bayesian_learns(direction):
+def test_bayesian_oracle_approaches_the_optimum(direction):
     sign = 1 if direction == "max" else -1
     values = proposed(direction, lambda value: sign * score({SPACE[0].path: value}))
     # The optimum is at 1e-2; three decades are searched.
     assert min(abs(math.log10(value) + 2) for value in values[3:]) < 0.1
 
 
-def test_bayesian_leaves_what_fails():
-    # All but the highest learning rates fail, where the process would look again and again.
+def test_bayesian_oracle_leaves_a_region_of_failures():
+    # Only the highest learning rates succeed.
     values = proposed("max", lambda value: None if value < 3e-2 else score({SPACE[0].path: value}))
     assert len(set(values)) == len(values)
     assert sum(value > 3e-2 for value in values[3:]) >= 2
 
 
-def test_bayesian_proposes_nothing_twice_and_ends_when_all_is_tried():
+def test_bayesian_oracle_proposes_nothing_twice():
     space = (Choice("train.global_batch_size", (32, 64, 128, 256)),)
     oracle, seen = Oracle(search(Bayesian(initial=2), space), 1.0), []
     for _ in range(4):
@@ -163,7 +164,7 @@ def test_bayesian_proposes_nothing_twice_and_ends_when_all_is_tried():
         seen.append(proposal.values["train.global_batch_size"])
         oracle.tell(proposal.id, -abs(seen[-1] - 64.0))
     assert sorted(seen) == [32, 64, 128, 256]
-    assert oracle.ask() == "done"
+    assert oracle.ask() is NoTrial.DONE
 
 
 def proposed(direction, evaluate):
@@ -176,5 +177,5 @@ def proposed(direction, evaluate):
     return values
 
 
-def test_a_seed_of_zero_is_a_seed():
+def test_seed_of_zero_is_reproducible():
     assert sequence(Random(), 3, restart=False) == sequence(Random(), 3, restart=False)

@@ -1,4 +1,4 @@
-"""The report: everything in one file, and nothing that a value could break."""
+"""The report: complete, self-contained and robust against any value."""
 
 import dataclasses
 import random
@@ -11,6 +11,7 @@ from trainer.config.supervised import Supervised
 from trainer.tune import report
 from trainer.tune.files import Layout
 from trainer.tune.importance import importance
+from trainer.tune.outcome import TrialStatus
 from trainer.tune.space import Choice, LogUniform, Objective, Search, Uniform, When
 from trainer.tune.study import Study, Trial
 
@@ -23,7 +24,7 @@ SPACE = (
 
 
 class Structure(HTMLParser):
-    """Refuses an element that is closed by another's tag."""
+    """Checks that elements are closed by their own tags."""
 
     def __init__(self):
         super().__init__()
@@ -48,7 +49,16 @@ def study(path, direction="min"):
 def trial(number, score=None, status="finished", reason="", **values):
     values = {"optimizer.learning_rate": 1e-2, "optimizer.kind": "adam", **values}
     ended = float(number + 1)
-    return Trial(f"{number:04d}", values, 1.0, "", status, score=score, reason=reason, ended=ended)
+    return Trial(
+        f"{number:04d}",
+        values,
+        1.0,
+        "",
+        TrialStatus(status),
+        score=score,
+        reason=reason,
+        ended=ended,
+    )
 
 
 def trials(*some):
@@ -63,7 +73,7 @@ def parsed(page):
 
 
 @pytest.mark.parametrize("direction", ["min", "max"])
-def test_the_best_is_first_and_every_trial_is_there(tmp_path, direction):
+def test_all_trials_are_listed_best_first(tmp_path, direction):
     made = study(tmp_path, direction)
     made.trials = trials(
         trial(0, 0.5),
@@ -82,20 +92,20 @@ def test_the_best_is_first_and_every_trial_is_there(tmp_path, direction):
         ("0002", "failed"),
         ("0003", "running"),
     ]
-    assert f"The best is trial {best[0]}" in page
+    assert f"The best trial is {best[0]}" in page
     assert "killed by SIGKILL" in page
     assert "0.3" in page
 
 
-def test_of_equals_the_longest_is_first_as_it_is_the_best(tmp_path):
+def test_longest_of_equal_trials_is_the_best(tmp_path):
     made = study(tmp_path)
     long = trial(1, 0.5)
-    made.trials = trials(dataclasses.replace(trial(0, 0.5), share=1 / 3), long)
+    made.trials = trials(dataclasses.replace(trial(0, 0.5), fraction=1 / 3), long)
     assert made.best is long
     assert report.ranking(made)[0] is long
 
 
-def test_it_needs_nothing_from_elsewhere_and_no_value_is_markup(tmp_path):
+def test_page_is_self_contained_and_values_are_escaped(tmp_path):
     made = study(tmp_path / "<b>&")
     made.trials = trials(trial(0, 0.5), trial(1, status="failed", reason="<script>alert(1)"))
     page = report.page(made)
@@ -105,13 +115,13 @@ def test_it_needs_nothing_from_elsewhere_and_no_value_is_markup(tmp_path):
     assert "http" not in page
 
 
-def test_there_is_a_page_before_the_first_end(tmp_path):
+def test_page_exists_before_the_first_trial_ends(tmp_path):
     page = report.page(study(tmp_path))
     parsed(page)
     assert "none yet" in page
 
 
-def test_equal_and_wild_scores_are_drawn(tmp_path):
+def test_equal_scores_and_outliers_are_drawn(tmp_path):
     for scores in ([0.5] * 9, [0.5, 0.6, 0.55, 0.52, 0.58, 1e30, 0.51, 0.53, 0.57]):
         made = study(tmp_path)
         made.trials = trials(*(trial(number, score) for number, score in enumerate(scores)))
@@ -121,15 +131,15 @@ def test_equal_and_wild_scores_are_drawn(tmp_path):
         assert page.count("<circle") == 9
 
 
-def test_what_decides_the_score_matters_most():
+def test_decisive_dimension_is_the_most_important():
     generator = random.Random(0)
     some = []
     for number in range(30):
         rate = 10 ** generator.uniform(-4, -1)
         values = {"optimizer.learning_rate": rate, "model.dropout": generator.uniform(0, 0.5)}
         some.append(trial(number, 1e9 if rate > 0.05 else rate, **values))
-    shares = importance(some, SPACE)
-    assert sum(shares.values()) == pytest.approx(1.0)
-    assert next(iter(shares)) == "optimizer.learning_rate"
-    assert shares["optimizer.learning_rate"] > 0.9
+    importances = importance(some, SPACE)
+    assert sum(importances.values()) == pytest.approx(1.0)
+    assert next(iter(importances)) == "optimizer.learning_rate"
+    assert importances["optimizer.learning_rate"] > 0.9
     assert importance(some[:7], SPACE) == {}

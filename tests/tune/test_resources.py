@@ -1,36 +1,39 @@
-"""What each of several trials may use."""
+"""The division of a machine among parallel trials."""
 
 import os
 import subprocess
 import sys
 
-from trainer.tune.resources import Share, divide
+from trainer.tune.resources import Resources, divide
 
 
-def test_one_trial_has_the_whole_machine():
-    assert divide(0, [], range(8)) == [Share()]
-    assert divide(1, ["0", "1"], range(8)) == [Share()]
+def test_single_trial_uses_the_whole_machine():
+    assert divide(0, [], range(8)) == [Resources()]
+    assert divide(1, ["0", "1"], range(8)) == [Resources()]
 
 
-def test_cores_are_divided_and_never_shared():
-    assert [share.cores for share in divide(3, [], [0, 1, 2, 3, 4, 5, 6])] == [
+def test_cores_are_divided_without_overlap():
+    assert [part.cores for part in divide(3, [], [0, 1, 2, 3, 4, 5, 6])] == [
         (0, 1),
         (2, 3),
         (4, 5),
     ]
-    assert divide(3, [], [0, 1]) == [Share()] * 3
+    assert divide(3, [], [0, 1]) == [Resources()] * 3
 
 
-def test_one_trial_an_accelerator():
-    assert [share.accelerator for share in divide(0, ["0", "3"], range(8))] == ["0", "3"]
-    assert [share.accelerator for share in divide(3, ["0", "3"], range(8))] == ["0", "3", "0"]
+def test_one_trial_per_accelerator():
+    assert [part.accelerator for part in divide(0, ["0", "3"], range(8))] == ["0", "3"]
+    assert [part.accelerator for part in divide(3, ["0", "3"], range(8))] == ["0", "3", "0"]
 
 
-def test_a_trial_knows_nothing_of_the_cluster_that_searches():
+def test_trial_does_not_inherit_cluster_variables():
     outer = {
         "TF_CONFIG": "{}", "KERASTUNER_TUNER_ID": "chief", "CLOUD_ML_TRIAL_ID": "1", "HOME": "/h",
     }  # fmt: skip
-    assert Share(accelerator="1").environment(outer) == {"HOME": "/h", "CUDA_VISIBLE_DEVICES": "1"}
+    assert Resources(accelerator="1").environment(outer) == {
+        "HOME": "/h",
+        "CUDA_VISIBLE_DEVICES": "1",
+    }
 
 
 def launched(parent, cores, code):
@@ -39,13 +42,13 @@ def launched(parent, cores, code):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_a_launched_process_has_its_cores():
+def test_launched_process_is_bound_to_its_cores():
     core = min(os.sched_getaffinity(0))
     result = launched(os.getpid(), str(core), "import os; print(os.sched_getaffinity(0))")
     assert result.stdout.strip() == str({core}), result.stderr
 
 
-def test_a_process_whose_parent_is_gone_does_not_begin():
+def test_process_without_its_parent_does_not_start():
     result = launched(1 << 22, "", "print('trained')")
     assert result.returncode == 1
     assert result.stdout == ""
@@ -71,7 +74,7 @@ print(list(dict.fromkeys(order)))
 """
 
 
-def test_the_searching_process_leaves_a_tpu_to_its_trials():
+def test_searching_process_leaves_the_tpu_to_its_trials():
     result = subprocess.run(
         [sys.executable, "-c", ORDER], capture_output=True, text=True, check=True
     )

@@ -1,14 +1,16 @@
-"""Which part a process plays, by its environment."""
+"""The role of a process from its environment."""
 
 import json
 
 import pytest
 
 from trainer.errors import UserError
-from trainer.tune.role import Role, role_of
+from trainer.tune.role import Role, RoleKind, role_from_environment
 
 WORKERS = {"worker": ["b:2222", "c:2222"]}
 CLUSTER = {"chief": ["a:2222"], **WORKERS}
+
+TUNER = Role(RoleKind.WORKER, "tuner1", "10.0.0.1:8000")
 
 
 def tf_config(kind, index, cluster=CLUSTER):
@@ -23,20 +25,23 @@ def kerastuner(name, **more):
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, Role("alone", "local", "")),
-        (tf_config("chief", 0), Role("chief", "chief-0", "a:2222")),
-        (tf_config("worker", 1), Role("worker", "worker-1", "a:2222")),
-        (tf_config("worker", 0, {"worker": ["a:1"]}), Role("alone", "local", "")),
-        (tf_config("worker", 0, WORKERS), Role("chief", "worker-0", "b:2222")),
-        (tf_config("worker", 1, WORKERS), Role("worker", "worker-1", "b:2222")),
-        (kerastuner("chief"), Role("chief", "chief", "10.0.0.1:8000", trains=False)),
-        (kerastuner("tuner1"), Role("worker", "tuner1", "10.0.0.1:8000")),
-        (kerastuner("mischief"), Role("worker", "mischief", "10.0.0.1:8000")),
-        (kerastuner("tuner1", **tf_config("chief", 0)), Role("worker", "tuner1", "10.0.0.1:8000")),
+        ({}, Role(RoleKind.LOCAL, "local", "")),
+        (tf_config("chief", 0), Role(RoleKind.CHIEF, "chief-0", "a:2222")),
+        (tf_config("worker", 1), Role(RoleKind.WORKER, "worker-1", "a:2222")),
+        (tf_config("worker", 0, {"worker": ["a:1"]}), Role(RoleKind.LOCAL, "local", "")),
+        (tf_config("worker", 0, WORKERS), Role(RoleKind.CHIEF, "worker-0", "b:2222")),
+        (tf_config("worker", 1, WORKERS), Role(RoleKind.WORKER, "worker-1", "b:2222")),
+        (kerastuner("chief"), Role(RoleKind.CHIEF, "chief", "10.0.0.1:8000", trains=False)),
+        (kerastuner("tuner1"), TUNER),
+        (kerastuner("mischief"), Role(RoleKind.WORKER, "mischief", "10.0.0.1:8000")),
+        (
+            kerastuner("tuner1", **tf_config("chief", 0)),
+            Role(RoleKind.WORKER, "tuner1", "10.0.0.1:8000"),
+        ),
     ],
 )
-def test_roles(environment, expected):
-    assert role_of(environment) == expected
+def test_role_from_environment(environment, expected):
+    assert role_from_environment(environment) == expected
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,6 @@ def test_roles(environment, expected):
         tf_config("evaluator", 0),
     ],
 )
-def test_too_little_or_too_much_is_one_line(environment):
-    with pytest.raises(UserError, match="Received: "):
-        role_of(environment)
+def test_invalid_environment_is_a_user_error(environment):
+    with pytest.raises(UserError, match=r"needs KERASTUNER_|TF_CONFIG"):
+        role_from_environment(environment)

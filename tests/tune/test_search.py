@@ -1,4 +1,4 @@
-"""Whole searches in one process: real trainings, really killed."""
+"""Complete searches in one process, with real training runs that are really killed."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import pytest
 
 from trainer.tune.files import Layout
 
-# Restarts and kills must change neither what is proposed nor how it scores.
+# Restarts and kills must change neither proposals nor scores.
 LEARNING_RATES = '(LogUniform("optimizer.learning_rate", 1e-3, 1e-1),), Bayesian(initial=1)'
 
 
@@ -18,8 +18,8 @@ def ends(trials):
     return [(trial["status"], trial["values"], trial["score"]) for trial in trials.values()]
 
 
-def test_killed_anywhere_it_ends_like_one_that_was_left_alone(command, tmp_path, start, seen):
-    left_alone, killed = Layout(tmp_path / "alone"), Layout(tmp_path / "killed")
+def test_killed_search_ends_like_an_uninterrupted_one(command, tmp_path, start, seen):
+    uninterrupted, killed = Layout(tmp_path / "alone"), Layout(tmp_path / "killed")
     seen.finish(start(*command("alone", LEARNING_RATES, "--max_trials=2")))
     arguments = command("killed", LEARNING_RATES, "--max_trials=2")
 
@@ -39,12 +39,12 @@ def test_killed_anywhere_it_ends_like_one_that_was_left_alone(command, tmp_path,
     second.send_signal(signal.SIGINT)
     _, errors = second.communicate(timeout=60)
     assert second.returncode == 75, errors
-    assert "run the same command to resume" in errors
+    assert "run the same command" in errors
     assert killed.log("0000", 0).read_text().count("resuming at step") == 2
 
     assert "1 of 2 trials done" in seen.finish(start(*arguments))
     trials = seen.trials(killed)
-    assert ends(trials) == ends(seen.trials(left_alone))
+    assert ends(trials) == ends(seen.trials(uninterrupted))
     assert [trial["status"] for trial in trials.values()] == ["finished"] * 2
     assert [len(trial["claims"]) for trial in trials.values()] == [2, 2]
     assert "resuming at step" in killed.log("0001", 0).read_text()
@@ -54,7 +54,7 @@ def test_killed_anywhere_it_ends_like_one_that_was_left_alone(command, tmp_path,
     assert "test/accuracy" in json.loads((best / "result.json").read_text())["metrics"]
 
 
-def test_each_way_to_end_is_one_trial_with_its_reason(command, tmp_path, start, seen):
+def test_every_way_to_end_is_recorded_with_its_reason(command, tmp_path, start, seen):
     search = (
         '(Choice("train.global_batch_size", (32, 5000)),'
         ' Choice("optimizer.learning_rate", (1e-2, 1e-9, 2e-2, 1e30))), Grid(), median_stopping=1'
@@ -69,33 +69,31 @@ def test_each_way_to_end_is_one_trial_with_its_reason(command, tmp_path, start, 
     errors = seen.finish(process)
     assert "5 of 5 done, 0 running, 3 failed, best eval/loss" in errors
 
-    good, hopeless, killed, diverged, refused = seen.trials(layout).values()
+    good, stopped, killed, diverged, refused = seen.trials(layout).values()
     assert (good["status"], good["reason"]) == ("finished", "")
-    assert (hopeless["status"], hopeless["reason"]) == ("stopped", "below the median")
-    assert hopeless["score"] > good["score"]
+    assert (stopped["status"], stopped["reason"]) == ("stopped", "below the median")
+    assert stopped["score"] > good["score"]
     assert not (layout.workdir("0001", 0) / "result.json").exists()
     assert (killed["status"], killed["score"]) == ("failed", None)
-    assert killed["reason"] == "killed by SIGKILL (out of memory?), more than once"
+    assert killed["reason"] == "killed by SIGKILL (out of memory?), twice"
     assert diverged["status"] == "failed"
     assert "the loss is not finite at step" in diverged["reason"]
     assert refused["status"] == "refused"
     assert "at most the 1251 training examples. Received: 5000" in refused["reason"]
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a core for each of two trials")
-def test_trials_side_by_side_have_cores_of_their_own_and_the_mean_of_two_seeds(
-    command, tmp_path, start, seen
-):
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_parallel_trials_have_separate_cores_and_average_two_seeds(command, tmp_path, start, seen):
     search = '(Choice("model.dropout", (0.0, 0.1, 0.2)),), Grid(), executions=2'
     layout = Layout(tmp_path / "search")
     short = ("--config.train.steps=20", "--parallel_trials=2")
-    # GPUs would be divided instead.
+    # Hides GPUs, which would be divided instead.
     process = start(*command("search", search, *short), CUDA_VISIBLE_DEVICES="")
     cores = []
 
     def two_run():
         trainings = psutil.Process(process.pid).children()
-        # Until it has become the training, a process has the cores of all.
+        # Until the training starts, the process may use all cores.
         cores[:] = [training.cpu_affinity() for training in trainings]
         everything = len(os.sched_getaffinity(0))
         return len(cores) == 2 and all(len(some) < everything for some in cores)

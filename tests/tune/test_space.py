@@ -1,4 +1,4 @@
-"""Search files: what they may say, and how a value gets to `--config`."""
+"""Search files: valid and invalid elements, and how values are applied."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.cli.main import run
-from trainer.config import loading
-from trainer.config.supervised import Supervised
+from trainer.config import Evaluate, ReinforcementLearning, Supervised, Train, loading
+from trainer.config.overrides import apply, parse
 from trainer.errors import UserError
 from trainer.tune import validation
 from trainer.tune.space import (
@@ -23,7 +23,7 @@ from trainer.tune.space import (
     Search,
     Uniform,
     When,
-    overrides,
+    to_text,
 )
 
 ROOT = Path(__file__).parent.parent.parent
@@ -33,14 +33,16 @@ KIND = Choice("optimizer.kind", ("adam", "sgd"))
 
 
 @given(st.floats(min_value=1e-30, max_value=1e30))
-def test_a_float_comes_back_exactly(value):
-    changed = loading.override(Supervised(), overrides({"optimizer.learning_rate": value}))
+def test_float_as_text_is_exact(value):
+    arguments = [f"--config.optimizer.learning_rate={to_text(value)}"]
+    changed = apply(Supervised(), parse(arguments))
     assert changed.optimizer.learning_rate == value
 
 
-def test_every_kind_of_value_reaches_its_field():
+@pytest.mark.parametrize("convert", [lambda value: value, to_text], ids=["value", "text"])
+def test_every_type_of_value_is_applied(convert):
     values = {"model.units": (8, 16), "model.batch_norm": True, "optimizer.kind": "sgd", "seed": 3}
-    changed = loading.override(Supervised(), overrides(values))
+    changed = apply(Supervised(), {path: convert(value) for path, value in values.items()})
     assert changed.model.units == (8, 16)
     assert changed.model.batch_norm is True
     assert changed.optimizer.kind == "sgd"
@@ -53,27 +55,27 @@ def test_every_kind_of_value_reaches_its_field():
         (lambda: Uniform("a", 1.0, 1.0), "low must be < high"),
         (lambda: Uniform("a", 0.0, float("inf")), "low must be < high"),
         (lambda: LogUniform("a", 0.0, 1.0), "needs low > 0"),
-        (lambda: Integers("a", 1, 2.5), "whole numbers"),
-        (lambda: Integers("a", 1, 9, step=0), "step >= 1"),
-        (lambda: Choice("a", ()), "a tuple of some"),
-        (lambda: Choice("a", (1, 1)), "must differ"),
+        (lambda: Integers("a", 1, 2.5), "integers"),
+        (lambda: Integers("a", 1, 9, step=0), "step must be >= 1"),
+        (lambda: Choice("a", ()), "a non-empty tuple"),
+        (lambda: Choice("a", (1, 1)), "must be distinct"),
         (lambda: Objective("eval/loss", "low"), "direction"),
         (lambda: Hyperband(shortest=0), "shortest > 0"),
         (lambda: Hyperband(shortest=1, factor=2.5), "factor >= 2"),
         (lambda: Bayesian(initial=-1), "initial >= 0"),
         (lambda: Search(ACCURACY, ()), "a tuple of dimensions"),
         (lambda: Search(ACCURACY, ("model.dropout",)), "a tuple of dimensions"),
-        (lambda: Search("eval/accuracy", (KIND,)), "objective is as in"),
-        (lambda: Search(ACCURACY, (KIND,), Random), "oracle is Random()"),
-        (lambda: Search(ACCURACY, (KIND,), "random"), "oracle is Random()"),
-        (lambda: Search(ACCURACY, (KIND,), executions=2.5), "whole numbers"),
-        (lambda: Search(ACCURACY, (KIND,), seed=2**32), "whole numbers"),
-        (lambda: Search(ACCURACY, (KIND, KIND)), "twice"),
+        (lambda: Search("eval/accuracy", (KIND,)), "objective must be an Objective"),
+        (lambda: Search(ACCURACY, (KIND,), Random), "oracle must be Random()"),
+        (lambda: Search(ACCURACY, (KIND,), "random"), "oracle must be Random()"),
+        (lambda: Search(ACCURACY, (KIND,), executions=2.5), "integers"),
+        (lambda: Search(ACCURACY, (KIND,), seed=2**32), "integers"),
+        (lambda: Search(ACCURACY, (KIND, KIND)), "must not occur twice"),
         (lambda: Search(ACCURACY, (KIND,), executions=0), "executions >= 1"),
         (lambda: Search(ACCURACY, (KIND,), Hyperband(1), median_stopping=2), "Hyperband"),
         (
             lambda: Search(ACCURACY, (Uniform("a", 0, 1, When("optimizer.kind", ("sgd",))), KIND)),
-            "comes before it",
+            "must name a Choice before it",
         ),
         (
             lambda: Search(ACCURACY, (KIND, Uniform("a", 0, 1, When("optimizer.kind", ("sdg",))))),
@@ -81,8 +83,8 @@ def test_every_kind_of_value_reaches_its_field():
         ),
     ],
 )
-def test_what_cannot_be_is_refused(make, message):
-    with pytest.raises(UserError, match="Received: ") as error:
+def test_invalid_element_is_rejected(make, message):
+    with pytest.raises(UserError) as error:
         make()
     assert message in str(error.value)
 
@@ -96,7 +98,7 @@ def test_what_cannot_be_is_refused(make, message):
         (Search(ACCURACY, (Choice("optimizer.kind", ("adam", "adagrad")),)), "adagrad"),
         (
             Search(ACCURACY, (KIND, Uniform("optimizer.momentum", 0.0, 0.9))),
-            "give it when=When('optimizer.kind', (…,))",
+            "add when=When('optimizer.kind', (…,))",
         ),
         (
             Search(
@@ -104,23 +106,35 @@ def test_what_cannot_be_is_refused(make, message):
             ),
             "optimizer.momentum must be",
         ),
-        (Search(ACCURACY, (Choice("data.validation_split", ("train",)),)), "compared on"),
-        (Search(Objective("test/accuracy", "max"), (LEARNING_RATE,)), "never looks at the test"),
+        (
+            Search(ACCURACY, (Choice("data.validation_split", ("train",)),)),
+            "the same examples",
+        ),
+        (
+            Search(Objective("test/accuracy", "max"), (LEARNING_RATE,)),
+            "the test split",
+        ),
         (Search(Objective("eval/acuracy", "max"), (LEARNING_RATE,)), "Did you mean 'eval/acc"),
-        (Search(ACCURACY, (Choice("evaluate.split", ("test",)),)), "the search's to choose"),
-        (Search(ACCURACY, (Uniform("data.validation_fraction", 0.1, 0.2),)), "compared on"),
-        (Search(ACCURACY, (Choice("seed", (1, 2)),), executions=2), "executions of a trial"),
-        (Search(ACCURACY, (Uniform("train.epochs", 1.0, 9.0),), Hyperband(1)), "Hyperband's"),
+        (Search(ACCURACY, (Choice("evaluate.split", ("test",)),)), "the search sets it"),
+        (
+            Search(ACCURACY, (Uniform("data.validation_fraction", 0.1, 0.2),)),
+            "the same examples",
+        ),
+        (
+            Search(ACCURACY, (Choice("seed", (1, 2)),), executions=2),
+            "executions of a trial differ",
+        ),
+        (Search(ACCURACY, (Uniform("train.epochs", 1.0, 9.0),), Hyperband(1)), "Hyperband sets it"),
         (Search(ACCURACY, (LEARNING_RATE,), Hyperband(9.0)), "must be at most train.epochs = 10"),
     ],
 )
-def test_a_space_that_does_not_fit_is_refused_before_any_trial(search, message):
-    with pytest.raises(UserError, match="Received: ") as error:
+def test_search_that_does_not_fit_the_experiment_is_rejected(search, message):
+    with pytest.raises(UserError) as error:
         validation.check(search, Supervised())
     assert message in str(error.value)
 
 
-def test_a_condition_makes_a_field_of_one_kind_searchable():
+def test_condition_makes_a_field_of_one_kind_searchable():
     momentum = Uniform("optimizer.momentum", 0.0, 0.9, When("optimizer.kind", ("sgd",)))
     validation.check(Search(ACCURACY, (KIND, momentum, LEARNING_RATE)), Supervised())
 
@@ -128,24 +142,49 @@ def test_a_condition_makes_a_field_of_one_kind_searchable():
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "configs" / "tune").glob("*.py")), ids=lambda p: p.stem
 )
-def test_every_search_here_fits_the_configuration_its_docstring_names(path):
+def test_every_search_file_fits_the_configuration_in_its_docstring(path):
     command = path.read_text().split('"""')[1]
     config = command.split("--config=")[1].split()[0]
     assert f"--search=configs/tune/{path.name}" in command
     validation.check(validation.load(str(path)), loading.load(str(ROOT / config)))
 
 
-def test_a_shortened_experiment_keeps_a_share_of_its_length():
+def test_shortened_experiment_has_a_fraction_of_the_length():
     assert validation.shortened(Supervised(), 1 / 3).train.epochs == pytest.approx(10 / 3)
-    by_steps = loading.override(Supervised(), ["--config.train.steps=100"])
+    by_steps = Supervised(train=Train(steps=100))
     assert validation.shortened(by_steps, 1 / 3).train.steps == 33
 
 
-def test_two_searches_that_differ_are_not_equal_as_json():
+def test_different_searches_differ_as_json():
     one = Search(ACCURACY, (LEARNING_RATE,))
     other = Search(ACCURACY, (Uniform("optimizer.learning_rate", 1e-4, 1e-1),))
     assert one.to_json() != other.to_json()
     assert one.to_json() != Search(ACCURACY, (LEARNING_RATE,), Bayesian(initial=3)).to_json()
+
+
+def test_objectives_include_the_metrics_of_the_experiment():
+    metrics = ("accuracy", "my_metrics:top_3")
+    known = validation.known_objectives(Supervised(evaluate=Evaluate(metrics=metrics)))
+    assert {"eval/loss", "eval/accuracy", "eval/top_3", "train/top_3"} <= set(known)
+    assert "eval/accuracy" not in validation.known_objectives(ReinforcementLearning())
+
+
+def test_direction_of_a_known_metric_is_its_default():
+    assert Objective("eval/loss").direction == "min"
+    assert Objective("eval/accuracy") == Objective("eval/accuracy", "max")
+    with pytest.raises(UserError, match=r"Objective\('eval/length_mean'\) needs a direction"):
+        Objective("eval/length_mean")
+
+
+def test_nested_kinds_and_tuples_of_sections_can_be_searched():
+    space = (
+        Choice("optimizer.schedule.kind", ("constant", "cosine")),
+        Choice("augment", ("", "crop", ("crop", "flip"))),
+    )
+    validation.check(Search(ACCURACY, space), Supervised())
+    wrong = Choice("augment", ("crop", "cut"))
+    with pytest.raises(UserError, match="invalid at augment=cut: unknown kind of augment"):
+        validation.check(Search(ACCURACY, (wrong,)), Supervised())
 
 
 @pytest.mark.parametrize(
@@ -160,11 +199,11 @@ def test_two_searches_that_differ_are_not_equal_as_json():
     ],
     ids=["supervised", "rl"],
 )
-def test_the_objectives_known_are_what_runs_report(arguments, tmp_path, monkeypatch):
+def test_known_objectives_are_the_reported_metrics(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     workdir = tmp_path / "run"
     assert run(["train", *arguments, f"--workdir={workdir}"]) == 0
-    task = json.loads((workdir / "config.json").read_text())["task"]
+    experiment = loading.load(str(workdir / "config.json"))
     reported = set()
     for line in (workdir / "metrics.jsonl").read_text().splitlines():
         record = json.loads(line)
@@ -173,5 +212,5 @@ def test_the_objectives_known_are_what_runs_report(arguments, tmp_path, monkeypa
         }
         reported |= {f"{record['split']}/{name}" for name in numbers}
     assert {name for name in reported if not name.startswith("test/")} == set(
-        validation.METRICS[task]
+        validation.known_objectives(experiment)
     )

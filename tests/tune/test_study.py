@@ -1,4 +1,4 @@
-"""The state of a search: every trial once, nothing lost, whatever dies when."""
+"""The state of a search: each trial runs once and none is lost when processes die."""
 
 import json
 
@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.config import loading
+from trainer.config.inspection import differences
 from trainer.config.supervised import Supervised
 from trainer.errors import UserError
-from trainer.tune.coordinator import DONE, GO_ON, LOST, STOP, WAIT
+from trainer.tune.coordinator import HeartbeatReply, NoTrial
 from trainer.tune.files import Layout
-from trainer.tune.outcome import Outcome
+from trainer.tune.outcome import Outcome, TrialStatus
 from trainer.tune.space import (
     Choice,
     Hyperband,
@@ -42,44 +43,44 @@ def open_study(path, search=SEARCH, max_trials=4, experiment=None, **more):
 
 
 def end(study, worker, trial_id, score=0.5, status="finished", reason=""):
-    Outcome(status, score, reason).write(study.layout.outcome(trial_id))
+    Outcome(TrialStatus(status), score, reason).write(study.layout.outcome(trial_id))
     study.end(worker, trial_id)
 
 
-def test_trials_are_given_out_once_and_then_no_more(tmp_path):
+def test_each_trial_is_assigned_once(tmp_path):
     study = open_study(tmp_path, max_trials=2)
-    assert [study.claim(worker) for worker in ("a", "b", "c")] == ["0000", "0001", WAIT]
+    assert [study.claim(worker) for worker in ("a", "b", "c")] == ["0000", "0001", NoTrial.WAIT]
     assert study.claim("a") == "0000"
     end(study, "a", "0000", 0.5)
     end(study, "b", "0001", None, "failed", "killed by SIGKILL")
-    assert [study.claim(worker) for worker in ("a", "b", "c")] == [DONE] * 3
+    assert [study.claim(worker) for worker in ("a", "b", "c")] == [NoTrial.DONE] * 3
     assert study.best.id == "0000"
     assert study.trials["0001"].reason == "killed by SIGKILL"
 
 
-def test_a_trial_is_blind_to_the_test_split_and_the_best_is_not(tmp_path):
+def test_trials_use_the_validation_split_and_the_best_the_test_split(tmp_path):
     study = open_study(tmp_path)
     trial_id = study.claim("a")
     trial = loading.load(str(study.layout.config(trial_id)))
     assert trial.evaluate.split == "validation"
     end(study, "a", trial_id)
     best = loading.load(str(study.layout.best))
-    assert [line.split(":")[0] for line in loading.differences(trial, best)] == ["evaluate.split"]
+    assert [line.split(":")[0] for line in differences(trial, best)] == ["evaluate.split"]
     assert best.optimizer.learning_rate == study.trials[trial_id].values["optimizer.learning_rate"]
 
 
-def test_taken_up_again_the_same_trials_follow(tmp_path):
+def test_resumed_search_proposes_the_same_trials(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     study = open_study(whole)
-    while (trial_id := study.claim("a")) != DONE:
+    while (trial_id := study.claim("a")) is not NoTrial.DONE:
         end(study, "a", trial_id, 1 / (1 + study.trials[trial_id].values["model.dropout"]))
     expected = {trial.id: trial.values for trial in study.trials.values()}
 
     claims = []
     while True:
-        # A new process each time; the first claim of each trial dies with its process.
+        # A new process each time; the process of the first claim of each trial dies.
         trial_id = open_study(broken).claim("a")
-        if trial_id == DONE:
+        if trial_id is NoTrial.DONE:
             break
         again = open_study(broken)
         assert again.claim("a") == trial_id
@@ -89,20 +90,20 @@ def test_taken_up_again_the_same_trials_follow(tmp_path):
     assert {t.id: t.values for t in open_study(broken).trials.values()} == expected
 
 
-def test_fewer_slots_take_up_all_that_ran(tmp_path):
+def test_fewer_slots_resume_all_trials(tmp_path):
     study = open_study(tmp_path, max_trials=2)
     assert {study.claim("a"), study.claim("b")} == {"0000", "0001"}
     again = open_study(tmp_path, max_trials=2)
     for trial_id in ("0000", "0001"):
         assert again.claim("a") == trial_id
         end(again, "a", trial_id)
-    assert again.claim("a") == DONE
+    assert again.claim("a") is NoTrial.DONE
 
 
-def test_more_trials_go_on_with_a_search_that_is_over(tmp_path):
+def test_more_trials_extend_a_finished_search(tmp_path):
     study = open_study(tmp_path, max_trials=1)
     end(study, "a", study.claim("a"))
-    assert study.claim("a") == DONE
+    assert study.claim("a") is NoTrial.DONE
     study.close()
     assert was_closed(study.layout)
     more = open_study(tmp_path, max_trials=2)
@@ -121,14 +122,14 @@ def test_more_trials_go_on_with_a_search_that_is_over(tmp_path):
         ({"search": Search(SEARCH.objective, SEARCH.space[:1], Random())}, "search space"),
     ],
 )
-def test_a_directory_of_another_search_is_refused(tmp_path, change, named):
+def test_directory_of_another_search_is_refused(tmp_path, change, named):
     open_study(tmp_path)
     with pytest.raises(UserError, match="another search") as error:
         open_study(tmp_path, **change)
     assert named in str(error.value)
 
 
-def test_a_combination_that_the_schema_refuses_is_a_refused_trial(tmp_path):
+def test_invalid_combination_is_a_refused_trial(tmp_path):
     space = (
         Choice("optimizer.kind", ("sgd",)),
         Choice("optimizer.nesterov", (True,)),
@@ -136,14 +137,14 @@ def test_a_combination_that_the_schema_refuses_is_a_refused_trial(tmp_path):
         Choice("model.pool", (1, 2)),
     )
     study = open_study(tmp_path, Search(SEARCH.objective, (*space[:2], space[3]), Random()), 2)
-    assert study.claim("a") == DONE
+    assert study.claim("a") is NoTrial.DONE
     assert {trial.status for trial in study.trials.values()} == {"refused"}
-    # Of the space's own making: others may be good.
+    # The space causes it, so other trials may succeed.
     assert study.refusal == ""
-    assert "nesterov needs momentum" in study.trials["0000"].reason
+    assert "nesterov=True requires momentum > 0" in study.trials["0000"].reason
 
 
-def test_first_trials_refused_alike_end_a_search_that_then_begins_anew(tmp_path):
+def test_search_ends_if_its_first_trials_are_refused_alike(tmp_path):
     study = open_study(tmp_path)
     for number in range(3):
         assert study.refusal == ""
@@ -165,27 +166,27 @@ def test_first_trials_refused_alike_end_a_search_that_then_begins_anew(tmp_path)
         ["failed one", "failed one", "failed one"],
     ],
 )
-def test_other_first_trials_do_not_end_a_search(tmp_path, ends):
+def test_search_continues_after_different_first_trials(tmp_path, ends):
     study = open_study(tmp_path)
     for status, _, reason in (text.partition(" ") for text in ends):
         end(study, "a", study.claim("a"), 0.5 if status == "finished" else None, status, reason)
     assert study.refusal == ""
 
 
-def test_a_silent_workers_trial_goes_to_another_and_back_it_is_told_so(tmp_path):
-    clock, said = Clock(), []
-    study = open_study(tmp_path, timeout=60.0, clock=clock, say=said.append)
+def test_trial_without_heartbeats_is_reassigned_and_lost_for_its_worker(tmp_path):
+    clock, lines = Clock(), []
+    study = open_study(tmp_path, timeout=60.0, clock=clock, log=lines.append)
     trial_id = study.claim("a")
     clock.now = 50.0
-    assert study.beat("a", trial_id) == GO_ON
+    assert study.heartbeat("a", trial_id) is HeartbeatReply.CONTINUE
     clock.now = 105.0
     study.expire()
     assert study.trials[trial_id].status == "running"
     clock.now = 111.0
     study.expire()
-    assert "a has been silent for 61 s" in said[-1]
+    assert "no heartbeat from a for 61 s" in lines[-1]
     assert study.claim("b") == trial_id
-    assert study.beat("a", trial_id) == LOST
+    assert study.heartbeat("a", trial_id) is HeartbeatReply.LOST
     end(study, "a", trial_id, 0.9)
     assert study.trials[trial_id].is_open
     end(study, "b", trial_id, 0.5)
@@ -193,24 +194,24 @@ def test_a_silent_workers_trial_goes_to_another_and_back_it_is_told_so(tmp_path)
     assert study.trials[trial_id].claims == ["a", "b"]
 
 
-def test_a_worker_that_was_only_slow_keeps_its_trial(tmp_path):
+def test_slow_worker_keeps_its_trial(tmp_path):
     clock = Clock()
     study = open_study(tmp_path, timeout=60.0, clock=clock)
     trial_id = study.claim("a")
     clock.now = 100.0
     study.expire()
-    assert study.beat("a", trial_id) == GO_ON
+    assert study.heartbeat("a", trial_id) is HeartbeatReply.CONTINUE
     assert study.claim("b") != trial_id
 
 
-def test_a_new_chief_gives_workers_time_to_be_heard(tmp_path):
+def test_restarted_chief_waits_for_heartbeats(tmp_path):
     clock = Clock()
     trial_id = open_study(tmp_path, timeout=60.0, clock=clock).claim("a")
     clock.now = 1000.0
     study = open_study(tmp_path, timeout=60.0, clock=clock)
     study.expire()
     assert study.claim("b") != trial_id
-    assert study.beat("a", trial_id) == GO_ON
+    assert study.heartbeat("a", trial_id) is HeartbeatReply.CONTINUE
 
 
 def curve(study, trial_id, *values):
@@ -223,59 +224,59 @@ def curve(study, trial_id, *values):
     (workdir / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
 
 
-def test_hopeless_trials_are_stopped_and_never_the_best(tmp_path):
+def test_trial_below_the_median_is_stopped_and_never_the_best(tmp_path):
     search = Search(SEARCH.objective, SEARCH.space, Random(), median_stopping=2)
     study = open_study(tmp_path, search)
     for score in (0.5, 0.7):
         trial_id = study.claim("a")
         curve(study, trial_id, 0.1)
-        assert study.beat("a", trial_id) == GO_ON
+        assert study.heartbeat("a", trial_id) is HeartbeatReply.CONTINUE
         curve(study, trial_id, score, score)
         end(study, "a", trial_id, score)
     trial_id = study.claim("a")
     curve(study, trial_id, 0.65)
-    assert study.beat("a", trial_id) == GO_ON
+    assert study.heartbeat("a", trial_id) is HeartbeatReply.CONTINUE
     curve(study, trial_id, 0.55, 0.58)
-    assert study.beat("a", trial_id) == STOP
+    assert study.heartbeat("a", trial_id) is HeartbeatReply.STOP
     end(study, "a", trial_id, None, "stopped")
     assert study.trials[trial_id].status == "stopped"
     assert study.trials[trial_id].score == 0.55
     assert study.best.score == 0.7
 
 
-def test_hyperband_goes_on_from_a_trials_directory(tmp_path):
+def test_hyperband_resumes_from_the_directory_of_a_trial(tmp_path):
     search = Search(SEARCH.objective, SEARCH.space, Hyperband(shortest=1.0))
     study = open_study(tmp_path, search, max_trials=0)
-    sources = {}
-    while (trial_id := study.claim("a")) != DONE:
-        source = study.layout.source(trial_id)
-        if source.exists():
-            sources[trial_id] = source.read_text()
+    parents = {}
+    while (trial_id := study.claim("a")) is not NoTrial.DONE:
+        parent = study.layout.parent(trial_id)
+        if parent.exists():
+            parents[trial_id] = parent.read_text()
         end(study, "a", trial_id, study.trials[trial_id].values["model.dropout"])
-    assert sources
-    for trial_id, source in sources.items():
+    assert parents
+    for trial_id, parent in parents.items():
         longer, shorter = (
-            loading.load(str(study.layout.config(name))) for name in (trial_id, source)
+            loading.load(str(study.layout.config(name))) for name in (trial_id, parent)
         )
         assert longer.train.epochs > shorter.train.epochs
-        assert len(loading.differences(longer, shorter)) == 1
+        assert len(differences(longer, shorter)) == 1
     assert loading.load(str(study.layout.best)).train.epochs == 10
 
 
-def test_work_is_counted_in_trainings_of_full_length(tmp_path):
-    assert open_study(tmp_path / "random", max_trials=0).work == 20
-    assert open_study(tmp_path / "some", max_trials=3).work == 3
+def test_budget_is_counted_in_trainings_of_full_length(tmp_path):
+    assert open_study(tmp_path / "random", max_trials=0).budget == 20
+    assert open_study(tmp_path / "some", max_trials=3).budget == 3
     search = Search(SEARCH.objective, SEARCH.space, Hyperband(shortest=1.0))
     study = open_study(tmp_path / "hyperband", search, max_trials=0)
-    while (trial_id := study.claim("a")) != DONE:
+    while (trial_id := study.claim("a")) is not NoTrial.DONE:
         end(study, "a", trial_id, study.trials[trial_id].values["model.dropout"])
     assert len(study.trials) == study.max_trials
-    assert sum(map(study.trained, study.trials.values())) == pytest.approx(study.work)
+    assert sum(map(study.cost, study.trials.values())) == pytest.approx(study.budget)
 
 
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(["claim", "end", "fail", "silence", "chief"]), st.sampled_from("abc")
+        st.sampled_from(["claim", "end", "fail", "timeout", "restart"]), st.sampled_from("abc")
     ),
     max_size=60,
 )
@@ -283,7 +284,7 @@ EVENTS = st.lists(
 
 @settings(max_examples=40, deadline=None)
 @given(EVENTS)
-def test_whatever_dies_each_trial_has_one_runner_and_one_end(tmp_path_factory, events):
+def test_each_trial_has_one_worker_and_one_end_whatever_dies(tmp_path_factory, events):
     path, clock = tmp_path_factory.mktemp("study"), Clock()
     study = open_study(path, max_trials=5, timeout=60.0, clock=clock)
     holds, ends = {}, []
@@ -291,20 +292,20 @@ def test_whatever_dies_each_trial_has_one_runner_and_one_end(tmp_path_factory, e
         clock.now += 1.0
         if event == "claim":
             trial_id = study.claim(worker)
-            if trial_id in (WAIT, DONE):
+            if trial_id in (NoTrial.WAIT, NoTrial.DONE):
                 continue
             others = [name for name, held in holds.items() if held == trial_id and name != worker]
-            assert all(study.beat(name, trial_id) == LOST for name in others)
+            assert all(study.heartbeat(name, trial_id) is HeartbeatReply.LOST for name in others)
             holds[worker] = trial_id
         elif event in ("end", "fail") and worker in holds:
             trial_id = holds.pop(worker)
-            counted = study.beat(worker, trial_id) == GO_ON
+            counted = study.heartbeat(worker, trial_id) is HeartbeatReply.CONTINUE
             end(study, worker, trial_id, *((0.5,) if event == "end" else (None, "failed")))
             ends += [trial_id] * counted
-        elif event == "silence":
+        elif event == "timeout":
             clock.now += 61.0
             study.expire()
-        elif event == "chief":
+        elif event == "restart":
             study = open_study(path, max_trials=5, timeout=60.0, clock=clock)
     assert len(ends) == len(set(ends))
     assert {trial.id for trial in study.trials.values() if not trial.is_open} == set(ends)

@@ -18,29 +18,29 @@ TAKES_CONFIG = True
 
 def _search(values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string(
-        "search", "", "What to search, a file with get_search().", flag_values=values
+        "search", "", "Search file, with a function get_search().", flag_values=values
     )
     for name, default, least, text in (
         (
             "max_trials",
             0,
             0,
-            "Trials at most; 0: for Grid and Hyperband as many as there are, else 20. A larger one "
-            "goes on with a search that is over.",
+            "Maximum number of trials; 0: all of Grid or Hyperband, else 20. A larger number "
+            "extends a finished search.",
         ),
         (
             "parallel_trials",
             0,
             0,
-            "Trials side by side on this host, with its cores or accelerators divided among "
-            "them; 0: one an accelerator, on a CPU one.",
+            "Parallel trials on this host, among which its GPUs or CPU cores are divided; 0: one "
+            "per GPU, or a single one on CPU.",
         ),
         (
             "worker_timeout",
             60,
             1,
-            "Several hosts: seconds of a worker's silence after which another goes on with its "
-            "trial.",
+            "With several hosts: seconds without a heartbeat after which another worker resumes "
+            "a trial.",
         ),
     ):
         absl_flags.DEFINE_integer(name, default, text, lower_bound=least, flag_values=values)
@@ -50,23 +50,23 @@ FLAGS = (flags.workdir, _search, flags.data_dir, distribution_flags.define)
 
 
 def run(arguments: Sequence[str], started: float) -> None:
-    """Searches, or goes on with a search, and says how to train the best."""
+    """Runs or resumes a search, and prints how to train the best configuration."""
     del started
     file, config_overrides, rest = flags.split_config(arguments)
     values, positional = flags.parse(FLAGS, rest)
     if positional:
-        raise UserError(f"tune takes flags only. Received: {' '.join(positional)}")
+        raise UserError(f"tune takes only flags. Received: {' '.join(positional)}")
     experiment = flags.experiment(file, config_overrides)
     from trainer.tune import validation
-    from trainer.tune.role import role_of
+    from trainer.tune.role import role_from_environment
 
     search = validation.load(values.search)
     validation.check(search, experiment)
     if not values.workdir:
-        raise UserError("--workdir=DIR says where the search is kept. Received: ''")
-    role = role_of(os.environ)
+        raise UserError("--workdir=DIR is required, for example --workdir=runs/search")
+    role = role_from_environment(os.environ)
     with StopRequest() as stop:
-        # KerasTuner loads TensorFlow; all that can be refused without it has been.
+        # Imported late because KerasTuner loads TensorFlow.
         from trainer.tune import search as searching
 
         study = searching.run(
@@ -77,17 +77,17 @@ def run(arguments: Sequence[str], started: float) -> None:
                 max_trials=values.max_trials,
                 parallel_trials=values.parallel_trials,
                 worker_timeout=values.worker_timeout,
-                flags=_passed_on(values),
+                flags=_trial_flags(values),
             ),
             role,
             stop,
         )
     if study is not None:
-        print(searching.closing_words(study))
+        print(searching.final_summary(study))
 
 
-def _passed_on(values: absl_flags.FlagValues) -> tuple[str, ...]:
-    """The flags of `trainer train` that were given, for every trial."""
+def _trial_flags(values: absl_flags.FlagValues) -> tuple[str, ...]:
+    """Returns the flags of `trainer train` that were given, for all trials."""
     names = flags.new_values((flags.data_dir, distribution_flags.define))
     return tuple(
         f"--{name}={values[name].value}"

@@ -5,7 +5,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from trainer.engine.metric_writers import Record, Value
+from trainer.io.records import Record, Value
 
 # Without a terminal a line is printed after this fraction of the run, or this many seconds.
 _LINE_FRACTION = 0.1

@@ -13,9 +13,10 @@ from typing import Any, Protocol, TextIO
 
 from trainer.engine.checkpoints import CheckpointInfo, Checkpoints, State, restore
 from trainer.engine.console import Console
-from trainer.engine.metric_writers import Record, Value, Writer
+from trainer.engine.metric_writers import Writer
 from trainer.engine.schedule import Action, Schedule, steps_until_due
 from trainer.errors import Interrupted, UserError
+from trainer.io.records import Record, Value
 
 # Duration of a chunk, seconds: short enough to stop soon after a signal.
 _CHUNK_SECONDS = 1.0

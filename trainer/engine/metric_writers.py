@@ -1,25 +1,9 @@
-"""Where the figures of a run go: JSON lines, TensorBoard, the console, memory."""
+"""Writers of records: metrics.jsonl with TensorBoard's event files, and memory."""
 
-import dataclasses
-import json
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from trainer.compat.keras import tf
-from trainer.io.files import write_text
-
-Value = float | Sequence[float]
-
-
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """The metrics of one split at one step; `time` is in seconds since 1970."""
-
-    step: int
-    split: str
-    time: float
-    metrics: Mapping[str, Value]
+from trainer.io.records import Record, append_record, read_records
 
 
 class Writer(Protocol):
@@ -61,8 +45,7 @@ class Files:
 
         A metric that is not finite is null in JSON.
         """
-        with tf.io.gfile.GFile(self._jsonl, "a") as file:
-            file.write(_line(record))
+        append_record(self._jsonl, record)
         self._write_events(record)
 
     def rewind(self, step: int) -> None:
@@ -87,26 +70,3 @@ class Files:
                 if isinstance(value, int | float):
                     tf.summary.scalar(f"{record.split}/{name}", value)
         self._events.flush()
-
-
-def read_records(path: str) -> list[Record]:
-    """The records of a metrics.jsonl; a last line cut short by a kill is left out."""
-    if not tf.io.gfile.exists(path):
-        return []
-    with tf.io.gfile.GFile(path) as file:
-        lines = file.read().split("\n")
-    return [Record(**json.loads(line)) for line in lines[:-1]]
-
-
-def _line(record: Record) -> str:
-    return json.dumps(_finite(dataclasses.asdict(record))) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -15,12 +15,13 @@ from trainer.engine import workdir as run_workdir
 from trainer.engine.checkpoints import CheckpointInfo, Checkpoints
 from trainer.engine.distribution import Runtime
 from trainer.engine.loop import Loop, Task
-from trainer.engine.metric_writers import Files, Memory, Record, Value, Writer
+from trainer.engine.metric_writers import Files, Memory, Writer
 from trainer.engine.preemption import StopRequest
 from trainer.engine.schedule import Schedule
 from trainer.engine.workdir import WorkDirectory
 from trainer.errors import Interrupted, UserError
 from trainer.io import files
+from trainer.io.records import Record, Value
 
 _PACKAGES = ("trainer", "tf_keras", "numpy", "tf-agents")
 

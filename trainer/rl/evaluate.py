@@ -10,8 +10,8 @@ from scipy import stats
 
 from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
-from trainer.engine.metric_writers import Value
 from trainer.errors import UserError
+from trainer.io.records import Value
 from trainer.rl import seeds
 from trainer.rl.agents.base import Agent
 from trainer.rl.envs import registry

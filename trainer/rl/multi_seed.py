@@ -13,10 +13,11 @@ from trainer.config.rl import ReinforcementLearning
 from trainer.engine import distribution, runner
 from trainer.engine import workdir as run_workdir
 from trainer.engine.distribution_config import DistributionConfig
-from trainer.engine.metric_writers import Files, Record, Value
+from trainer.engine.metric_writers import Files
 from trainer.engine.workdir import WorkDirectory
 from trainer.errors import UserError
 from trainer.io.files import write_json
+from trainer.io.records import Record, Value
 from trainer.rl import training
 from trainer.rl.evaluate import summarize_seeds
 from trainer.rl.loading import Trained, load

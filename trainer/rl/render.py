@@ -14,8 +14,8 @@ from PIL import Image
 from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
 from trainer.engine.distribution_config import DistributionConfig
-from trainer.engine.metric_writers import Record, read_records
 from trainer.engine.workdir import WorkDirectory
+from trainer.io.records import Record, read_records
 from trainer.rl import multi_seed as experiments
 from trainer.rl import seeds
 from trainer.rl.envs import registry

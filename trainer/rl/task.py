@@ -13,9 +13,9 @@ from trainer.config.rl import ReinforcementLearning
 from trainer.engine import distribution
 from trainer.engine.checkpoints import State
 from trainer.engine.distribution import Runtime
-from trainer.engine.metric_writers import Value
 from trainer.errors import UserError
 from trainer.io.memory import check_fits
+from trainer.io.records import Value
 from trainer.rl import evaluate, seeds
 from trainer.rl.agents import base
 from trainer.rl.collector import EPISODE_SUMS, Collector

@@ -9,8 +9,8 @@ from trainer.config.rl import ReinforcementLearning
 from trainer.engine import runner
 from trainer.engine.checkpoints import CheckpointInfo, restore
 from trainer.engine.distribution import Runtime
-from trainer.engine.metric_writers import Value
 from trainer.engine.schedule import Schedule
+from trainer.io.records import Value
 from trainer.rl.task import ReinforcementLearningTask
 
 _REPORTS_PER_RUN = 20

@@ -9,9 +9,9 @@ from trainer.data.loading import load
 from trainer.engine import distribution
 from trainer.engine.checkpoints import CheckpointInfo, restore
 from trainer.engine.distribution_config import DistributionConfig
-from trainer.engine.metric_writers import Value
 from trainer.engine.runner import checkpoint_of
 from trainer.errors import unknown_name
+from trainer.io.records import Value
 from trainer.supervised.task import ClassificationTask
 
 

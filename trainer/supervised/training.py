@@ -10,9 +10,9 @@ from trainer.data.loading import load
 from trainer.engine import distribution, runner
 from trainer.engine.checkpoints import CheckpointInfo
 from trainer.engine.distribution_config import DistributionConfig
-from trainer.engine.metric_writers import Value
 from trainer.engine.schedule import Schedule
 from trainer.errors import UserError, unknown_name
+from trainer.io.records import Value
 from trainer.metrics import table
 from trainer.supervised.evaluate import evaluate_checkpoint
 from trainer.supervised.task import ClassificationTask

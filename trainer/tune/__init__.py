@@ -1,6 +1,7 @@
-"""Searching for settings: trials are training jobs in processes and directories of their own.
+"""Hyperparameter search. Each trial is a training job in its own process and directory.
 
-`space` is what a search file is made of, `check` holds it against an experiment, `oracle`
-chooses with KerasTuner, `study` is the search's state on disk, `process` and `worker` run
-trials, `cluster` and `protocol` share a search between hosts, `report` shows it.
+`space` defines a search file, `objectives` the metrics it may optimize, and `validation` checks
+it against an experiment. `oracle` proposes trials with KerasTuner, `study` keeps the state of the
+search on disk, `trial_process` and `worker` run trials, `role` and `protocol` distribute a search
+over hosts, `search` runs it, and `report` writes the HTML report.
 """

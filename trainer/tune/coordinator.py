@@ -1,25 +1,32 @@
-"""Between a study and those who run its trials, in this process or on another host."""
+"""The interface between a study and the workers that run its trials."""
 
+import enum
 from typing import Protocol
 
-# What a claim brings instead of a trial.
-WAIT, DONE = "wait", "done"
-# What a beat answers.
-GO_ON, STOP, LOST = "go on", "stop", "lost"
+
+class NoTrial(enum.Enum):
+    """The answer to a claim for which there is no trial."""
+
+    WAIT = "wait"  # there may be one later
+    DONE = "done"  # the search has no more trials
 
 
-class Board(Protocol):
-    """Where trials are given out and taken back. A worker has at most one at a time."""
+class HeartbeatReply(enum.Enum):
+    """The answer to a heartbeat."""
 
-    def claim(self, worker: str) -> str:
-        """A trial's id; `WAIT` while there may be one later; `DONE` when there will be none."""
+    CONTINUE = "continue"
+    STOP = "stop"  # median stopping ends the trial
+    LOST = "lost"  # the trial has been assigned to another worker
 
-    def beat(self, worker: str, trial_id: str) -> str:
-        """Says that the trial still runs.
 
-        Returns:
-          `GO_ON`; `STOP` for one that is hopeless; `LOST` for one that is another's by now.
-        """
+class Coordinator(Protocol):
+    """Assigns trials to workers. A worker has at most one trial at a time."""
+
+    def claim(self, worker: str) -> str | NoTrial:
+        """Returns the id of a trial for the worker, or why there is none."""
+
+    def heartbeat(self, worker: str, trial_id: str) -> HeartbeatReply:
+        """Records that the trial is still running."""
 
     def end(self, worker: str, trial_id: str) -> None:
-        """Says that the trial's outcome is written."""
+        """Records that the outcome of the trial has been written."""

@@ -1,13 +1,13 @@
-"""The pictures of a search, as SVG elements to put into a page.
+"""The figures of a search, as SVG elements.
 
-Colour says one thing in all of them: how good a trial's score is among the others'.
+In all figures the color of a trial is the rank of its score.
 """
 
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from trainer.tune.importance import place
-from trainer.tune.space import Choice, Dimension, Objective, text
+from trainer.tune.importance import position
+from trainer.tune.space import Choice, Dimension, Objective, to_text
 from trainer.tune.study import Trial
 
 _WIDTH, _HEIGHT = 960, 320
@@ -16,11 +16,11 @@ _TICKS = 5
 
 
 def best_so_far(trials: Sequence[Trial], objective: Objective) -> str:
-    """Each trial's score in the order of their ends, and the best by then as a line.
+    """Plots the score of each trial in the order of their ends, and the best so far as a line.
 
     Args:
-      trials: with scores, in that order.
-      objective: what is better.
+      trials: trials with scores, in that order.
+      objective: the objective of the search.
     """
     scores = [trial.score for trial in trials if trial.score is not None]
     low, high = _bounds(scores)
@@ -51,10 +51,10 @@ def best_so_far(trials: Sequence[Trial], objective: Objective) -> str:
     parts.append(f'<polyline class="best" points="{" ".join(points)}"/>')
     for number, trial in enumerate(trials):
         assert trial.score is not None
-        colour = _colour(_quality(trial.score, scores, objective))
+        color = _color(_quality(trial.score, scores, objective))
         parts.append(
-            f'<circle cx="{x(number):.1f}" cy="{y(trial.score):.1f}" r="5" fill="{colour}">'
-            f"<title>{_described(trial)}</title></circle>"
+            f'<circle cx="{x(number):.1f}" cy="{y(trial.score):.1f}" r="5" fill="{color}">'
+            f"<title>{_describe(trial)}</title></circle>"
         )
     return _svg(parts, "Score of each trial, and the best so far")
 
@@ -62,7 +62,7 @@ def best_so_far(trials: Sequence[Trial], objective: Objective) -> str:
 def parallel_coordinates(
     trials: Sequence[Trial], space: Sequence[Dimension], objective: Objective
 ) -> str:
-    """A line a trial through its values, the best drawn last; the right axis is the score."""
+    """Plots one line per trial through its values and its score, the best one on top."""
     scores = [trial.score for trial in trials if trial.score is not None]
     low, high = _bounds(scores)
     gap = (_WIDTH - 2 * _LEFT) / len(space)
@@ -70,60 +70,61 @@ def parallel_coordinates(
     def x(axis: int) -> float:
         return _LEFT + gap * axis
 
-    def y(share: float) -> float:
-        return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * min(max(share, -0.1), 1.0)
+    def y(fraction: float) -> float:
+        return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * min(max(fraction, -0.1), 1.0)
 
     parts = []
     ranked = sorted(trials, key=lambda trial: _quality(_score(trial), scores, objective))
     for trial in ranked:
-        heights = [place(dimension, trial.values.get(dimension.path)) for dimension in space]
+        heights = [position(dimension, trial.values.get(dimension.path)) for dimension in space]
         heights.append((_score(trial) - low) / (high - low))
-        points = " ".join(f"{x(axis):.1f},{y(share):.1f}" for axis, share in enumerate(heights))
+        points = " ".join(f"{x(axis):.1f},{y(height):.1f}" for axis, height in enumerate(heights))
         quality = _quality(_score(trial), scores, objective)
         parts.append(
-            f'<polyline class="trial" points="{points}" stroke="{_colour(quality)}" '
+            f'<polyline class="trial" points="{points}" stroke="{_color(quality)}" '
             f'stroke-width="{1 + 2 * (trial is ranked[-1])}" opacity="{0.35 + 0.65 * quality:.2f}">'
-            f"<title>{_described(trial)}</title></polyline>"
+            f"<title>{_describe(trial)}</title></polyline>"
         )
     for axis, dimension in enumerate(space):
         parts.append(_line(x(axis), y(0), x(axis), y(1), "axis"))
         section, _, field = dimension.path.partition(".")
         parts.append(_label(x(axis), _TOP - 22, f"{section}." if field else ""))
         parts.append(_label(x(axis), _TOP - 8, field or section))
-        for share, name in _marks(dimension):
-            parts.append(_label(x(axis) + 6, y(share) + 4, name, "start", halo=True))
+        for height, name in _marks(dimension):
+            parts.append(_label(x(axis) + 6, y(height) + 4, name, "start", halo=True))
         if any(trial.values.get(dimension.path) is None for trial in trials):
             parts.append(_label(x(axis) + 6, y(-0.1) + 4, "(not set)", "start", halo=True))
     last = len(space)
     parts.append(_line(x(last), y(0), x(last), y(1), "axis"))
     parts.append(_label(x(last), _TOP - 8, objective.name))
-    for share, value in ((0.0, low), (1.0, high)):
-        parts.append(_label(x(last) + 6, y(share) + 4, f"{value:.4g}", "start", halo=True))
-    return _svg(parts, "Values of each trial; the lines of good ones are dark")
+    for height, value in ((0.0, low), (1.0, high)):
+        parts.append(_label(x(last) + 6, y(height) + 4, f"{value:.4g}", "start", halo=True))
+    return _svg(parts, "Values of each trial; darker lines are better")
 
 
-def importance_bars(shares: Mapping[str, float]) -> str:
-    """A bar for each dimension."""
+def importance_bars(importances: Mapping[str, float]) -> str:
+    """Plots the importance of each dimension as a bar."""
     row = 26
     parts = []
-    for number, (path, share) in enumerate(shares.items()):
+    for number, (path, fraction) in enumerate(importances.items()):
         y = 10 + row * number
         parts.append(_label(250, y + 14, path, "end"))
         parts.append(
-            f'<rect x="260" y="{y}" width="{max(1.0, 560 * share):.1f}" height="18" class="bar"/>'
+            f'<rect x="260" y="{y}" width="{max(1.0, 560 * fraction):.1f}" '
+            'height="18" class="bar"/>'
         )
-        parts.append(_label(270 + 560 * share, y + 14, f"{share:.0%}", "start"))
-    return _svg(parts, "Share of each setting in the score", 20 + row * len(shares))
+        parts.append(_label(270 + 560 * fraction, y + 14, f"{fraction:.0%}", "start"))
+    return _svg(parts, "Importance of each hyperparameter", 20 + row * len(importances))
 
 
 def _marks(dimension: Dimension) -> list[tuple[float, str]]:
     if isinstance(dimension, Choice):
-        return [(place(dimension, value), text(value)) for value in dimension.values]
+        return [(position(dimension, value), to_text(value)) for value in dimension.values]
     return [(0.0, f"{dimension.low:g}"), (1.0, f"{dimension.high:g}")]
 
 
 def _bounds(scores: Sequence[float]) -> tuple[float, float]:
-    """What an axis of scores shows: all but wild ones, which are drawn at its end."""
+    """Returns the range of an axis of scores; outliers are drawn at its ends."""
     ordered = sorted(scores)
     quarter, median = ordered[len(ordered) // 4], ordered[len(ordered) // 2]
     upper = ordered[(3 * len(ordered)) // 4]
@@ -133,18 +134,18 @@ def _bounds(scores: Sequence[float]) -> tuple[float, float]:
 
 
 def _quality(score: float, scores: Sequence[float], objective: Objective) -> float:
-    """The share of other trials that are worse."""
-    worse = sum(objective.better(score, other) for other in scores)
+    """Returns the fraction of other trials that are worse."""
+    worse = sum(objective.is_better(score, other) for other in scores)
     return worse / max(1, len(scores) - 1)
 
 
-def _colour(quality: float) -> str:
-    """From pale grey-blue to dark blue; also apart for those who see no colours."""
+def _color(quality: float) -> str:
+    """Returns a color from pale gray-blue to dark blue, distinguishable without color vision."""
     return f"hsl(215 {20 + 60 * quality:.0f}% {78 - 50 * quality:.0f}%)"
 
 
-def _described(trial: Trial) -> str:
-    values = ", ".join(f"{path} {text(value)}" for path, value in trial.values.items())
+def _describe(trial: Trial) -> str:
+    values = ", ".join(f"{path} {to_text(value)}" for path, value in trial.values.items())
     return escape(f"trial {trial.id}: {trial.score:.5g} ({trial.status}) {values}")
 
 

@@ -1,13 +1,15 @@
-"""Where a search keeps what, and how it is written so that a kill loses nothing.
+"""The directory of a search, and access to its files.
 
-The directory is local, mounted or in a bucket: every host of a search sees it under the same
-path. A path is pathlib's, or etils' for a bucket, which has the same methods.
+The directory is local, mounted or in a bucket; all hosts of a search see it under the same path.
+Paths are `pathlib.Path`, or `etils.epath.Path` for a bucket, which has the same methods. Writes
+are atomic, so that a killed process loses nothing.
 """
 
 import dataclasses
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,79 +20,79 @@ from trainer.config import loading
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """The paths of a search."""
+    """The paths of the files of a search."""
 
     root: Path
 
     @classmethod
     def of(cls, workdir: str) -> "Layout":
-        """That of a directory on this machine, or of `gs://…`."""
-        return cls(epath.Path(workdir) if "://" in workdir else Path(workdir).absolute())
+        """Returns the layout of a local directory or of `gs://…`."""
+        return cls(epath.Path(workdir) if is_remote(workdir) else Path(workdir).absolute())
 
     @property
     def is_remote(self) -> bool:
-        """Whether it is in a bucket."""
+        """True if the directory is in a bucket."""
         return is_remote(self.root)
 
     @property
     def shown(self) -> str:
-        """The directory as a user here would type it."""
+        """The directory as a user would type it here."""
         return str(self.root) if self.is_remote else os.path.relpath(self.root)
 
     @property
     def state(self) -> Path:
-        """What the search is, every trial, and all the oracle knows."""
+        """The search, its trials and the state of the oracle."""
         return self.root / "search.json"
 
     @property
     def lock(self) -> Path:
-        """Held by the searching process and by the trials it started."""
+        """The lock held by the searching process and by its trials."""
         return self.root / ".lock"
 
     @property
     def best(self) -> Path:
-        """The best trial's configuration."""
+        """The configuration of the best trial."""
         return self.root / "best" / "config.json"
 
     @property
     def report(self) -> Path:
-        """The table and the pictures."""
+        """The HTML report."""
         return self.root / "report.html"
 
     def trial(self, trial_id: str) -> Path:
-        """The directory of a trial."""
+        """Returns the directory of a trial."""
         return self.root / "trials" / trial_id
 
     def config(self, trial_id: str) -> Path:
-        """The configuration of a trial."""
+        """Returns the path of the configuration of a trial."""
         return self.trial(trial_id) / "config.json"
 
-    def source(self, trial_id: str) -> Path:
-        """Holds the id of the trial whose checkpoints this one goes on from, if any."""
-        return self.trial(trial_id) / "continues"
+    def parent(self, trial_id: str) -> Path:
+        """Returns the path of the file with the id of the trial that this one resumes, if any."""
+        return self.trial(trial_id) / "parent"
 
     def outcome(self, trial_id: str) -> Path:
-        """How a trial ended: written by whoever ran it."""
+        """Returns the path of the outcome of a trial, written by its worker."""
         return self.trial(trial_id) / "trial.json"
 
     def workdir(self, trial_id: str, execution: int) -> Path:
-        """The work directory of one of a trial's trainings."""
+        """Returns the work directory of one training run of a trial."""
         return self.trial(trial_id) / f"seed_{execution}"
 
     def log(self, trial_id: str, execution: int) -> Path:
-        """What that training printed."""
+        """Returns the path of the output of that training run."""
         return self.trial(trial_id) / f"seed_{execution}.log"
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON so that a reader sees all of it or what was there before."""
+    """Writes JSON atomically."""
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes text so that a reader sees all of it or what was there before."""
+    """Writes text atomically."""
     if is_remote(path):
-        # An object store shows an object only once it is complete.
+        # Writes to an object store are atomic.
         path.write_text(text)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,17 +104,29 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def read_json(path: Path) -> Any:
+    """Returns the content of a JSON file."""
+    return json.loads(path.read_text())
+
+
+def read_records(workdir: Path) -> Iterator[dict[str, Any]]:
+    """Yields the records of metrics.jsonl in a work directory; skips an incomplete last line."""
+    path = workdir / "metrics.jsonl"
+    if path.exists():
+        yield from map(json.loads, path.read_text().split("\n")[:-1])
+
+
 def read_experiment(path: Path) -> loading.Experiment:
-    """The experiment of a config.json."""
+    """Returns the experiment of a config.json."""
     return loading.from_json(path.read_text(), str(path))
 
 
 def continue_from(source: Path, target: Path) -> None:
-    """Makes `target` a work directory that goes on from the checkpoints of `source`.
+    """Makes `target` a work directory that resumes from the checkpoints of `source`.
 
-    Checkpoints are never changed once written, so they are shared by hard links where the
-    file system has them. The event files are made anew from metrics.jsonl on resuming. The
-    configuration comes last: without it a copy that was cut short is made again.
+    Checkpoints do not change once written, so they are hard-linked if the file system allows
+    it. Event files are rebuilt from metrics.jsonl when the run resumes. The configuration is
+    copied last, so that an incomplete copy is repeated.
     """
     if (target / "config.json").exists():
         return
@@ -121,8 +135,8 @@ def continue_from(source: Path, target: Path) -> None:
         write_text(target / name, (source / name).read_text())
 
 
-def is_remote(path: Path) -> bool:
-    """Whether a path is in a bucket."""
+def is_remote(path: Path | str) -> bool:
+    """Returns True if a path is in a bucket."""
     return "://" in str(path)
 
 

@@ -1,25 +1,25 @@
-"""Reports to Vertex AI's own tuning service, in the file that cloudml-hypertune writes."""
+"""Reports to Vertex AI's tuning service, in the file format of cloudml-hypertune."""
 
 import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-# cloudml-hypertune's, where the service does not name one.
+# The default of cloudml-hypertune.
 _DEFAULT_FILE = "/tmp/hypertune/output.metrics"
 
 
 def report(
     metrics: Mapping[str, object], step: int, environment: Mapping[str, str], now: float = 0.0
 ) -> None:
-    """Adds a line for each number; does nothing where no tuning service runs this process.
+    """Appends a line for each number; does nothing outside a tuning job.
 
     Args:
-      metrics: by the name that the tuning job's metricId gives.
-      step: at which they were measured.
-      environment: CLOUD_ML_TRIAL_ID says that there is a service, CLOUD_ML_HP_METRIC_FILE
-        where it reads.
-      now: seconds since 1970; 0 is the clock's.
+      metrics: by name; the metricId of the tuning job is one of them.
+      step: the step of the measurement.
+      environment: CLOUD_ML_TRIAL_ID is set inside a tuning job; CLOUD_ML_HP_METRIC_FILE is
+        the file to write.
+      now: seconds since 1970; 0 uses the clock.
     """
     trial = environment.get("CLOUD_ML_TRIAL_ID")
     if not trial:

@@ -1,8 +1,8 @@
-"""`python -m trainer.tune.launch PARENT CORES COMMAND…`: becomes COMMAND, bound to its parent.
+"""`python -m trainer.tune.launch PARENT CORES COMMAND…`: runs COMMAND, bound to its parent.
 
-On Linux the process is killed when the one that started it dies, however it dies: nobody
-trains in a directory that another search may take up. CORES, `0,1` or empty for all, are the
-ones it may use; TensorFlow makes as many threads.
+On Linux the process is killed when its parent dies for any reason, so that no orphan trains in a
+directory that another search resumes. CORES (`0,1`; empty for all) sets the CPU affinity;
+TensorFlow creates as many threads.
 """
 
 import ctypes
@@ -16,14 +16,14 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Binds this process and replaces it with the command."""
+    """Binds this process to its parent and replaces it with the command."""
     parent, cores, *command = arguments
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if cores:
             os.sched_setaffinity(0, map(int, cores.split(",")))
     if os.getppid() != int(parent):
-        sys.exit("the process that started this one is gone")
+        sys.exit("the parent process no longer exists")
     os.execv(command[0], command)
 
 

@@ -1,4 +1,4 @@
-"""One searching process a directory, and none while a trial of an earlier one still runs."""
+"""The lock of a search directory: one search at a time, its remaining trials included."""
 
 import fcntl
 import os
@@ -9,18 +9,19 @@ from contextlib import contextmanager
 from trainer.errors import UserError
 from trainer.tune.files import Layout
 
-# A trial dies with the process that started it, not in the same instant.
-_PATIENCE_SECONDS = 10.0
+# The trials of a killed search end a moment after it.
+_TIMEOUT_SECONDS = 10.0
 
 
 @contextmanager
 def held(layout: Layout) -> Iterator[tuple[int, ...]]:
-    """Holds a search's lock; its descriptors, inherited, hold it until every heir has ended.
+    """Holds the lock of a search.
 
-    Buckets have no locks; there are no descriptors then.
+    Processes that inherit the yielded file descriptors hold the lock too, until all have
+    ended. Buckets have no lock and no descriptors.
 
     Raises:
-      UserError: if another search holds it, or the directory cannot be written.
+      UserError: if another search holds the lock, or the directory is not writable.
     """
     if layout.is_remote:
         yield ()
@@ -39,13 +40,13 @@ def _open(layout: Layout) -> int:
         return os.open(layout.lock, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise UserError(
-            f"--workdir cannot be written ({error.strerror}); take another directory. "
-            f"Received: {str(layout.root)!r}"
+            f"--workdir {str(layout.root)!r} is not writable ({error.strerror}); choose another "
+            "directory"
         ) from None
 
 
 def _lock(descriptor: int, root: str) -> None:
-    until = time.monotonic() + _PATIENCE_SECONDS
+    until = time.monotonic() + _TIMEOUT_SECONDS
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -53,7 +54,7 @@ def _lock(descriptor: int, root: str) -> None:
         except BlockingIOError:
             if time.monotonic() > until:
                 raise UserError(
-                    "another search is running in --workdir; wait for it, or stop it. "
-                    f"Received: {root!r}"
+                    f"another search is running in --workdir {root!r}; wait for it to end, or "
+                    "stop it"
                 ) from None
             time.sleep(0.1)

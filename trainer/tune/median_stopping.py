@@ -1,10 +1,10 @@
-"""A trial's objective: its curve while it trains, its value at the end."""
+"""The objective of a trial by step and at the end, and the median stopping rule."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainer.tune import files
 from trainer.tune.space import Objective
 
 # (step, value), in the order of the reports.
@@ -12,34 +12,30 @@ Curve = Sequence[tuple[int, float]]
 
 
 def read_curve(workdir: Path, name: str) -> list[tuple[int, float]]:
-    """The finite values of `split/name` in metrics.jsonl; a line cut short is left out."""
-    path = workdir / "metrics.jsonl"
-    if not path.exists():
-        return []
+    """Returns the finite values of `split/name` in the reports of a run."""
     split, _, metric = name.partition("/")
-    records = [json.loads(line) for line in path.read_text().split("\n")[:-1]]
     return [
         (record["step"], record["metrics"][metric])
-        for record in records
+        for record in files.read_records(workdir)
         if record["split"] == split and _is_finite(record["metrics"].get(metric))
     ]
 
 
 def final_value(workdir: Path, name: str) -> float | None:
-    """The objective of a finished run: result.json's, else the last in metrics.jsonl."""
-    value = json.loads((workdir / "result.json").read_text())["metrics"].get(name)
+    """Returns the objective of a finished run: from result.json, else from the last report."""
+    value = files.read_json(workdir / "result.json")["metrics"].get(name)
     if _is_finite(value):
         return float(value)
     curve = read_curve(workdir, name)
     return curve[-1][1] if curve else None
 
 
-def hopeless_at(curve: Curve, others: Sequence[Curve], objective: Objective) -> float | None:
-    """Where the median rule would stop a trial: its best value up to there, None if nowhere.
+def stopping_value(curve: Curve, others: Sequence[Curve], objective: Objective) -> float | None:
+    """Returns the best value up to the step where the median rule stops a trial, else None.
 
     Source: Golovin et al. (2017), section 3.2.1: a trial is stopped at a step if its best
-    value by then is strictly worse than the median of the others' means of all values
-    reported by then.
+    value up to that step is strictly worse than the median, over the other trials, of the
+    mean of the values reported up to that step.
     """
     for number, (step, _) in enumerate(curve, 1):
         best = objective.best([value for _, value in curve[:number]])
@@ -48,7 +44,7 @@ def hopeless_at(curve: Curve, others: Sequence[Curve], objective: Objective) -> 
             for other in others
             if (values := [value for at, value in other if at <= step])
         ]
-        if means and objective.better(_median(means), best):
+        if means and objective.is_better(_median(means), best):
             return best
     return None
 

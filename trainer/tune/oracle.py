@@ -1,7 +1,6 @@
-"""KerasTuner's oracles, asked and told; what they know is one JSON value that restores them.
+"""KerasTuner's oracles, with a state that can be saved as JSON and restored exactly.
 
-Where they end a search, forget or repeat themselves, docs/decisions/0008-tuning.md says what is
-done instead.
+docs/decisions/0008-tuning.md lists the behavior of KerasTuner that is corrected here.
 """
 
 import dataclasses
@@ -17,9 +16,10 @@ from threadpoolctl import threadpool_limits
 from trainer.compat.keras_tuner import Trial as KerasTunerTrial
 from trainer.compat.keras_tuner import keras_tuner
 from trainer.tune import space
+from trainer.tune.coordinator import NoTrial
 from trainer.tune.space import Search, Value
 
-# Hyperband's messages to whoever runs its trials begin with this.
+# Prefix of the values with which Hyperband describes a trial.
 _HYPERBAND = "tuner/"
 
 
@@ -28,25 +28,25 @@ class Proposal:
     """A trial to run.
 
     Attributes:
-      id: four digits, counted from 0000.
-      values: by path, of the active dimensions, as the search file spells them.
-      share: of the experiment's full length, in (0, 1].
-      continues: the id of the trial whose checkpoints it goes on from; "" begins anew.
+      id: four digits, starting at 0000.
+      values: of the active dimensions by path, as written in the search file.
+      fraction: of the full length of the experiment, in (0, 1].
+      parent: the id of the trial whose checkpoints it resumes; "" starts from scratch.
     """
 
     id: str
     values: Mapping[str, Value]
-    share: float
-    continues: str
+    fraction: float
+    parent: str
 
 
 class _Bayesian(keras_tuner.oracles.BayesianOptimizationOracle):
-    """Draws as a function of seed and trial, so that a restart changes nothing."""
+    """Samples as a function of seed and trial, so that a restart changes nothing."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         self._random_state = np.random.RandomState([self.seed, int(trial_id)])
-        # Matrices of a few rows: more threads only wait for each other. A poor fit of the
-        # kernel to a few points is no news to the user.
+        # The matrices are small, so more threads are slower. Warnings about a poor fit to a
+        # few points are not useful.
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             response = super().populate_space(trial_id)
@@ -56,7 +56,7 @@ class _Bayesian(keras_tuner.oracles.BayesianOptimizationOracle):
 
 
 class _Grid(keras_tuner.oracles.GridSearchOracle):
-    """Keeps its place in the grid, which KerasTuner's forgets."""
+    """Saves its position in the grid, which KerasTuner's oracle does not."""
 
     def get_state(self) -> dict[str, Any]:
         order = []
@@ -76,59 +76,59 @@ class _Grid(keras_tuner.oracles.GridSearchOracle):
 
 
 class Oracle:
-    """Chooses trials; `state` is everything it knows."""
+    """Proposes trials; `state` is its complete state."""
 
     def __init__(self, search: Search, full_length: float):
-        """A fresh oracle; `full_length` is the experiment's, for Hyperband."""
+        """Creates a new oracle; `full_length` of the experiment is for Hyperband."""
         self._search = search
-        self._spelled = {
+        self._values_by_code = {
             dimension.path: {_encoded(dimension)(value): value for value in dimension.values}
             for dimension in search.space
             if isinstance(dimension, space.Choice)
         }
         self._oracle = _create(search, full_length)
-        # Every change is saved by whoever calls, as one file.
+        # The caller saves the state.
         self._oracle.save = self._oracle._save_trial = lambda *_: None
         self._oracle.verbose = 0
 
-    def ask(self) -> Proposal | str:
-        """The next trial; "wait" until one that runs has ended; "done" when there is none."""
-        # A name for each trial: KerasTuner hands a name that holds a trial the same one again.
+    def ask(self) -> Proposal | NoTrial:
+        """Returns the next trial, or whether to wait for a running trial to end."""
+        # One tuner name per trial: KerasTuner returns the same trial to the same name.
         trial = self._oracle.create_trial(f"trial-{len(self._oracle.trials)}")
         if trial.status != "RUNNING":
-            return "wait" if trial.status == "IDLE" else "done"
+            return NoTrial.WAIT if trial.status == "IDLE" else NoTrial.DONE
         values = dict(trial.hyperparameters.values)
-        share = 1.0
+        fraction = 1.0
         if isinstance(self._search.oracle, space.Hyperband):
-            share = values[f"{_HYPERBAND}epochs"] / self._oracle.max_epochs
+            fraction = values[f"{_HYPERBAND}epochs"] / self._oracle.max_epochs
         return Proposal(
             id=trial.trial_id,
             values={
-                path: self._spelled.get(path, {}).get(value, value)
+                path: self._values_by_code.get(path, {}).get(value, value)
                 for path, value in values.items()
                 if not path.startswith(_HYPERBAND)
             },
-            share=share,
-            continues=values.get(f"{_HYPERBAND}trial_id", ""),
+            fraction=fraction,
+            parent=values.get(f"{_HYPERBAND}trial_id", ""),
         )
 
     @property
-    def work(self) -> list[float]:
-        """What each trial trains of the full length, of all it will propose; [] if it may go on.
+    def costs(self) -> list[float]:
+        """The cost of each trial that will be proposed, in full trainings; [] if unlimited.
 
-        A trial that continues another trains the difference. Failures make them fewer.
+        A trial that resumes another one costs the difference. Failures reduce the number.
         """
         if isinstance(self._search.oracle, space.Grid):
             return [1.0] * _combinations(self._search.space, self._oracle.hyperparameters)
         if isinstance(self._search.oracle, space.Hyperband):
-            return _hyperband_work(self._oracle)
+            return _hyperband_costs(self._oracle)
         return []
 
     def tell(self, trial_id: str, score: float | None) -> None:
-        """Ends a trial; None is a failed one.
+        """Ends a trial; a score of None means that it failed.
 
-        A failed trial counts as the worst there is where the oracle would otherwise propose
-        the same again (Bayesian) or wait for it in vain (Hyperband).
+        A failed trial gets the worst score if the oracle would otherwise propose the same
+        values again (Bayesian) or wait for it forever (Hyperband).
         """
         trial = self._oracle.trials[trial_id]
         if score is None:
@@ -148,12 +148,12 @@ class Oracle:
         return None
 
     def state(self) -> dict[str, Any]:
-        """JSON from which `restore` makes an oracle that goes on as this one would."""
+        """Returns a JSON value from which `restore` continues exactly."""
         trials = [trial.get_state() for trial in self._oracle.trials.values()]
         return {"oracle": self._oracle.get_state(), "trials": trials}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes over a state."""
+        """Restores a state."""
         trials = map(KerasTunerTrial.from_state, state["trials"])
         self._oracle.trials = {trial.trial_id: trial for trial in trials}
         self._oracle.set_state(state["oracle"])
@@ -164,16 +164,16 @@ def _create(search: Search, full_length: float) -> Any:
     common = {
         "objective": keras_tuner.Objective(search.objective.name, search.objective.direction),
         "hyperparameters": _hyperparameters(search),
-        # 0 would be taken for none and replaced by a random one.
+        # KerasTuner replaces a seed of 0 with a random one.
         "seed": search.seed + 1,
-        # Three failures in a row would end the search.
+        # By default three consecutive failures end the search.
         "max_consecutive_failed_trials": sys.maxsize,
     }
     if isinstance(kind, space.Hyperband):
-        # 0.3 / 0.1 is a little less than 3.
+        # 0.3 / 0.1 is slightly less than 3.
         longest = int(full_length / kind.shortest + 1e-9)
         return keras_tuner.oracles.HyperbandOracle(max_epochs=longest, factor=kind.factor, **common)
-    # How many trials there are is the study's to say, so that more can be asked for later.
+    # The study limits the number of trials, so that it can be raised later.
     common["max_trials"] = None
     if isinstance(kind, space.Bayesian):
         return _Bayesian(num_initial_points=kind.initial or None, beta=kind.exploration, **common)
@@ -185,30 +185,30 @@ def _create(search: Search, full_length: float) -> Any:
 def _combinations(
     dimensions: Sequence[space.Dimension], holder: Any, chosen: Mapping[str, str] | None = None
 ) -> int:
-    """How many points KerasTuner's grid has."""
+    """Returns the number of points of KerasTuner's grid."""
     if not dimensions:
         return 1
     first, *rest = dimensions
     chosen = chosen or {}
     when = first.when
-    if when is not None and chosen.get(when.path) not in list(map(space.text, when.values)):
+    if when is not None and chosen.get(when.path) not in list(map(space.to_text, when.values)):
         return _combinations(rest, holder, chosen)
     if isinstance(first, space.Choice):
-        values = map(space.text, first.values)
+        values = map(space.to_text, first.values)
         return sum(_combinations(rest, holder, {**chosen, first.path: text}) for text in values)
     own = next(own for own in holder.space if own.name == first.path)
     return len({own.default, *own.values}) * _combinations(rest, holder, chosen)
 
 
-def _hyperband_work(oracle: Any) -> list[float]:
-    work = []
+def _hyperband_costs(oracle: Any) -> list[float]:
+    costs = []
     for bracket in reversed(range(oracle._get_num_brackets())):
         before = 0
         for rung in range(oracle._get_num_rounds(bracket)):
             epochs = oracle._get_epochs(bracket, rung)
-            work += [(epochs - before) / oracle.max_epochs] * oracle._get_size(bracket, rung)
+            costs += [(epochs - before) / oracle.max_epochs] * oracle._get_size(bracket, rung)
             before = epochs
-    return work
+    return costs
 
 
 def _hyperparameters(search: Search) -> Any:
@@ -235,7 +235,7 @@ def _hyperparameters(search: Search) -> Any:
 
 
 def _encoded(dimension: space.Dimension) -> Any:
-    """KerasTuner's choices are all numbers of one type, in their order, or all text."""
+    """Returns a function that encodes a choice: KerasTuner allows numbers of one type, or text."""
     assert isinstance(dimension, space.Choice)
     types = {type(value) for value in dimension.values}
-    return (lambda value: value) if types in ({int}, {float}) else space.text
+    return (lambda value: value) if types in ({int}, {float}) else space.to_text

@@ -1,7 +1,7 @@
-"""A study shared between hosts: KerasTuner's gRPC service, with a chief that notices absence.
+"""The connection between the chief and the workers of a search: KerasTuner's gRPC service.
 
-The messages are KerasTuner's own: CreateTrial is a claim, UpdateTrial a beat, EndTrial an
-end. What a trial is and how it ended lies in the shared directory.
+CreateTrial is a claim, UpdateTrial a heartbeat and EndTrial the end of a trial. Configurations
+and outcomes of trials are files in the shared directory.
 """
 
 import ipaddress
@@ -16,82 +16,93 @@ import grpc
 
 from trainer.compat.keras_tuner import protos
 from trainer.errors import Interrupted, UserError
-from trainer.tune.coordinator import DONE, GO_ON, LOST, STOP, WAIT, Board
+from trainer.tune.coordinator import Coordinator, HeartbeatReply, NoTrial
 
 _WORKER = "worker"
 _CALL_SECONDS = 10.0
-_CALL_SHARE_OF_TIMEOUT = 0.25
-# gRPC's own patience with a chief that comes back grows to two minutes.
+_CALL_FRACTION_OF_TIMEOUT = 0.25
+# By default gRPC waits up to two minutes before it reconnects to a restarted chief.
 _RECONNECT_MILLISECONDS = 2000
-# Of the chief's patience: after so much of it without an answer a worker ends its trial, so
-# that no two hosts ever train in one directory.
-_SHARE_OF_TIMEOUT = 0.7
+# Without a reply for this fraction of the chief's timeout a worker ends its trial, so that two
+# hosts never train in one directory.
+_TRIAL_FRACTION_OF_TIMEOUT = 0.7
 
 
-class OneAtATime:
-    """A board that threads share."""
+class LockedCoordinator:
+    """A coordinator that several threads may call."""
 
-    def __init__(self, board: Board, lock: threading.Lock):
-        self._board = board
+    def __init__(self, coordinator: Coordinator, lock: threading.Lock):
+        self._coordinator = coordinator
         self._lock = lock
 
-    def claim(self, worker: str) -> str:
-        """As `Board.claim`."""
+    def claim(self, worker: str) -> str | NoTrial:
+        """As `Coordinator.claim`."""
         with self._lock:
-            return self._board.claim(worker)
+            return self._coordinator.claim(worker)
 
-    def beat(self, worker: str, trial_id: str) -> str:
-        """As `Board.beat`."""
+    def heartbeat(self, worker: str, trial_id: str) -> HeartbeatReply:
+        """As `Coordinator.heartbeat`."""
         with self._lock:
-            return self._board.beat(worker, trial_id)
+            return self._coordinator.heartbeat(worker, trial_id)
 
     def end(self, worker: str, trial_id: str) -> None:
-        """As `Board.end`."""
+        """As `Coordinator.end`."""
         with self._lock:
-            self._board.end(worker, trial_id)
+            self._coordinator.end(worker, trial_id)
+
+
+_STATUS_OF_REPLY = {
+    HeartbeatReply.CONTINUE: "RUNNING",
+    HeartbeatReply.STOP: "STOPPED",
+    HeartbeatReply.LOST: "INVALID",
+}
 
 
 class _Service(protos.get_service_grpc().OracleServicer):  # type: ignore[misc]
-    """Answers workers from a board."""
+    """Serves a coordinator to workers."""
 
-    def __init__(self, board: Board):
-        self._board = board
+    def __init__(self, coordinator: Coordinator):
+        self._coordinator = coordinator
 
     def CreateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        claim = self._board.claim(request.tuner_id)
-        status = {WAIT: "IDLE", DONE: "STOPPED"}.get(claim, "RUNNING")
-        trial = _trial(claim if status == "RUNNING" else "", status)
+        claimed = self._coordinator.claim(request.tuner_id)
+        if isinstance(claimed, NoTrial):
+            trial = _trial("", "IDLE" if claimed is NoTrial.WAIT else "STOPPED")
+        else:
+            trial = _trial(claimed, "RUNNING")
         return protos.get_service().CreateTrialResponse(trial=trial)
 
     def UpdateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
-        answer = self._board.beat(_worker(context), request.trial_id)
-        status = {GO_ON: "RUNNING", STOP: "STOPPED", LOST: "INVALID"}[answer]
-        return protos.get_service().UpdateTrialResponse(trial=_trial(request.trial_id, status))
+        reply = self._coordinator.heartbeat(_worker(context), request.trial_id)
+        trial = _trial(request.trial_id, _STATUS_OF_REPLY[reply])
+        return protos.get_service().UpdateTrialResponse(trial=trial)
 
     def EndTrial(self, request: Any, context: Any) -> Any:  # noqa: N802
-        self._board.end(_worker(context), request.trial.trial_id)
+        self._coordinator.end(_worker(context), request.trial.trial_id)
         return protos.get_service().EndTrialResponse()
 
 
 @contextmanager
-def serving(board: Board, address: str) -> Iterator[threading.Lock]:
-    """Serves a board at host:port; the lock keeps calls out.
+def serve(coordinator: Coordinator, address: str) -> Iterator[threading.Lock]:
+    """Serves a coordinator at host:port; yields a lock that excludes calls.
 
     Raises:
-      UserError: if the port is taken.
+      UserError: if the port is in use.
     """
     lock = threading.Lock()
-    # Two chiefs on one port would share its calls without a word.
+    # Without this option two chiefs could share a port silently.
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=4), options=[("grpc.so_reuseport", 0)]
     )
     protos.get_service_grpc().add_OracleServicer_to_server(
-        _Service(OneAtATime(board, lock)), server
+        _Service(LockedCoordinator(coordinator, lock)), server
     )
     try:
         server.add_insecure_port(_listening(address))
     except RuntimeError:
-        raise UserError(f"the chief's port cannot be opened. Received: {address!r}") from None
+        raise UserError(
+            f"the chief cannot listen at {address}; free the port, or choose another"
+        ) from None
     server.start()
     try:
         yield lock
@@ -99,68 +110,68 @@ def serving(board: Board, address: str) -> Iterator[threading.Lock]:
         server.stop(grace=1.0).wait()
 
 
-class RemoteBoard:
-    """The chief's board, from another process."""
+class RemoteCoordinator:
+    """The coordinator of a chief in another process."""
 
     def __init__(
         self, address: str, timeout: float, is_over: Callable[[], bool], patience: float = 600.0
     ):
-        """Connects when first asked.
+        """Creates a client, which connects at the first call.
 
         Args:
-          address: the chief's host:port.
-          timeout: seconds of silence after which the chief gives a trial to another.
-          is_over: whether the search has ended, once the chief no longer answers.
-          patience: seconds that a worker without a trial waits for the chief.
+          address: host:port of the chief.
+          timeout: seconds without a heartbeat after which the chief reassigns a trial.
+          is_over: returns True if the search has ended; called if the chief does not reply.
+          patience: seconds for which a worker without a trial waits for the chief.
         """
         self._address = address
         self._patience = patience
-        self._trial_seconds = timeout * _SHARE_OF_TIMEOUT
-        self._call_seconds = min(_CALL_SECONDS, timeout * _CALL_SHARE_OF_TIMEOUT)
+        self._trial_seconds = timeout * _TRIAL_FRACTION_OF_TIMEOUT
+        self._call_seconds = min(_CALL_SECONDS, timeout * _CALL_FRACTION_OF_TIMEOUT)
         self._is_over = is_over
         options = [("grpc.max_reconnect_backoff_ms", _RECONNECT_MILLISECONDS)]
         channel = grpc.insecure_channel(address, options)
         self._stub = protos.get_service_grpc().OracleStub(channel)
-        self._heard = time.monotonic()
-        self._was_heard = False
+        self._last_reply = time.monotonic()
+        self._has_replied = False
         self._is_away = False
 
-    def claim(self, worker: str) -> str:
-        """As `Board.claim`; waits while the chief is away.
+    def claim(self, worker: str) -> str | NoTrial:
+        """As `Coordinator.claim`; WAIT while the chief does not reply.
 
         Raises:
-          Interrupted: if it stays away.
+          Interrupted: if it does not reply for too long.
         """
         request = protos.get_service().CreateTrialRequest(tuner_id=worker)
         response = self._call(self._stub.CreateTrial, request, worker)
         if response is None:
-            if self._was_heard and self._is_over():
-                return DONE
-            if time.monotonic() - self._heard > self._patience:
-                raise Interrupted(f"the chief at {self._address} does not answer")
-            return WAIT
+            if self._has_replied and self._is_over():
+                return NoTrial.DONE
+            if time.monotonic() - self._last_reply > self._patience:
+                raise Interrupted(f"the chief at {self._address} does not reply")
+            return NoTrial.WAIT
         status = response.trial.status
         statuses = protos.get_proto().TrialStatus
         if status == statuses.RUNNING:
             return str(response.trial.trial_id)
-        return WAIT if status == statuses.IDLE else DONE
+        return NoTrial.WAIT if status == statuses.IDLE else NoTrial.DONE
 
-    def beat(self, worker: str, trial_id: str) -> str:
-        """As `Board.beat`; a trial goes on while the chief is away, but not for too long."""
-        if self._is_away and time.monotonic() - self._heard > self._trial_seconds:
-            # Another slot's call has just told; a second one would outlast the chief's patience.
-            return LOST
+    def heartbeat(self, worker: str, trial_id: str) -> HeartbeatReply:
+        """As `Coordinator.heartbeat`; LOST if the chief does not reply for too long."""
+        if self._is_away and time.monotonic() - self._last_reply > self._trial_seconds:
+            # The call of another slot has just failed; a second one would take too long.
+            return HeartbeatReply.LOST
         request = protos.get_service().UpdateTrialRequest(trial_id=trial_id, metrics={}, step=0)
         response = self._call(self._stub.UpdateTrial, request, worker)
         if response is None:
-            away = time.monotonic() - self._heard
-            return LOST if away > self._trial_seconds else GO_ON
-        statuses = protos.get_proto().TrialStatus
-        answers = {statuses.RUNNING: GO_ON, statuses.STOPPED: STOP}
-        return answers.get(response.trial.status, LOST)
+            is_lost = time.monotonic() - self._last_reply > self._trial_seconds
+            return HeartbeatReply.LOST if is_lost else HeartbeatReply.CONTINUE
+        status = protos.get_proto().TrialStatus.Name(response.trial.status)
+        replies = {name: reply for reply, name in _STATUS_OF_REPLY.items()}
+        return replies.get(status, HeartbeatReply.LOST)
 
     def end(self, worker: str, trial_id: str) -> None:
-        """As `Board.end`; if the chief is away, the trial's next claim ends it at once."""
+        """As `Coordinator.end`; if the call fails, the next claim of the trial ends it at once."""
         request = protos.get_service().EndTrialRequest(trial=_trial(trial_id, "COMPLETED"))
         self._call(self._stub.EndTrial, request, worker)
 
@@ -172,8 +183,8 @@ class RemoteBoard:
                 self._is_away = True
                 return None
             raise
-        self._heard = time.monotonic()
-        self._was_heard, self._is_away = True, False
+        self._last_reply = time.monotonic()
+        self._has_replied, self._is_away = True, False
         return response
 
 
@@ -187,7 +198,7 @@ def _worker(context: Any) -> str:
 
 
 def _listening(address: str) -> str:
-    """Where the chief listens: workers know its name, which need not be one of its own."""
+    """Returns the address to listen at: the host name in `address` may not be a local one."""
     host, _, port = address.rpartition(":")
     try:
         local = host == "localhost" or ipaddress.ip_address(host).is_loopback

@@ -1,11 +1,12 @@
-"""The report of a search: one page that needs nothing else."""
+"""The report of a search: a self-contained HTML page."""
 
 from collections import Counter
 from html import escape
 
 from trainer.tune import figures, files
 from trainer.tune.importance import importance
-from trainer.tune.space import text
+from trainer.tune.outcome import TrialStatus
+from trainer.tune.space import to_text
 from trainer.tune.study import Study, Trial
 
 _STYLE = """
@@ -29,41 +30,44 @@ tr.failed td, tr.refused td { color: #a33; }
 
 
 def write(study: Study) -> None:
-    """Writes the page of a search, as far as it has come."""
+    """Writes the report of a search; it may still be running."""
     files.write_text(study.layout.report, page(study))
 
 
 def ranking(study: Study) -> list[Trial]:
-    """Finished trials from `Study.best` down, then stopped, failed, refused and open ones."""
-    order = ("finished", "stopped", "failed", "refused", "running", "waiting")
+    """Returns the finished trials, best first, then stopped, failed, refused and open ones."""
+    order = (
+        *(TrialStatus.FINISHED, TrialStatus.STOPPED, TrialStatus.FAILED),
+        *(TrialStatus.REFUSED, TrialStatus.RUNNING, TrialStatus.WAITING),
+    )
     sign = -1 if study.search.objective.direction == "max" else 1
     return sorted(
         study.trials.values(),
-        key=lambda trial: (order.index(trial.status), sign * (trial.score or 0.0), -trial.share),
+        key=lambda trial: (order.index(trial.status), sign * (trial.score or 0.0), -trial.fraction),
     )
 
 
 def page(study: Study) -> str:
-    """The HTML of a search."""
+    """Returns the HTML of the report."""
     scored = [trial for trial in study.trials.values() if trial.score is not None]
     scored.sort(key=lambda trial: trial.ended)
     objective = study.search.objective
     sections = [_heading(study)]
     if scored:
         sections += [
-            "<h2>Best so far</h2>",
+            "<h2>Best score so far</h2>",
             figures.best_so_far(scored, objective),
-            "<h2>What good trials have in common</h2>",
-            '<p class="note">A line is a trial; the darker, the better. Point at one.</p>',
+            "<h2>Hyperparameters and scores</h2>",
+            '<p class="note">One line per trial; darker lines are better. Hover for details.</p>',
             figures.parallel_coordinates(scored, study.search.space, objective),
         ]
-        shares = importance(scored, study.search.space)
-        if shares:
+        importances = importance(scored, study.search.space)
+        if importances:
             sections += [
-                "<h2>Which settings mattered</h2>",
-                '<p class="note">Share of the ranking that a random forest loses when a '
-                f"setting is shuffled; of {len(scored)} trials, so take it as a hint.</p>",
-                figures.importance_bars(shares),
+                "<h2>Importance of hyperparameters</h2>",
+                '<p class="note">Permutation importance in a random forest that predicts the '
+                f"rank of a trial; a rough estimate from {len(scored)} trials.</p>",
+                figures.importance_bars(importances),
             ]
     sections += ["<h2>Trials</h2>", _table(study)]
     return (
@@ -81,7 +85,7 @@ def _heading(study: Study) -> str:
     text_parts = [
         f"<h1>Search in {escape(study.layout.root.name)}</h1>",
         f'<p class="note">{escape(search.objective.name)}, '
-        f"{'more' if search.objective.direction == 'max' else 'less'} is better; "
+        f"{'higher' if search.objective.direction == 'max' else 'lower'} is better; "
         f"{type(search.oracle).__name__} oracle, seed {search.seed}"
         f"{f', mean of {search.executions} seeds' if search.executions > 1 else ''}; "
         f"trials: {counted or 'none yet'}.</p>",
@@ -90,7 +94,7 @@ def _heading(study: Study) -> str:
     if best is not None:
         root = escape(str(study.layout.root))
         text_parts.append(
-            f"<p>The best is trial {best.id} with {escape(search.objective.name)} "
+            f"<p>The best trial is {best.id} with {escape(search.objective.name)} "
             f"<b>{best.score:.5g}</b>:</p><pre>trainer train --config={root}/best/config.json "
             f"--workdir={root}/best/run</pre>"
         )
@@ -102,18 +106,19 @@ def _table(study: Study) -> str:
     head = ["trial", "status", study.search.objective.name, "seconds", *paths, ""]
     rows = [f"<tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr>"]
     for number, trial in enumerate(ranking(study)):
-        name = trial.status + (" first" if not number and trial.status == "finished" else "")
-        continued = f"goes on from {trial.continues}. " if trial.continues else ""
+        is_best = not number and trial.status is TrialStatus.FINISHED
+        row_class = f"{trial.status} first" if is_best else str(trial.status)
+        parent = f"resumes {trial.parent}. " if trial.parent else ""
         cells = [
             trial.id,
-            trial.status,
+            str(trial.status),
             "" if trial.score is None else f"{trial.score:.5g}",
-            f"{trial.ended - trial.began:.0f}" if trial.ended else "",
+            f"{trial.ended - trial.started:.0f}" if trial.ended else "",
             *(_shown(trial, path) for path in paths),
         ]
         row = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        reason = f'<td class="reason">{escape(continued + trial.reason)}</td>'
-        rows.append(f'<tr class="{name}">{row}{reason}</tr>')
+        reason = f'<td class="reason">{escape(parent + trial.reason)}</td>'
+        rows.append(f'<tr class="{row_class}">{row}{reason}</tr>')
     return f'<div class="wide"><table>{"".join(rows)}</table></div>'
 
 
@@ -121,4 +126,4 @@ def _shown(trial: Trial, path: str) -> str:
     value = trial.values.get(path)
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else text(value)
+    return f"{value:.4g}" if isinstance(value, float) else to_text(value)

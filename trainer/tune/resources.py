@@ -1,4 +1,4 @@
-"""What of this machine each of several trials side by side may use."""
+"""The division of this machine among parallel trials."""
 
 import dataclasses
 import os
@@ -6,17 +6,17 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 
-# What says how a job is spread, and to whom it reports; a trial is a job of its own.
-_OURS_ALONE = ("TF_CONFIG", "KERASTUNER_", "CLOUD_ML_")
+# Cluster variables that trials must not inherit.
+_NOT_INHERITED = ("TF_CONFIG", "KERASTUNER_", "CLOUD_ML_")
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
-    """One trial's part of the machine.
+class Resources:
+    """The cores or the GPU of one trial.
 
     Attributes:
-      cores: numbers of processor cores; none: all.
-      accelerator: what CUDA_VISIBLE_DEVICES becomes; "" leaves it.
+      cores: indices of CPU cores; empty: all.
+      accelerator: the value of CUDA_VISIBLE_DEVICES; "" leaves it unchanged.
     """
 
     cores: tuple[int, ...] = ()
@@ -28,41 +28,43 @@ class Share:
         return f"cores {','.join(map(str, self.cores))}" if self.cores else "all cores"
 
     def environment(self, outer: Mapping[str, str]) -> dict[str, str]:
-        """The environment of a trial's process."""
-        inner = {name: value for name, value in outer.items() if not name.startswith(_OURS_ALONE)}
+        """Returns the environment of a trial's process."""
+        inner = {
+            name: value for name, value in outer.items() if not name.startswith(_NOT_INHERITED)
+        }
         if self.accelerator:
             inner["CUDA_VISIBLE_DEVICES"] = self.accelerator
         return inner
 
 
-def shares(parallel_trials: int) -> list[Share]:
-    """The machine divided among trials; 0 of them: one an accelerator, or just one."""
-    return divide(parallel_trials, accelerators(), cores())
+def divide_machine(parallel_trials: int) -> list[Resources]:
+    """Returns the resources of each parallel trial; 0 trials: one per GPU, or a single one."""
+    return divide(parallel_trials, available_accelerators(), available_cores())
 
 
 def divide(
     parallel_trials: int, gpus: Sequence[str], processor_cores: Sequence[int]
-) -> list[Share]:
-    """`shares` of what is given."""
+) -> list[Resources]:
+    """Divides the given GPUs, or else the given cores."""
     number = parallel_trials or max(1, len(gpus))
     if number == 1:
-        return [Share()]
+        return [Resources()]
     if gpus:
-        return [Share(accelerator=gpus[slot % len(gpus)]) for slot in range(number)]
+        return [Resources(accelerator=gpus[slot % len(gpus)]) for slot in range(number)]
     each = len(processor_cores) // number
     return [
-        Share(cores=tuple(processor_cores[slot * each : (slot + 1) * each]))
+        Resources(cores=tuple(processor_cores[slot * each : (slot + 1) * each]))
         for slot in range(number)
     ]
 
 
-def cores() -> list[int]:
-    """The processor cores that this process may use, where the system says so."""
+def available_cores() -> list[int]:
+    """Returns the CPU cores that this process may use; empty if the system does not tell."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
-def accelerators() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+def available_accelerators() -> list[str]:
+    """Returns the GPUs that this process may use, as named in CUDA_VISIBLE_DEVICES."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name for name in chosen.split(",") if name not in ("", "-1")]

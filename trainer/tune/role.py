@@ -1,6 +1,7 @@
-"""Which part this process plays in a search of several hosts, as its environment says."""
+"""The role of this process in a search on several hosts, from the environment."""
 
 import dataclasses
+import enum
 from collections.abc import Mapping
 
 from trainer.engine.cluster import ClusterSpec, from_environment
@@ -9,60 +10,68 @@ from trainer.errors import UserError
 _VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 
 
+class RoleKind(enum.Enum):
+    """The kinds of roles."""
+
+    LOCAL = "local"
+    CHIEF = "chief"
+    WORKER = "worker"
+
+
 @dataclasses.dataclass(frozen=True)
 class Role:
-    """The chief gives trials out, a worker runs them; alone a process does both.
+    """The role of a process: the chief assigns trials and workers run them; local does both.
 
     Attributes:
-      kind: alone, chief or worker.
-      name: unlike every other worker's.
-      address: of the chief, host:port; "" alone.
-      trains: whether it runs trials.
+      kind: the role.
+      name: unique among the workers.
+      address: host:port of the chief; "" for a local search.
+      trains: True if the process runs trials.
     """
 
-    kind: str
+    kind: RoleKind
     name: str
     address: str
     trains: bool = True
 
 
-def role_of(environment: Mapping[str, str]) -> Role:
-    """The role that KERASTUNER_* gives, else TF_CONFIG, else none.
+def role_from_environment(environment: Mapping[str, str]) -> Role:
+    """Returns the role given by KERASTUNER_* variables, else by TF_CONFIG, else local.
 
-    KerasTuner's chief only gives trials out. One that TF_CONFIG names has a host like the
-    others, and runs trials too; without one the first worker is the chief.
+    A chief named by KERASTUNER_* only assigns trials. A chief named by TF_CONFIG has a host
+    like the workers and runs trials too; without a chief, the first worker is the chief.
 
     Raises:
-      UserError: if the variables do not say enough.
+      UserError: if the variables are incomplete or invalid.
     """
     given = [name for name in _VARIABLES if environment.get(name)]
     if given:
         return _from_kerastuner(environment, given)
     cluster = from_environment(environment)
-    return _from_cluster(cluster) if cluster else Role("alone", "local", "")
+    return _from_cluster(cluster) if cluster else Role(RoleKind.LOCAL, "local", "")
 
 
 def _from_kerastuner(environment: Mapping[str, str], given: list[str]) -> Role:
     if len(given) < len(_VARIABLES):
         raise UserError(
-            f"a search of several hosts needs {', '.join(_VARIABLES)}. "
-            f"Received: {', '.join(given)} alone"
+            f"a search on several hosts needs {', '.join(_VARIABLES)}; "
+            f"only {', '.join(given)} is set"
         )
     name, host, port = (environment[variable] for variable in _VARIABLES)
-    # KerasTuner takes any name with "chief" in it; a host called mischief is none.
+    # KerasTuner itself accepts any name that contains "chief", such as mischief.
     is_chief = name.startswith("chief")
-    kind = "chief" if is_chief else "worker"
+    kind = RoleKind.CHIEF if is_chief else RoleKind.WORKER
     return Role(kind, name, f"{host}:{port}", trains=not is_chief)
 
 
 def _from_cluster(cluster: ClusterSpec) -> Role:
     if cluster.num_processes <= 1:
-        return Role("alone", "local", "")
+        return Role(RoleKind.LOCAL, "local", "")
     kind, index = cluster.task_type, cluster.task_index
     if kind not in ("chief", "worker"):
         raise UserError(
             "a search runs on the chief and the workers of TF_CONFIG only. "
             f"Received: task type {kind!r}"
         )
-    role = "chief" if cluster.is_chief else "worker"
+    role = RoleKind.CHIEF if cluster.is_chief else RoleKind.WORKER
     return Role(role, f"{kind}-{index}", cluster.training_hosts[0])

@@ -1,4 +1,4 @@
-"""`trainer tune`: a whole search, in whichever part this process plays."""
+"""`trainer tune`: a search, run locally, as the chief of several hosts or as a worker."""
 
 import dataclasses
 import os
@@ -13,27 +13,27 @@ from trainer.errors import Interrupted, UserError
 from trainer.tune import hypertune, lock, protocol, report
 from trainer.tune.files import Layout
 from trainer.tune.progress import Progress
-from trainer.tune.resources import Share, shares
-from trainer.tune.role import Role
-from trainer.tune.space import Search, described
+from trainer.tune.resources import Resources, divide_machine
+from trainer.tune.role import Role, RoleKind
+from trainer.tune.space import Search, describe
 from trainer.tune.study import Study, was_closed
-from trainer.tune.trial_process import Plan
-from trainer.tune.worker import work
+from trainer.tune.trial_process import TrialSettings
+from trainer.tune.worker import run_trials
 
 _CHIEF_POLL_SECONDS = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What was asked for.
+    """The arguments of a search.
 
     Attributes:
-      search: the search file's content.
-      experiment: what its trials vary.
-      workdir: the search's directory.
-      max_trials: 0: as many as the oracle has, or 20.
-      parallel_trials: on this host; 0: one an accelerator.
-      worker_timeout: seconds of a worker's silence before its trial is another's.
+      search: the content of the search file.
+      experiment: the experiment that trials vary.
+      workdir: the directory of the search.
+      max_trials: maximum number of trials; 0: all of the oracle, or 20.
+      parallel_trials: on this host; 0: one per GPU.
+      worker_timeout: seconds without a heartbeat after which a trial is reassigned.
       flags: of `trainer train`, for every trial.
     """
 
@@ -47,84 +47,84 @@ class Request:
 
 
 def run(request: Request, role: Role, stop: StopRequest) -> Study | None:
-    """Searches, or goes on with a search; returns it when it is over, None on a worker.
+    """Runs or resumes a search; returns the finished study, or None on a worker.
 
     Raises:
-      UserError: if the directory is another search's or out of reach, or no trial was any good.
-      Interrupted: when a stop was requested; everything is saved.
+      UserError: if the directory contains another search or is not accessible, or no trial
+        finished.
+      Interrupted: if a stop was requested; all state is saved.
     """
     layout = Layout.of(request.workdir)
     if layout.is_remote:
-        # It loads TensorFlow once more, with another Keras.
+        # Imported here because it loads tf_keras.
         from trainer.io.paths import check_bucket
 
         check_bucket(request.workdir)
-    if role.kind == "worker":
-        _be_worker(request, layout, role, stop)
+    if role.kind is RoleKind.WORKER:
+        _run_worker(request, layout, role, stop)
         return None
     with lock.held(layout) as descriptors:
-        return _be_chief(request, layout, role, stop, descriptors)
+        return _run_chief(request, layout, role, stop, descriptors)
 
 
-def _be_chief(
+def _run_chief(
     request: Request, layout: Layout, role: Role, stop: StopRequest, descriptors: tuple[int, ...]
 ) -> Study:
     progress = Progress(sys.stderr)
-    parts = shares(request.parallel_trials) if role.trains else []
+    resources = divide_machine(request.parallel_trials) if role.trains else []
     study = Study(
         layout,
         request.search,
         request.experiment,
         request.max_trials,
-        progress.say,
-        request.worker_timeout if role.kind == "chief" else 0.0,
+        progress.log,
+        request.worker_timeout if role.kind is RoleKind.CHIEF else 0.0,
     )
     if study.trials:
         done = sum(not trial.is_open for trial in study.trials.values())
-        progress.say(
-            f"going on with the search in {layout.root}: {done} of {study.max_trials} trials done"
+        progress.log(
+            f"resuming the search in {layout.root}: {done} of {study.max_trials} trials done"
         )
-    ended = _Ended(study, progress, max(1, len(parts)))
-    plan = _plan(request, layout, descriptors)
-    if parts:
-        progress.say(_side_by_side(parts))
-    if role.kind == "alone":
-        work(study, plan, role.name, parts, stop, tick=ended.look)
+    reporter = _Reporter(study, progress, max(1, len(resources)))
+    settings = _trial_settings(request, layout, descriptors)
+    if resources:
+        progress.log(_describe_resources(resources))
+    if role.kind is RoleKind.LOCAL:
+        run_trials(study, settings, role.name, resources, stop, on_poll=reporter.update)
     else:
-        with protocol.serving(study, role.address) as calls:
-            progress.say(f"chief: giving out trials at {role.address}")
-            _give_out(study, calls, plan, role, parts, stop, ended)
-    ended.look()
+        with protocol.serve(study, role.address) as calls:
+            progress.log(f"chief: serving trials at {role.address}")
+            _serve_trials(study, calls, settings, role, resources, stop, reporter)
+    reporter.update()
     report.write(study)
     study.close()
     if study.best is None:
         failed = [trial for trial in study.trials.values() if trial.score is None]
-        why = failed[-1].reason if failed else "there was none"
-        raise UserError(f"no trial finished; the last one: {why}. Received: {len(failed)} failures")
+        reason = failed[-1].reason if failed else "there were no trials"
+        raise UserError(f"none of {len(failed)} trials finished; the last one failed: {reason}")
     return study
 
 
-class _Ended:
-    """Notices that trials have ended: progress, report, the tuning service, a way to stop."""
+class _Reporter:
+    """After each trial that ends: prints the progress, writes the report, checks for refusal."""
 
-    def __init__(self, study: Study, progress: Progress, at_once: int):
+    def __init__(self, study: Study, progress: Progress, parallel_trials: int):
         self._study = study
         self._progress = progress
-        self._at_once = at_once
-        self._seen = self._count()
+        self._parallel_trials = parallel_trials
+        self._reported = self._count()
 
-    def look(self) -> None:
-        """Says what is new.
+    def update(self) -> None:
+        """Reports the trials that have ended since the last call.
 
         Raises:
-          UserError: if every trial would be refused.
+          UserError: if training refuses every trial.
         """
         count = self._count()
-        if count == self._seen:
+        if count == self._reported:
             return
-        self._seen = count
-        at_once = max(self._at_once, len(self._study.running))
-        self._progress.ended(self._study, at_once)
+        self._reported = count
+        self._progress.show(self._study, max(self._parallel_trials, len(self._study.running)))
         report.write(self._study)
         best = self._study.best
         if best is not None:
@@ -138,59 +138,65 @@ class _Ended:
         return sum(not trial.is_open for trial in self._study.trials.values())
 
 
-def _give_out(
+def _serve_trials(
     study: Study,
     calls: threading.Lock,
-    plan: Plan,
+    settings: TrialSettings,
     role: Role,
-    parts: Sequence[Share],
+    resources: Sequence[Resources],
     stop: StopRequest,
-    ended: _Ended,
+    reporter: _Reporter,
 ) -> None:
-    """Runs trials in `parts` of this host, and waits until every worker knows of the end."""
+    """Runs trials on this host, then waits until all workers know that the search is over."""
 
-    def tick() -> None:
+    def poll() -> None:
         with calls:
             study.expire()
-            ended.look()
+            reporter.update()
 
-    work(protocol.OneAtATime(study, calls), plan, role.name, parts, stop, tick)
-    while not study.is_over or study.workers_to_tell():
+    coordinator = protocol.LockedCoordinator(study, calls)
+    run_trials(coordinator, settings, role.name, resources, stop, poll)
+    while not study.is_over or study.workers_to_notify():
         if stop.requested:
             raise Interrupted("search stopped; its workers wait for a chief")
-        tick()
+        poll()
         time.sleep(_CHIEF_POLL_SECONDS)
 
 
-def _be_worker(request: Request, layout: Layout, role: Role, stop: StopRequest) -> None:
-    parts = shares(request.parallel_trials)
-    print(f"{role.name}: trials from {role.address}; {_side_by_side(parts)}", file=sys.stderr)
-    board = protocol.RemoteBoard(role.address, request.worker_timeout, lambda: was_closed(layout))
-    work(board, _plan(request, layout, ()), role.name, parts, stop)
+def _run_worker(request: Request, layout: Layout, role: Role, stop: StopRequest) -> None:
+    resources = divide_machine(request.parallel_trials)
+    print(
+        f"{role.name}: trials from {role.address}; {_describe_resources(resources)}",
+        file=sys.stderr,
+    )
+    coordinator = protocol.RemoteCoordinator(
+        role.address, request.worker_timeout, lambda: was_closed(layout)
+    )
+    run_trials(coordinator, _trial_settings(request, layout, ()), role.name, resources, stop)
     print(f"{role.name}: the search is over", file=sys.stderr)
 
 
-def _plan(request: Request, layout: Layout, keep_open: tuple[int, ...]) -> Plan:
+def _trial_settings(request: Request, layout: Layout, keep_open: tuple[int, ...]) -> TrialSettings:
     search = request.search
-    return Plan(layout, search.objective.name, search.executions, request.flags, keep_open)
+    return TrialSettings(layout, search.objective.name, search.executions, request.flags, keep_open)
 
 
-def _side_by_side(parts: Sequence[Share]) -> str:
-    prints = "what each prints is in trials/ID/seed_0.log"
-    if len(parts) == 1:
-        return f"one trial at a time; {prints}"
-    return f"{len(parts)} trials side by side, {'; '.join(map(str, parts))}; {prints}"
+def _describe_resources(resources: Sequence[Resources]) -> str:
+    logs = "output in trials/ID/seed_0.log"
+    if len(resources) == 1:
+        return f"one trial at a time; {logs}"
+    return f"{len(resources)} parallel trials, {'; '.join(map(str, resources))}; {logs}"
 
 
-def closing_words(study: Study) -> str:
-    """What was found, and how to train it."""
+def final_summary(study: Study) -> str:
+    """Returns the best trial of a finished study, and how to train it."""
     best = study.best
-    assert best is not None, "a search without a finished trial has ended in an error"
+    assert best is not None, "a search without a finished trial raises an error"
     root = study.layout.shown
     name = study.search.objective.name
     return (
         f"finished: {len(study.trials)} trials, best {name} {best.score:.5g} "
-        f"by trial {best.id}: {described(best.values)}\n"
+        f"by trial {best.id}: {describe(best.values)}\n"
         f"files in {root}: report.html, search.json, best/config.json, trials/\n"
         f"next: trainer train --config={root}/best/config.json --workdir={root}/best/run"
     )

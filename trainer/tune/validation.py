@@ -1,131 +1,136 @@
-"""A search file, read and held against the experiment it is for, before any trial."""
+"""Checks of a search against its experiment, before the first trial."""
 
-import dataclasses
 from collections.abc import Mapping
 
-from trainer.config import loading
+from trainer.config import loading, overrides
+from trainer.config.inspection import leaves
 from trainer.config.supervised import Supervised
 from trainer.errors import UserError, unknown_name
-from trainer.tune.space import Choice, Dimension, Hyperband, Search, Value, overrides, text
+from trainer.tune.objectives import known_objectives
+from trainer.tune.space import Choice, Dimension, Hyperband, Search, Value, to_text
 
-# What a report of each kind of experiment holds; a test compares it with real ones.
-METRICS: Mapping[str, tuple[str, ...]] = {
-    "supervised": ("eval/accuracy", "eval/loss", "train/accuracy", "train/loss"),
-    "rl": (
-        "eval/discounted_return_mean",
-        "eval/episodes",
-        "eval/length_mean",
-        "eval/q_first_mean",
-        "eval/return_iqm",
-        "eval/return_mean",
-        "eval/return_min",
-        "train/episodes",
-        "train/epsilon",
-        "train/length_mean",
-        "train/loss",
-        "train/return_mean",
-    ),
-}
-
-# Fields of `data` that say which examples there are, and which of them validate and test.
-_COMPARED_ON = (
-    *("kind", "name", "path", "test_path", "label"),
+# Fields of `data` that select the examples, and those of validation and test.
+_FIELDS_OF_EXAMPLES = (
+    *("kind", "name", "path", "test_path", "label", "source"),
     *("train_split", "validation_split", "test_split"),
     *("validation_fraction", "split_seed", "test_fraction"),
 )
 
 
 def load(path: str) -> Search:
-    """The search of a file's `get_search()`.
+    """Returns the search of a file with `get_search()`.
 
     Raises:
-      UserError: if the file is missing, broken, or gives no search.
+      UserError: if the file is missing or fails, or does not return a search.
     """
     if not path:
-        raise UserError(
-            "--search=FILE says what to search, for example --search=configs/tune/digits.py. "
-            "Received: no --search"
-        )
+        raise UserError("--search=FILE is required, for example --search=configs/tune/digits.py")
     search = loading.run_function(path, "get_search")
     if not isinstance(search, Search):
         raise UserError(
-            "get_search() must return a Search from trainer.tune.space. "
-            f"Received: {type(search).__name__} from {path}"
+            f"{path}: get_search() must return a Search from trainer.tune.space. "
+            f"Received: {type(search).__name__}"
         )
     return search
 
 
-def for_trials(experiment: loading.Experiment) -> loading.Experiment:
-    """The experiment as trials run it: blind to the test split."""
-    if isinstance(experiment, Supervised):
-        return loading.override(experiment, ["--config.evaluate.split=validation"])
-    return experiment
+def without_test_split(experiment: loading.Experiment) -> loading.Experiment:
+    """Returns the experiment as trials run it: evaluated on the validation split."""
+    return _with_split(experiment, "validation")
+
+
+def with_test_split(experiment: loading.Experiment) -> loading.Experiment:
+    """Returns the experiment of a trial as the user runs it: evaluated on the test split."""
+    return _with_split(experiment, "test")
+
+
+def _with_split(experiment: loading.Experiment, split: str) -> loading.Experiment:
+    if not isinstance(experiment, Supervised):
+        return experiment
+    return overrides.apply(experiment, {"evaluate.split": split})
 
 
 def check(search: Search, experiment: loading.Experiment) -> None:
-    """Refuses a search that this experiment cannot serve.
+    """Checks that a search is possible with an experiment.
 
     Raises:
-      UserError: for an unknown objective, a field that does not exist, a value its field
-        refuses, or a field that is not for searching.
+      UserError: for an unknown objective, an unknown field, an invalid value, or a field that
+        cannot be searched.
     """
-    known = METRICS[experiment.task]
-    if search.objective.name not in known:
-        if search.objective.name.startswith("test/"):
-            raise UserError(
-                "a search never looks at the test split; take an objective of eval. "
-                f"Received: {search.objective.name!r}"
-            )
-        raise unknown_name("objective", search.objective.name, known)
-    if isinstance(experiment, Supervised) and experiment.evaluate.split != "test":
-        raise UserError(
-            "evaluate.split is the search's to choose; leave it at test. "
-            f"Received: {experiment.evaluate.split!r}"
-        )
-    if not isinstance(experiment, Supervised) and experiment.seeds > 1:
-        raise UserError(
-            "a search trains a trial several times with executions=K in its own file; leave "
-            f"seeds at 1. Received: seeds={experiment.seeds}"
-        )
-    taken = _taken(search, experiment)
+    _check_objective(search, experiment)
+    _check_experiment(experiment)
+    reserved = _reserved_fields(search, experiment)
     for dimension in search.space:
-        if dimension.path in taken:
-            raise UserError(f"{dimension.path} is {taken[dimension.path]}. Received: {dimension}")
+        if dimension.path in reserved:
+            raise UserError(f"{dimension.path} cannot be searched: {reserved[dimension.path]}")
     if isinstance(search.oracle, Hyperband):
         length = getattr(experiment.train, length_field(experiment))
         if search.oracle.shortest * search.oracle.factor > length * (1 + 1e-9):
             raise UserError(
-                f"Hyperband's shortest times its factor must be at most train."
+                f"Hyperband's shortest * factor must be at most train."
                 f"{length_field(experiment)} = {length:g}. Received: {search.oracle}"
             )
     _check_kinds(search, experiment)
     by_path = {dimension.path: dimension for dimension in search.space}
     for dimension in search.space:
-        for value in dimension.ends:
+        for value in dimension.values_to_check:
             _check_value(dimension, value, by_path, experiment)
 
 
+def _check_objective(search: Search, experiment: loading.Experiment) -> None:
+    name, known = search.objective.name, known_objectives(experiment)
+    if name.startswith("test/"):
+        raise UserError(
+            f"a search must not use the test split; choose an objective of eval. Received: {name!r}"
+        )
+    if name not in known:
+        raise unknown_name("objective", name, known)
+
+
+def _check_experiment(experiment: loading.Experiment) -> None:
+    if isinstance(experiment, Supervised):
+        if experiment.evaluate.split != "test":
+            raise UserError(
+                "evaluate.split is set by the search; leave it at test. "
+                f"Received: {experiment.evaluate.split!r}"
+            )
+    elif experiment.seeds > 1:
+        raise UserError(
+            "seeds must be 1 in a search; set executions=K in the search file to train each trial "
+            f"with K seeds. Received: {experiment.seeds}"
+        )
+
+
 def length_field(experiment: loading.Experiment) -> str:
-    """Which field of `train` says how long a run is."""
-    return (
-        "epochs" if isinstance(experiment, Supervised) and not experiment.train.steps else "steps"
+    """Returns the field of `train` that determines the length of a run."""
+    by_epochs = isinstance(experiment, Supervised) and not experiment.train.steps
+    return "epochs" if by_epochs else "steps"
+
+
+def shortened(experiment: loading.Experiment, fraction: float) -> loading.Experiment:
+    """Returns the experiment with a fraction of its length, at least one step."""
+    name = length_field(experiment)
+    length = getattr(experiment.train, name) * fraction
+    return overrides.apply(
+        experiment, {f"train.{name}": length if name == "epochs" else max(1, round(length))}
     )
 
 
-def _taken(search: Search, experiment: loading.Experiment) -> dict[str, str]:
-    taken = {
-        "evaluate.split": "the search's to choose",
-        "task": "the file's to choose",
-        "seeds": "executions, in the search file",
+def _reserved_fields(search: Search, experiment: loading.Experiment) -> dict[str, str]:
+    """Returns the fields that cannot be searched, with the reason."""
+    reserved = {
+        "evaluate.split": "the search sets it",
+        "task": "the configuration file sets it",
+        "seeds": "set executions in the search file",
     }
     if search.executions > 1:
-        taken["seed"] = "what the executions of a trial differ in"
+        reserved["seed"] = "the executions of a trial differ in it"
     if isinstance(search.oracle, Hyperband):
-        taken["train.steps"] = taken["train.epochs"] = "Hyperband's to choose"
+        reserved["train.steps"] = reserved["train.epochs"] = "Hyperband sets it"
     if isinstance(experiment, Supervised):
-        for name in _COMPARED_ON:
-            taken[f"data.{name}"] = "what trials are compared on, the same for all"
-    return taken
+        for name in _FIELDS_OF_EXAMPLES:
+            reserved[f"data.{name}"] = "all trials must be compared on the same examples"
+    return reserved
 
 
 def _check_value(
@@ -134,14 +139,14 @@ def _check_value(
     by_path: Mapping[str, Dimension],
     experiment: loading.Experiment,
 ) -> None:
-    """One value of one dimension, under each of the conditions that it comes with."""
+    """Checks a value of a dimension under each of its conditions."""
     for parents in _conditions(dimension, by_path):
         values = {**parents, dimension.path: value}
         try:
-            loading.override(experiment, overrides(values))
+            overrides.apply(experiment, values)
         except UserError as error:
-            shown = " ".join(overrides(values))
-            raise UserError(f"the search space is refused at {shown}: {error}") from None
+            shown = ", ".join(f"{path}={to_text(one)}" for path, one in values.items())
+            raise UserError(f"the search space is invalid at {shown}: {error}") from None
 
 
 def _conditions(dimension: Dimension, by_path: Mapping[str, Dimension]) -> list[dict[str, Value]]:
@@ -156,29 +161,37 @@ def _conditions(dimension: Dimension, by_path: Mapping[str, Dimension]) -> list[
 
 
 def _check_kinds(search: Search, experiment: loading.Experiment) -> None:
-    """Every kind that may be chosen must have all the fields that are set along with it."""
+    """Checks that each kind of a dimension has the fields that are set together with it."""
     for chooser in search.space:
         if not (isinstance(chooser, Choice) and chooser.path.endswith(".kind")):
             continue
         section = chooser.path.removesuffix("kind")
         for kind in chooser.values:
-            with_kind = loading.override(experiment, overrides({chooser.path: kind}))
-            fields = [path for path, _, _ in loading.paths(with_kind)]
+            with_kind = overrides.apply(experiment, {chooser.path: kind})
+            fields = [leaf.path for leaf in leaves(with_kind)]
             for dimension in search.space:
-                when = dimension.when
-                depends = when is not None and when.path == chooser.path
-                active = not depends or text(kind) in map(text, when.values)  # type: ignore[union-attr]
-                if dimension.path.startswith(section) and active and dimension.path not in fields:
+                is_set = dimension.path.startswith(section) and _is_active(dimension, chooser, kind)
+                if is_set and dimension.path not in fields:
                     raise UserError(
-                        f"{dimension.path} does not exist where {chooser.path} is {kind!r}; give "
-                        f"it when=When({chooser.path!r}, (…,)). Received: {dimension}"
+                        f"{dimension.path} does not exist if {chooser.path} is {kind!r}; add "
+                        f"when=When({chooser.path!r}, (…,)) to its dimension"
                     )
 
 
-def shortened(experiment: loading.Experiment, share: float) -> loading.Experiment:
-    """The experiment with a share of its length, at least one step."""
-    name = length_field(experiment)
-    length = getattr(experiment.train, name) * share
-    length = length if name == "epochs" else max(1, round(length))
-    train = dataclasses.replace(experiment.train, **{name: length})
-    return dataclasses.replace(experiment, train=train)  # type: ignore[arg-type]
+def _is_active(dimension: Dimension, chooser: Choice, kind: Value) -> bool:
+    """Returns True unless the condition of a dimension excludes a kind."""
+    when = dimension.when
+    if when is None or when.path != chooser.path:
+        return True
+    return to_text(kind) in map(to_text, when.values)
+
+
+__all__ = [
+    "check",
+    "known_objectives",
+    "length_field",
+    "load",
+    "shortened",
+    "with_test_split",
+    "without_test_split",
+]

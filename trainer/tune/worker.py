@@ -1,106 +1,106 @@
-"""Running trials: claim one for each free slot, watch them, hand them back."""
+"""A worker: claims a trial for each free slot, runs it and reports its end."""
 
 import time
 from collections.abc import Callable, Sequence
 
 from trainer.engine.preemption import StopRequest
 from trainer.errors import Interrupted
-from trainer.tune.coordinator import DONE, LOST, STOP, WAIT, Board
-from trainer.tune.resources import Share
-from trainer.tune.trial_process import Plan, TrialProcess
+from trainer.tune.coordinator import Coordinator, HeartbeatReply, NoTrial
+from trainer.tune.resources import Resources
+from trainer.tune.trial_process import TrialProcess, TrialSettings
 
 _POLL_SECONDS = 0.2
-# How often a study hears of a running trial, and is asked again after `WAIT`.
-_BEAT_SECONDS = 1.0
+# Interval of heartbeats, and of claims after `NoTrial.WAIT`.
+_HEARTBEAT_SECONDS = 1.0
 
 
 class Slot:
-    """A place where one trial after the other runs."""
+    """Runs one trial after another on a part of the machine."""
 
-    def __init__(self, name: str, share: Share):
+    def __init__(self, name: str, resources: Resources):
         self.name = name
-        self._share = share
-        self._run: TrialProcess | None = None
+        self._resources = resources
+        self._trial: TrialProcess | None = None
         self._next_call = 0.0
         self.done = False
 
-    def step(self, board: Board, plan: Plan) -> None:
-        """Does what is due now."""
-        if self._run is not None:
-            self._watch(self._run, board, plan)
+    def step(self, coordinator: Coordinator, settings: TrialSettings) -> None:
+        """Claims a trial, or polls the running one."""
+        if self._trial is not None:
+            self._poll(self._trial, coordinator, settings)
         elif not self.done and time.monotonic() >= self._next_call:
-            self._next_call = time.monotonic() + _BEAT_SECONDS
-            trial_id = board.claim(self.name)
-            if trial_id == DONE:
-                self.done = True
-            elif trial_id != WAIT:
-                self._run = TrialProcess(plan, trial_id, self._share)
+            self._next_call = time.monotonic() + _HEARTBEAT_SECONDS
+            claimed = coordinator.claim(self.name)
+            if isinstance(claimed, str):
+                self._trial = TrialProcess(settings, claimed, self._resources)
+            else:
+                self.done = claimed is NoTrial.DONE
 
-    def _watch(self, run: TrialProcess, board: Board, plan: Plan) -> None:
-        outcome = run.poll()
+    def _poll(self, trial: TrialProcess, coordinator: Coordinator, settings: TrialSettings) -> None:
+        outcome = trial.poll()
         if outcome is not None:
-            outcome.write(plan.layout.outcome(run.trial_id))
-            board.end(self.name, run.trial_id)
-            self._run, self._next_call = None, 0.0
+            outcome.write(settings.layout.outcome(trial.trial_id))
+            coordinator.end(self.name, trial.trial_id)
+            self._trial, self._next_call = None, 0.0
         elif time.monotonic() >= self._next_call:
-            self._next_call = time.monotonic() + _BEAT_SECONDS
-            answer = board.beat(self.name, run.trial_id)
-            if answer == STOP:
-                run.stop()
-            elif answer == LOST:
-                run.kill()
-                self._run = None
+            self._next_call = time.monotonic() + _HEARTBEAT_SECONDS
+            reply = coordinator.heartbeat(self.name, trial.trial_id)
+            if reply is HeartbeatReply.STOP:
+                trial.stop()
+            elif reply is HeartbeatReply.LOST:
+                trial.kill()
+                self._trial = None
 
-    def save(self) -> None:
-        """Asks its trial to save and end."""
-        if self._run is not None:
-            self._run.stop()
+    def stop(self) -> None:
+        """Asks the trial to save its state and exit."""
+        if self._trial is not None:
+            self._trial.stop()
 
     @property
     def is_busy(self) -> bool:
-        """Whether a process is running."""
-        return self._run is not None and self._run.is_alive
+        """True while a process is running."""
+        return self._trial is not None and self._trial.is_alive
 
     def kill(self) -> None:
-        """Ends its trial at once."""
-        if self._run is not None:
-            self._run.kill()
-            self._run = None
+        """Kills the trial."""
+        if self._trial is not None:
+            self._trial.kill()
+            self._trial = None
 
 
-def work(
-    board: Board,
-    plan: Plan,
+def run_trials(
+    coordinator: Coordinator,
+    settings: TrialSettings,
     name: str,
-    shares: Sequence[Share],
+    resources: Sequence[Resources],
     stop: StopRequest,
-    tick: Callable[[], None] = lambda: None,
+    on_poll: Callable[[], None] = lambda: None,
 ) -> None:
-    """Runs trials until the board has no more.
+    """Runs trials until the coordinator has no more.
 
     Args:
-      board: where they come from.
-      plan: how each is run.
-      name: of this worker; its slots are called `name/0` and so on.
-      shares: of the machine, one a slot.
-      stop: ends the work with the trials' states saved.
-      tick: called every round.
+      coordinator: assigns the trials.
+      settings: of all trials.
+      name: of this worker; its slots are named `name/0`, `name/1`, ….
+      resources: one entry per slot.
+      stop: ends the work after the trials have saved their states.
+      on_poll: called in every iteration.
 
     Raises:
-      Interrupted: when a stop was requested.
+      Interrupted: if a stop was requested.
     """
-    slots = [Slot(f"{name}/{number}", share) for number, share in enumerate(shares)]
+    slots = [Slot(f"{name}/{number}", part) for number, part in enumerate(resources)]
     try:
         while not all(slot.done for slot in slots):
             if stop.requested:
                 for slot in slots:
-                    slot.save()
+                    slot.stop()
                 while any(slot.is_busy for slot in slots):
                     time.sleep(_POLL_SECONDS)
-                raise Interrupted("search stopped, the states of its trials saved")
+                raise Interrupted("search stopped; the states of its trials are saved")
             for slot in slots:
-                slot.step(board, plan)
-            tick()
+                slot.step(coordinator, settings)
+            on_poll()
             time.sleep(_POLL_SECONDS)
     finally:
         for slot in slots:
