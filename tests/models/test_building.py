@@ -68,7 +68,8 @@ def test_options_reach_the_layers():
     rich = build(CNN(filters=(4,), units=(8,), batch_norm=True, dropout=0.5, pool=1, strides=2))
     kinds = [type(layer).__name__ for layer in rich.layers]
     assert kinds == [
-        "InputLayer", "Conv2D", "BatchNormalization", "Activation", "Flatten", "Dense", "Dropout", "Dense",
+        "InputLayer", "Conv2D", "BatchNormalization", "Activation", "Flatten", "Dense", "Dropout",
+        "Dense",
     ]  # fmt: skip
     assert rich.layers[1].strides == (2, 2)
     assert not rich.layers[1].use_bias

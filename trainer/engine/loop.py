@@ -36,14 +36,16 @@ class Task(Protocol):
       steps_per_iteration: steps that one iteration counts: 1 update, or the environment steps
         of one collection.
       step_name: what a step is called.
-      headline: the metrics shown on the console, as `split/name`.
     """
 
     state: State
     accumulators: State
     steps_per_iteration: int
     step_name: str
-    headline: Sequence[str]
+
+    @property
+    def headline(self) -> Sequence[str]:
+        """The metrics shown on the console, as `split/name`, the most important first."""
 
     def start(self, step: int) -> None:
         """Prepares to advance from `step`, after the state was restored."""

@@ -13,11 +13,11 @@ class Writer(Protocol):
         """Takes one record."""
 
     def rewind(self, step: int) -> None:
-        """Forgets the records after a step, before a run goes on from there."""
+        """Removes the records after a step, before a run resumes there."""
 
 
 class Memory:
-    """Keeps records in a list; for tests and for workers that write no files."""
+    """Keeps records in a list, for tests and for workers that write no files."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -27,7 +27,7 @@ class Memory:
         self.records.append(record)
 
     def rewind(self, step: int) -> None:
-        """Forgets the records after a step."""
+        """Removes the records after a step."""
         self.records = [record for record in self.records if record.step <= step]
 
 
@@ -41,7 +41,7 @@ class Files:
         self._events: tf.summary.SummaryWriter | None = None
 
     def write(self, record: Record) -> None:
-        """Adds one record to both, complete before the call returns.
+        """Adds one record to both; it is complete when the call returns.
 
         A metric that is not finite is null in JSON.
         """
@@ -49,13 +49,13 @@ class Files:
         self._write_events(record)
 
     def rewind(self, step: int) -> None:
-        """Forgets the records after a step, and the line that a kill cut short.
+        """Removes the records after a step, and a truncated last line.
 
-        The event files are made anew from what stays: they hold nothing else.
+        The event files are rewritten from the remaining records.
         """
         kept = [record for record in read_records(self._jsonl) if record.step <= step]
         if tf.io.gfile.exists(self._jsonl):
-            write_text(self._jsonl, "".join(map(_line, kept)))
+            write_records(self._jsonl, kept)
         if tf.io.gfile.exists(self._tensorboard):
             tf.io.gfile.rmtree(self._tensorboard)
         self._events = None

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -78,7 +78,6 @@ class ReinforcementLearningTask:
     """
 
     step_name = "environment step"
-    headline = ("train/return_mean", "eval/return_mean", "train/loss", "train/epsilon")
 
     def __init__(self, config: ReinforcementLearning, runtime: Runtime):
         """Creates all state in the runtime's strategy scope.
@@ -155,6 +154,13 @@ class ReinforcementLearningTask:
                 episode_sums=_sums(len(EPISODE_SUMS)),
                 learning_sums=_sums(len(LEARNING_SUMS) + len(self.agent.figures)),
             )
+
+    @property
+    def headline(self) -> Sequence[str]:
+        """Returns of training and of evaluation, the loss, and the state of exploration."""
+        exploration = self._replicas[0].collector.exploration_figures()
+        names = ["train/return_mean", "eval/return_mean", "train/loss"]
+        return [*names, *(f"train/{name}" for name in exploration)]
 
     def start(self, step: int) -> None:
         """Starts new episodes where a checkpoint could not hold the old ones."""
@@ -309,10 +315,10 @@ def _sums(size: int) -> tf.Variable:
     return tf.Variable(tf.zeros([size], tf.float64), trainable=False)
 
 
-def _listed(trackables: object) -> tf.Module:
+def _listed(trackables: Iterable[object]) -> tf.Module:
     """Trackable objects as one, which a checkpoint saves in their order."""
     module = tf.Module()
-    module.items = list(trackables)  # type: ignore[call-overload]
+    module.items = list(trackables)
     return module
 
 

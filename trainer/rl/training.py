@@ -43,9 +43,10 @@ def train(
     capacity, size = experiment.agent.replay.capacity, task.replay_bytes / 2**20
     print(f"replay {capacity:,} transitions in {size:,.1f} MiB", file=sys.stderr)
     train = experiment.train
-    if experiment.agent.replay.min_size > train.steps:
+    min_size = experiment.agent.replay.min_size
+    if min_size > train.steps:
         print(
-            f"nothing will be learned: agent.replay.min_size={experiment.agent.replay.min_size} is larger than "
+            f"the agent will not learn: agent.replay.min_size={min_size} is larger than "
             f"train.steps={train.steps}",
             file=sys.stderr,
         )

@@ -1,7 +1,7 @@
 """Classification as a task of the loop: updates, metrics and evaluation under a strategy."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from trainer.compat.keras import keras, tf
 from trainer.config.supervised import Supervised
@@ -78,8 +78,6 @@ class ClassificationTask:
             "updates": self._updates,
             "metrics": self._accumulators,
         }
-        names = [metric.name for metric in self._metrics[:2]]
-        self.headline = [f"{split}/{name}" for split in ("train", "eval") for name in names]
         # Without XLA every network tried was faster on a CPU, up to 6 times; see docs/LOG.md.
         self._compiles = runtime.compiles(default_on_cpu=False)
 
@@ -87,6 +85,12 @@ class ClassificationTask:
     def network(self) -> keras.Model:
         """The network in training."""
         return self._classifier.network
+
+    @property
+    def headline(self) -> Sequence[str]:
+        """The loss and the first metric, of training and of evaluation."""
+        names = [metric.name for metric in self._metrics[:2]]
+        return [f"{split}/{name}" for split in ("train", "eval") for name in names]
 
     def start(self, step: int) -> None:
         """Opens the sequence of batches at `step`."""
