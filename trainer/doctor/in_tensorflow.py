@@ -41,12 +41,12 @@ def _check_devices() -> Iterator[Finding]:
         (
             "GPU",
             glob("/dev/nvidia[0-9]*"),
-            "install the build for GPUs: pip install -e '.[gpu]'; the image's ACCELERATOR=gpu",
+            "install the build for GPUs: make setup ACCELERATOR=gpu, in the image too",
         ),
         (
             "TPU",
             _tpu_nodes(),
-            "end the process that holds it; or install the build for TPUs, docker/install.py tpu",
+            "end the process that holds it; or install its build: make setup ACCELERATOR=tpu",
         ),
     ):
         if nodes and not seen[kind]:
