@@ -1,5 +1,6 @@
 """A training job: a task and a plan in a work directory, from start or resume to result."""
 
+import contextlib
 import dataclasses
 import io
 import sys
@@ -197,6 +198,10 @@ def _agreed(runtime: Runtime, stop: StopRequest) -> Callable[[], bool]:
 
 
 def _versions() -> dict[str, str]:
-    versions = {package: metadata.version(package) for package in _PACKAGES}
     # The builds of TensorFlow are packages of several names.
-    return {"python": sys.version.split()[0], "tensorflow": tf.__version__, **versions}
+    versions = {"python": sys.version.split()[0], "tensorflow": tf.__version__}
+    for package in _PACKAGES:
+        # Only agents need TF-Agents.
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions
