@@ -9,16 +9,17 @@ from trainer.doctor.finding import Finding
 
 # One of them brings the module `tensorflow`; two overwrite each other's files.
 BUILDS = ("tensorflow", "tensorflow-cpu", "tensorflow-tpu")
-_PYTHONS = ((3, 10), (3, 11))
-_INSTALL = "make setup in a checkout, or python3 docker/install.py ENVIRONMENT cpu|gpu|tpu"
+_OLDEST_PYTHON, _NEWEST_PYTHON = (3, 10), (3, 13)
+_INSTALL = "make setup in a checkout, or pip install --no-deps -r requirements/default.txt"
 
 
 def check_python() -> Finding:
     """Whether this is a Python that the packages exist for."""
     version = sys.version.split()[0]
-    if sys.version_info[:2] in _PYTHONS:
+    if _OLDEST_PYTHON <= sys.version_info[:2] <= _NEWEST_PYTHON:
         return Finding("python", "ok", version)
-    return Finding("python", "fail", f"{version}, not 3.10 or 3.11", f"{_INSTALL}, with either")
+    text = f"{version}, not 3.10, 3.11, 3.12 or 3.13"
+    return Finding("python", "fail", text, "make setup PYTHON=/path/to/python3.13")
 
 
 def check_packages() -> list[Finding]:
@@ -28,9 +29,11 @@ def check_packages() -> list[Finding]:
     except metadata.PackageNotFoundError:
         return [Finding("packages", "fail", "trainer itself is not installed", _INSTALL)]
     required = [Requirement(line) for line in listed]
-    always = [one for one in required if one.marker is None]
+    always = [one for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
+    agents = [one for one in required if one.name == "tf-agents" and one not in always]
     findings = [
         *_check_requirements(always),
+        *_check_tf_agents(agents),
         *_check_tensorflow(),
         *_check_libtpu([one for one in required if one.name == "libtpu"]),
     ]
@@ -50,8 +53,22 @@ def _check_requirements(required: list[Requirement]) -> list[Finding]:
             text = f"{one.name} is {found}, not {one.specifier}"
         else:
             continue
-        findings.append(Finding("packages", "fail", text, f"pip install '{one}'"))
+        findings.append(Finding("packages", "fail", text, _install_command(one)))
     return findings
+
+
+def _check_tf_agents(wanted: list[Requirement]) -> list[Finding]:
+    """TF-Agents on a Python for which setup.py does not ask for it."""
+    if wanted and not _version("tf-agents"):
+        text = "tf-agents is not installed: networks can be trained, agents cannot"
+        return [Finding("packages", "warn", text, _INSTALL)]
+    return _check_requirements(wanted)
+
+
+def _install_command(one: Requirement) -> str:
+    # The versions that TF-Agents asks for are older than those it works with.
+    no_dependencies = "--no-deps " if one.name == "tf-agents" else ""
+    return f"pip install {no_dependencies}'{one.name}{one.specifier}'"
 
 
 def _check_tensorflow() -> list[Finding]:
