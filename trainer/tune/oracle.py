@@ -97,7 +97,7 @@ class Oracle:
         trial = self._oracle.create_trial(f"trial-{len(self._oracle.trials)}")
         if trial.status != "RUNNING":
             return "wait" if trial.status == "IDLE" else "done"
-        values = dict(trial.hyperparameters.values)
+        values: dict[str, Any] = dict(trial.hyperparameters.values)
         share = 1.0
         if isinstance(self._search.oracle, space.Hyperband):
             share = values[f"{_HYPERBAND}epochs"] / self._oracle.max_epochs

@@ -47,7 +47,7 @@ def _moments(features: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.fl
     count = features[..., 0].size
     # In portions: as float64 the whole would take eight times its memory.
     portions = [features[first : first + 1024] for first in range(0, len(features), 1024)]
-    mean = sum(part.sum(axes, np.float64) for part in portions) / count
+    mean = np.asarray(sum(part.sum(axes, np.float64) for part in portions)) / count
     squares = sum(np.square(part - mean).sum(axes) for part in portions)
     return mean, np.sqrt(squares / count)
 
