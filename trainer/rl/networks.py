@@ -75,6 +75,11 @@ def build_q_network(
         layers.append(DuelingHead(num_actions))
     else:
         layers.append(keras.layers.Dense(num_actions, dtype="float32"))
-    network = QNetwork(layers, tf.TensorSpec(observation_shape, observation_dtype), atoms)
+    input_spec = tf.TensorSpec(observation_shape, observation_dtype)
+    if observation_dtype == tf.uint8:
+        # TF-Agents creates variables by calling the network on a sample of its input spec. With
+        # NumPy 2 the default upper bound overflows there: it computes uint8 255 + 1.
+        input_spec = tf_agents_door.BoundedTensorSpec(observation_shape, tf.uint8, 0, 1)
+    network = QNetwork(layers, input_spec, atoms)
     network.create_variables()
     return network
