@@ -1,19 +1,21 @@
 # docker build --build-arg ACCELERATOR=cpu|gpu|tpu --tag trainer .
-# The base brings CPython 3.10 or 3.11 with pip and venv.
+# The base brings CPython 3.10 to 3.13 with pip and venv.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
-# Changes with setup.py only.
+# Changes with the lock and setup.py only.
 FROM ${BASE_IMAGE} AS dependencies
 ARG ACCELERATOR=cpu
 WORKDIR /app
 RUN python3 -m venv --without-pip /opt/venv
+COPY requirements requirements
 COPY setup.py ./
-COPY docker/install.py docker/
 COPY trainer/__init__.py trainer/
 # For an index of your own: --secret id=pip,src=pip.conf, which stays out of the image. Headers
 # and tests are a fifth of what is installed.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
-    python3 docker/install.py /opt/venv "${ACCELERATOR}" \
+    install="python3 -m pip --python /opt/venv/bin/python install --no-cache-dir --no-deps --use-pep517" \
+    && ${install} -r "requirements/${ACCELERATOR}.txt" \
+    && ${install} --no-build-isolation --editable . \
     && rm -rf /opt/venv/lib/python3.*/site-packages/tensorflow/include \
     && find /opt/venv -depth -type d -name tests -exec rm -rf {} +
 
@@ -41,9 +43,9 @@ ENTRYPOINT ["trainer"]
 FROM runtime AS test
 USER 0
 COPY . .
-ARG ACCELERATOR=cpu
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
-    PATH="${PATH#*:}" python3 docker/install.py /opt/venv "${ACCELERATOR}" dev
+    PATH="${PATH#*:}" python3 -m pip --python /opt/venv/bin/python install \
+    --no-cache-dir --no-deps --use-pep517 -r requirements/dev.txt
 USER 10001:10001
 ENTRYPOINT ["python", "-m", "pytest", "-p", "no:cacheprovider"]
 CMD ["-q", "-n", "2", "--dist", "loadfile", "-m", "not slow"]

@@ -4,27 +4,37 @@ SHELL := /bin/sh
 VENV := .venv
 PEERS := .venv-peers
 BIN := $(VENV)/bin
-# The first Python here that this project runs on; PYTHON=… overrides.
-FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 12))
-PYTHON ?= $(shell for python in python3.11 python3.10 python3 python; do \
+# Which build of TensorFlow: default, cpu (smaller, for CPUs alone), gpu or tpu. It stays chosen.
+ACCELERATOR ?= $(or $(patsubst $(VENV)/installed-%,%,$(wildcard $(VENV)/installed-*)),default)
+# The newest Python here that this project runs on; PYTHON=… overrides.
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.10 python3 python; do \
 	$$python -c '$(FITS)' >/dev/null 2>&1 && { echo $$python; break; }; done)
 PYTHON_FITS = $(and $(PYTHON),$(shell $(PYTHON) -c '$(FITS)' >/dev/null 2>&1 && echo yes))
 DEMO := runs/demo
 
-.PHONY: help setup demo test test-slow lint bench image-test clean
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --use-pep517
+INSTALLED := $(VENV)/installed-$(ACCELERATOR)
+
+.PHONY: help setup lock demo test test-slow coverage lint format bench image-test clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
 	while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
-setup: $(VENV)/installed ## create .venv and install the package with its tools
+setup: $(INSTALLED) ## create .venv and install the package with its tools, as locked
 
-$(VENV)/installed: setup.py
-	$(if $(PYTHON_FITS),,$(error Python 3.10 or 3.11 with venv is needed; name one with PYTHON=/path/to/python3.11. Received: $(or $(PYTHON),none)))
+$(INSTALLED): setup.py $(wildcard requirements/*.txt)
+	$(if $(PYTHON_FITS),,$(error Python 3.10 to 3.13 with venv is needed; name one with PYTHON=/path/to/python3.13. Received: $(or $(PYTHON),none)))
+	$(if $(wildcard requirements/$(ACCELERATOR).txt),,$(error ACCELERATOR is default, cpu, gpu or tpu. Received: $(ACCELERATOR)))
 	@echo "installing into $(VENV): about 1.5 GB, a minute or two"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP_INSTALL) --requirement requirements/$(ACCELERATOR).txt --requirement requirements/dev.txt
+	@$(PIP_INSTALL) --no-build-isolation --editable .
 	@touch $@
+
+lock: setup ## resolve setup.py anew and write requirements/
+	@$(BIN)/python tools/lock.py
 
 demo: setup ## train a CNN on handwritten digits and show what it says of three images
 	@$(BIN)/trainer train --config=configs/digits_cnn.py --workdir=$(DEMO)
@@ -40,6 +50,13 @@ test: setup ## run the tests, the slow ones aside
 
 test-slow: setup ## run the slow tests too
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+coverage: setup ## run the tests and print which lines and branches they cover
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow' --cov --cov-report=term-missing:skip-covered
+
+format: setup ## format the code and fix what can be fixed
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
 
 lint: setup ## check style and types
 	@$(BIN)/ruff check .
@@ -61,4 +78,4 @@ image-test: setup ## as root on Debian, build the image without Docker, train an
 	@$(BIN)/python tools/prove_image.py $(ACCELERATORS)
 
 clean: ## remove what the targets made, runs/ aside
-	@rm -rf $(VENV) $(PEERS) build/image *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(PEERS) build/image build/coverage *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

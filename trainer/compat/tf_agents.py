@@ -1,13 +1,47 @@
-"""Sole import point for TF-Agents: policies and their export, without its warnings."""
+"""Sole import point for TF-Agents: policies and their export, without its warnings.
 
+Importing this module raises `UserError` if TF-Agents is not installed.
+"""
+
+import contextlib
+import sys
+import types
 import warnings
+from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
-# It determines which Keras TF-Agents loads.
 from trainer.compat.import_silence import quiet_imports
-from trainer.compat.keras import keras, tf
 
-with quiet_imports():
+# It determines which Keras TF-Agents loads.
+from trainer.compat.keras import keras, tf
+from trainer.errors import UserError
+
+if not find_spec("tf_agents"):
+    raise UserError(
+        "this command needs TF-Agents, which is not installed; run make setup in a checkout, or "
+        "pip install --no-deps -r requirements/default.txt"
+    )
+
+
+@contextlib.contextmanager
+def _without_gym() -> Iterator[None]:
+    """Lets TF-Agents import without `gym`, the unmaintained predecessor of Gymnasium.
+
+    One module of TF-Agents imports `gym` and uses it only for environments in other processes.
+    An empty module replaces it during the import; a later `import gym` is unaffected.
+    """
+    if "gym" in sys.modules:
+        yield
+        return
+    sys.modules["gym"] = types.ModuleType("gym")
+    try:
+        yield
+    finally:
+        del sys.modules["gym"]
+
+
+with quiet_imports(), _without_gym():
     from tf_agents.networks.sequential import Sequential
     from tf_agents.policies.categorical_q_policy import CategoricalQPolicy
     from tf_agents.policies.greedy_policy import GreedyPolicy

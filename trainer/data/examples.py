@@ -115,7 +115,7 @@ class Signature:
     @classmethod
     def from_json(cls, mapping: Mapping[str, Any]) -> "Signature":
         """The signature of a signature.json; floats are restored exactly."""
-        values = {
+        values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in mapping.items()
         }

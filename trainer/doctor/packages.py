@@ -5,20 +5,21 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from trainer.doctor.finding import Finding
+from trainer.doctor.finding import Finding, Level
 
 # One of them brings the module `tensorflow`; two overwrite each other's files.
 BUILDS = ("tensorflow", "tensorflow-cpu", "tensorflow-tpu")
-_PYTHONS = ((3, 10), (3, 11))
-_INSTALL = "make setup in a checkout, or python3 docker/install.py ENVIRONMENT cpu|gpu|tpu"
+_OLDEST_PYTHON, _NEWEST_PYTHON = (3, 10), (3, 13)
+_INSTALL = "make setup in a checkout, or pip install --no-deps -r requirements/default.txt"
 
 
 def check_python() -> Finding:
     """Whether this is a Python that the packages exist for."""
     version = sys.version.split()[0]
-    if sys.version_info[:2] in _PYTHONS:
-        return Finding("python", "ok", version)
-    return Finding("python", "fail", f"{version}, not 3.10 or 3.11", f"{_INSTALL}, with either")
+    if _OLDEST_PYTHON <= sys.version_info[:2] <= _NEWEST_PYTHON:
+        return Finding("python", Level.OK, version)
+    text = f"{version}, not 3.10, 3.11, 3.12 or 3.13"
+    return Finding("python", Level.FAIL, text, "make setup PYTHON=/path/to/python3.13")
 
 
 def check_packages() -> list[Finding]:
@@ -26,17 +27,19 @@ def check_packages() -> list[Finding]:
     try:
         listed = metadata.requires("trainer") or []
     except metadata.PackageNotFoundError:
-        return [Finding("packages", "fail", "trainer itself is not installed", _INSTALL)]
+        return [Finding("packages", Level.FAIL, "trainer itself is not installed", _INSTALL)]
     required = [Requirement(line) for line in listed]
-    always = [one for one in required if one.marker is None]
+    always = [one for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
+    agents = [one for one in required if one.name == "tf-agents" and one not in always]
     findings = [
         *_check_requirements(always),
+        *_check_tf_agents(agents),
         *_check_tensorflow(),
         *_check_libtpu([one for one in required if one.name == "libtpu"]),
     ]
-    if any(finding.level != "ok" for finding in findings):
+    if any(finding.level != Level.OK for finding in findings):
         return findings
-    return [Finding("packages", "ok", f"all {len(always)} as setup.py asks"), *findings]
+    return [Finding("packages", Level.OK, f"all {len(always)} as setup.py asks"), *findings]
 
 
 def _check_requirements(required: list[Requirement]) -> list[Finding]:
@@ -50,8 +53,22 @@ def _check_requirements(required: list[Requirement]) -> list[Finding]:
             text = f"{one.name} is {found}, not {one.specifier}"
         else:
             continue
-        findings.append(Finding("packages", "fail", text, f"pip install '{one}'"))
+        findings.append(Finding("packages", Level.FAIL, text, _install_command(one)))
     return findings
+
+
+def _check_tf_agents(wanted: list[Requirement]) -> list[Finding]:
+    """TF-Agents on a Python for which setup.py does not ask for it."""
+    if wanted and not _version("tf-agents"):
+        text = "tf-agents is not installed: networks can be trained, agents cannot"
+        return [Finding("packages", Level.WARN, text, _INSTALL)]
+    return _check_requirements(wanted)
+
+
+def _install_command(one: Requirement) -> str:
+    # The versions that TF-Agents asks for are older than those it works with.
+    no_dependencies = "--no-deps " if one.name == "tf-agents" else ""
+    return f"pip install {no_dependencies}'{one.name}{one.specifier}'"
 
 
 def _check_tensorflow() -> list[Finding]:
@@ -60,7 +77,7 @@ def _check_tensorflow() -> list[Finding]:
         return [
             Finding(
                 "tensorflow",
-                "fail",
+                Level.FAIL,
                 f"{' and '.join(builds)} overwrite each other's files",
                 f"pip uninstall {' '.join(builds)}; then {_INSTALL}",
             )
@@ -73,8 +90,8 @@ def _check_tensorflow() -> list[Finding]:
     if keras.split(".")[:2] != version.split(".")[:2]:
         text = f"tf_keras {keras} does not go with {build} {version}"
         remedy = f"pip install --no-deps 'tf_keras=={minor}.*'"
-        return [Finding("tensorflow", "fail", text, remedy)]
-    return [Finding("tensorflow", "ok", f"{build} {version}, tf_keras {keras}")]
+        return [Finding("tensorflow", Level.FAIL, text, remedy)]
+    return [Finding("tensorflow", Level.OK, f"{build} {version}, tf_keras {keras}")]
 
 
 def _check_libtpu(pins: list[Requirement]) -> list[Finding]:
@@ -85,8 +102,8 @@ def _check_libtpu(pins: list[Requirement]) -> list[Finding]:
         if not found or not pin.specifier.contains(found, prereleases=True):
             text = f"libtpu is {found or 'not installed'}; TensorFlow aborts with any other than "
             text += str(pin.specifier).lstrip("=")
-            return [Finding("libtpu", "fail", text, f"pip install 'libtpu{pin.specifier}'")]
-    return [Finding("libtpu", "ok", found)]
+            return [Finding("libtpu", Level.FAIL, text, f"pip install 'libtpu{pin.specifier}'")]
+    return [Finding("libtpu", Level.OK, found)]
 
 
 def _tensorflow() -> tuple[str, str]:

@@ -42,12 +42,12 @@ def _check_devices() -> Iterator[Finding]:
         (
             "GPU",
             glob("/dev/nvidia[0-9]*"),
-            "install the GPU build: pip install -e '.[gpu]', or the image with ACCELERATOR=gpu",
+            "install the GPU build: make setup ACCELERATOR=gpu, or the image with ACCELERATOR=gpu",
         ),
         (
             "TPU",
             _tpu_nodes(),
-            "stop the process that holds it, or install the TPU build with docker/install.py tpu",
+            "stop the process that holds it, or install the TPU build: make setup ACCELERATOR=tpu",
         ),
     ):
         if nodes and not seen[kind]:

@@ -181,8 +181,8 @@ def _gpu(config: DistributionConfig) -> tf.distribute.Strategy:
     del config
     if not tf.config.list_physical_devices("GPU"):
         raise UserError(
-            "no GPU is visible to TensorFlow; take --strategy=cpu, or install the extra with "
-            "pip install -e '.[gpu]'. Received: --strategy=gpu"
+            "no GPU is visible to TensorFlow; take --strategy=cpu, or install the build for GPUs "
+            "with make setup ACCELERATOR=gpu. Received: --strategy=gpu"
         )
     return tf.distribute.OneDeviceStrategy("/gpu:0")
 

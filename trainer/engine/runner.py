@@ -1,5 +1,6 @@
 """Runs a task in a work directory, from start or resume to result.json."""
 
+import contextlib
 import dataclasses
 import io
 import sys
@@ -205,6 +206,10 @@ def _agreed(runtime: Runtime, stop: StopRequest) -> Callable[[], bool]:
 
 
 def _versions() -> dict[str, str]:
-    versions = {package: metadata.version(package) for package in _PACKAGES}
     # TensorFlow's CPU and TPU builds are packages of other names.
-    return {"python": sys.version.split()[0], "tensorflow": tf.__version__, **versions}
+    versions = {"python": sys.version.split()[0], "tensorflow": tf.__version__}
+    for package in _PACKAGES:
+        # Only agents need TF-Agents.
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions

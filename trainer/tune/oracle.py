@@ -97,7 +97,7 @@ class Oracle:
         trial = self._oracle.create_trial(f"trial-{len(self._oracle.trials)}")
         if trial.status != "RUNNING":
             return NoTrial.WAIT if trial.status == "IDLE" else NoTrial.DONE
-        values = dict(trial.hyperparameters.values)
+        values: dict[str, Any] = dict(trial.hyperparameters.values)
         fraction = 1.0
         if isinstance(self._search.oracle, space.Hyperband):
             fraction = values[f"{_HYPERBAND}epochs"] / self._oracle.max_epochs

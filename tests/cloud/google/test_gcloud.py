@@ -20,6 +20,7 @@ QUOTA = (
     },
 )
 TRAIN = ("--config=configs/digits_cnn.py", "--config.model.units=64,64", "--workdir=gs://b/run")
+INSTALL = "install --quiet --disable-pip-version-check --no-deps --use-pep517"
 HERE = ("--project=p", "--poll_seconds=1")
 TPU = ("--target=tpu-vm", "--zone=us-central2-b", "--accelerator=v4-8", *HERE, *TRAIN)
 GPU = ("--target=gpu-vm", "--zone=us-central1-a", "--accelerator=nvidia-l4", *HERE, *TRAIN)
@@ -222,9 +223,8 @@ def test_pod_has_the_files_on_all_hosts_and_the_job_on_the_first(cloud):
         folder = cloud.folder / "machines" / machine
         assert (folder / name / "configs" / "digits_cnn.py").exists()
         assert (folder / "pip").read_text().splitlines() == [
-            "install --quiet --disable-pip-version-check .[tpu]",
-            "uninstall --quiet --yes tensorflow",
-            "install --quiet --force-reinstall --no-deps tensorflow_tpu==2.20.0",
+            f"{INSTALL} -r requirements/tpu.txt",
+            f"{INSTALL} --no-build-isolation .",
         ]
     (job,) = cloud.started()
     assert job.startswith(str(cloud.folder / "machines" / "192.0.2.0"))
@@ -234,7 +234,7 @@ def test_pod_has_the_files_on_all_hosts_and_the_job_on_the_first(cloud):
     assert "kept and billed until you run: gcloud compute tpus queued-resources delete" in errors
     with tarfile.open(cloud.folder / "machines" / "192.0.2.3" / f"{name}.tar.gz") as tar:
         tops = {member.split("/")[0] for member in tar.getnames()}
-    assert tops == {"setup.py", "pyproject.toml", "trainer", "configs"}
+    assert tops == {"setup.py", "pyproject.toml", "requirements", "trainer", "configs"}
 
 
 def changing_requests(cloud):

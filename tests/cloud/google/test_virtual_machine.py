@@ -39,8 +39,9 @@ def test_archive_contains_the_code_and_the_files_of_the_job(home, folder):
     subprocess.run(packing.argv, check=True)
     subprocess.run(["sh", "-c", virtual_machine.unpack("n")], check=True)
     assert sorted(path.name for path in (home / "n").iterdir()) == sorted(
-        (folder, "pyproject.toml", "setup.py", "trainer")
+        (folder, "pyproject.toml", "requirements", "setup.py", "trainer")
     )
+    assert (home / "n" / "requirements" / "tpu.txt").exists()
     assert (home / "n" / folder / "x.py").exists()
     assert (home / "n" / "trainer" / "__main__.py").exists()
     assert not [*home.rglob("__pycache__")]

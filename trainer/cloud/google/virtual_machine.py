@@ -16,7 +16,7 @@ from trainer.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
 
 # Detects after two minutes that a machine is gone.
 SSH_FLAGS = ("--ssh-flag=-oServerAliveInterval=30", "--ssh-flag=-oServerAliveCountMax=4")
-_SOURCES = ("setup.py", "pyproject.toml", "trainer")
+_SOURCES = ("setup.py", "pyproject.toml", "requirements", "trainer")
 
 
 def archive(job: Job, path: str, with_code: bool) -> Command:
@@ -44,22 +44,18 @@ def unpack(name: str) -> str:
     return f"mkdir -p {name} &&\ntar -xzf {name}.tar.gz -C {name}"
 
 
-def install(name: str, extra: str) -> str:
-    """On the machine: installs the package with an extra, gpu or tpu, in a virtual environment."""
+def install(name: str, accelerator: str) -> str:
+    """On the machine: creates a virtual environment with the locked versions for gpu or tpu."""
     apt = "sudo apt-get -qq -o DPkg::Lock::Timeout=300"
+    pip = ".venv/bin/pip install --quiet --disable-pip-version-check --no-deps --use-pep517"
     steps = [
         f"cd {name}",
         f"{{ python3 -m venv .venv ||\n{{ {apt} update && {apt} install -y python3-venv &&\n"
         "python3 -m venv .venv; }; }",
-        f".venv/bin/pip install --quiet --disable-pip-version-check '.[{extra}]'",
+        f"{pip} -r requirements/{accelerator}.txt",
+        # setuptools is in the lock.
+        f"{pip} --no-build-isolation .",
     ]
-    if extra == "tpu":
-        # Both builds of TensorFlow install the same files; the TPU build must be installed last.
-        steps += [
-            ".venv/bin/pip uninstall --quiet --yes tensorflow",
-            "tpu_build=$(.venv/bin/pip freeze | grep '^tensorflow[-_]tpu==')",
-            '.venv/bin/pip install --quiet --force-reinstall --no-deps "$tpu_build"',
-        ]
     return " &&\n".join(steps)
 
 
