@@ -176,7 +176,7 @@ def test_help_lists_every_field_with_its_meaning(capsys):
     assert run(["train", "--help", f"--config={ROOT / 'configs/digits_cnn.py'}"]) == 0
     printed = capsys.readouterr().out
     assert "--config.optimizer.learning_rate=0.002" in printed
-    assert "[linear | mlp | cnn | keras_cnn | convnet]" in printed
+    assert "[linear | mlp | cnn | keras_cnn | convnet | custom]" in printed
     assert "--virtual_devices=0" in printed
 
 

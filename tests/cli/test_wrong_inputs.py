@@ -70,7 +70,7 @@ CASES = {
     "no configuration": (["train", "--workdir=run"], "--config=FILE is required"),
     "empty --config": (["train", "--config=", "--workdir=run"], "--config takes a single file"),
     "missing configuration file": (train(config="configs/digit_cnn.py"), "Did you mean"),
-    "a folder as configuration": (train(config="configs"), "Received: 'configs'"),
+    "a folder as configuration": (train(config="configs"), "'configs' does not exist"),
     "configuration of another kind": (train(config="README.md"), "must end in .py or .json"),
     "configuration with a syntax error": (
         train(config="broken.py"),

@@ -145,7 +145,7 @@ def run_function(path: str, name: str) -> Any:
         raise (
             unknown_name("configuration file", path, similar)
             if similar
-            else UserError(f"configuration file {path!r} does not exist")
+            else UserError(f"configuration file {path!r} does not exist, or is not a file")
         )
     if file.suffix != ".py":
         raise UserError(f"a configuration file must end in .py or .json. Received: {path!r}")
