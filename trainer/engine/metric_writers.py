@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from trainer.compat.keras import tf
-from trainer.io.records import Record, append_record, read_records
+from trainer.io.records import Record, append_record, read_records, write_records
 
 
 class Writer(Protocol):
