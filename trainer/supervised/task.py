@@ -11,7 +11,7 @@ from trainer.data.pipelines import batches
 from trainer.engine.checkpoints import State
 from trainer.engine.distribution import Runtime
 from trainer.metrics import table
-from trainer.metrics.metric import Accumulators, summed_variable, zeros
+from trainer.metrics.accumulators import Accumulators, summed_variable, zeros
 from trainer.optim.optimizers import Optimizer
 from trainer.supervised.classifier import Classifier, cross_entropy
 
