@@ -9,6 +9,7 @@ import pytest
 from trainer.config import ReinforcementLearning, Supervised
 from trainer.config.inspection import leaves
 from trainer.config.overrides import apply
+from trainer.optim.optimizers import OPTIMIZERS
 
 PACKAGE = Path(__file__).parent.parent / "trainer"
 # Bottom to top, as in docs/decisions/0012-layout.md; a module imports from lower layers and
