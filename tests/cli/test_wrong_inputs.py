@@ -197,7 +197,7 @@ CASES = {
     ),
     "images wanted, a table given": (
         csv("--config.model.kind=cnn", "--config.train.global_batch_size=4"),
-        "take mlp or linear",
+        "use mlp or linear",
         lambda here: write(here / "t.csv", rows(*GOOD_ROWS)),
     ),
     "a search without its file": (["tune", f"--config={CONFIG}", "--workdir=run"], "--search=FILE"),
@@ -230,7 +230,7 @@ CASES = {
     "evaluate without a run": (["evaluate", "--workdir=run"], "no config.json"),
     "evaluate with a file": (["evaluate", "--workdir=run", "x.png"], "takes flags only"),
     "predict without a run": (["predict", "--workdir=run", "x.png"], "no config.json"),
-    "predict without files": (["predict", "--workdir=run"], "Received: no FILE"),
+    "predict without files": (["predict", "--workdir=run"], "at least one FILE"),
 }
 
 

@@ -80,7 +80,7 @@ def test_one_run_and_several_seeds_do_not_share_a_directory(trained, capsys):
     assert train(trained, *SMALL, "--config.seed=3", "--config.seeds=1") == 2
     assert train(trained / "seed_3", *SMALL, "--config.seed=3", "--config.seeds=2") == 2
     errors = capsys.readouterr().err.splitlines()
-    assert [line.startswith("error: seeds may grow") for line in errors] == [True, True]
+    assert [line.startswith("error: seeds can be raised only") for line in errors] == [True, True]
     assert errors[0].endswith("holds seeds=3. Received: 1")
     assert errors[1].endswith("holds seeds=1. Received: 2")
     assert (trained / "metrics.jsonl").read_text() == before
@@ -168,10 +168,10 @@ def test_the_exported_policy_acts_the_same_elsewhere(kind, trained, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["export", "--workdir={run}", "--output={run}/x"], "runs of 3 seeds; take one of"),
-        (["export", "--workdir={run}/seed_3", "--output={run}"], "new or an empty directory"),
-        (["export", "--workdir={run}/seed_3"], "--output=DIR says where"),
-        (["export", "--workdir={run}/nowhere", "--output={run}/x"], "no work directory of a run"),
+        (["export", "--workdir={run}", "--output={run}/x"], "seeds; use one of"),
+        (["export", "--workdir={run}/seed_3", "--output={run}"], "new or empty directory"),
+        (["export", "--workdir={run}/seed_3"], "--output=DIR is required"),
+        (["export", "--workdir={run}/nowhere", "--output={run}/x"], "is not a work directory"),
     ],
 )
 def test_what_export_refuses(arguments, expected, trained, capsys):

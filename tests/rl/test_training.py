@@ -59,7 +59,7 @@ def test_evaluate_repeats_the_final_evaluation(trained, capsys):
 
 def test_predict_is_for_supervised_runs(trained, capsys):
     assert run(["predict", f"--workdir={trained}", "x.png"]) == 2
-    assert "predict takes a supervised run" in capsys.readouterr().err
+    assert "predict supports supervised runs only" in capsys.readouterr().err
 
 
 def test_a_stopped_run_goes_on_bit_for_bit(trained, tmp_path, monkeypatch, state_digest, capsys):

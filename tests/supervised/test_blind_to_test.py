@@ -17,10 +17,13 @@ ARGUMENTS = (
 
 
 class Forbidden:
-    """A split that may not be looked at."""
+    """A split that must not be accessed."""
 
     def __getattr__(self, name):
-        raise AssertionError(f"somebody looked at {name} of the test split")
+        raise AssertionError(f"accessed {name} of the test split")
+
+    def __len__(self):
+        raise AssertionError("accessed the size of the test split")
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def test_a_run_that_evaluates_on_validation_never_looks_at_the_test_split(checkp
 
 @pytest.mark.usefixtures("guarded")
 def test_the_guard_sees_a_run_that_does(tmp_path):
-    with pytest.raises(AssertionError, match="somebody looked"):
+    with pytest.raises(AssertionError, match="accessed the size"):
         run([*ARGUMENTS, f"--workdir={tmp_path / 'run'}"])
 
 

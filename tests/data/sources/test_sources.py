@@ -96,7 +96,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(tmp_path, mo
     monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: available)
     load(ImageFolder(path=str(tmp_path), validation_fraction=0.0, test_fraction=0.4), "")
     available.available -= 2
-    with pytest.raises(UserError, match=r"use a smaller data\.image_size\. Received"):
+    with pytest.raises(UserError, match=r"use a smaller data\.image_size"):
         load(ImageFolder(path=str(tmp_path)), "")
 
 
@@ -141,13 +141,13 @@ def test_integer_classes_are_in_numeric_order(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "header", "expected"),
     [
-        (["1,2,x,0"] * 9, "amount,hour,note,fraud", "two classes or more"),
-        (["1,2,3,0"], "amount,amount,note,fraud", "another name for each column"),
+        (["1,2,x,0"] * 9, "amount,hour,note,fraud", "at least two classes"),
+        (["1,2,3,0"], "amount,amount,note,fraud", "distinct name per column"),
         (["1,1e39,x,0", "1,2,x,1"], "amount,hour,note,fraud", "line 2, column 'hour'"),
         (["1,2,x,", "1,2,x,1"], "amount,hour,note,fraud", "line 2, column 'fraud'"),
         (["1,2,x,0"], "amount,,note,fraud", "Received: '' for column 2"),
         (["²,2,x,0", "1,2,x,1"], "amount,hour,note,fraud", "line 2, column 'amount'"),
-        (['1,2,"x,0'], "amount,hour,note,fraud", "not CSV in UTF-8"),
+        (['1,2,"x,0'], "amount,hour,note,fraud", "not a CSV file in UTF-8"),
     ],
 )
 def test_wrong_tables(tmp_path, rows, header, expected):
@@ -160,7 +160,7 @@ def test_a_table_that_does_not_fit_into_memory(tmp_path, monkeypatch):
     path = table(tmp_path / "t.csv", ROWS)
     available = type("Memory", (), {"available": 1000})
     monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: available)
-    with pytest.raises(UserError, match=r"take fewer rows\. Received: .*t\.csv"):
+    with pytest.raises(UserError, match=r"use fewer rows"):
         load(CSV(path=path, label="fraud", ignore=("note",)), "")
 
 
@@ -267,7 +267,7 @@ def test_a_damaged_set(tmp_path):
     directory = prepare(tmp_path, tfds.features.Image(shape=(6, 6, 3)))
     (record,) = tmp_path.rglob("*test.tfrecord*")
     record.write_bytes(record.read_bytes()[:-20])
-    with pytest.raises(UserError, match=r"prepare it again\. Received: tiny_shades, split test"):
+    with pytest.raises(UserError, match=r"tiny_shades, split test is corrupt"):
         load(TFDS(name="tiny_shades"), directory)
 
 
@@ -318,8 +318,9 @@ def test_an_unknown_set_names_the_nearest(tmp_path):
     ],
 )
 def test_names_that_are_none(tmp_path, name, expected):
-    with pytest.raises(UserError, match=f"{expected}.*Received: '{name}'"):
+    with pytest.raises(UserError, match=expected) as caught:
         load(TFDS(name=name), str(tmp_path))
+    assert repr(name) in str(caught.value)
 
 
 @pytest.mark.skipif(

@@ -125,14 +125,14 @@ def test_what_does_not_unpickle_says_so():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Raises", "'own_environments:Raises' failed in step(); mend it. "
-                   "Received: RuntimeError: out of cheese"),
-        ("NanObservation", "must return a finite observation; mend it. Received: nan"),
-        ("InfiniteReward", "must return a finite reward; mend it. Received: inf"),
-        ("WrongShape", "must return observations of shape (2,), as its observation space says; "
-                       "mend it. Received: shape (3,)"),
-        ("OldInterface", "failed in step(); mend it. Received: ValueError: not enough values"),
-        ("OutsideItsSpace", "in its Discrete(5, start=10); mend it. Received: 9"),
+        ("Raises", "'own_environments:Raises' failed in step() with "
+                   "RuntimeError: out of cheese"),
+        ("NanObservation", "must return a finite observation. Received: nan"),
+        ("InfiniteReward", "must return a finite reward. Received: inf"),
+        ("WrongShape", "must return observations of shape (2,), as its observation space "
+                       "declares. Received: shape (3,)"),
+        ("OldInterface", "failed in step() with ValueError: not enough values"),
+        ("OutsideItsSpace", "in its Discrete(5, start=10). Received: 9"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("frame_stack", [1, 2])
@@ -147,7 +147,7 @@ def test_what_goes_wrong_mid_run_is_the_users_error(name, message, frame_stack):
 
 def test_what_goes_wrong_at_reset_is_the_users_error():
     ours = make("own_environments:RaisesAtReset")
-    with pytest.raises(UserError, match=r"failed in reset\(\); mend it. Received: KeyError"), \
+    with pytest.raises(UserError, match=r"failed in reset\(\) with KeyError"), \
             failures_as_user_errors(ours):  # fmt: skip
         ours.initial(SEED, 2)
 
@@ -166,10 +166,13 @@ def test_other_failures_of_tensorflow_stay_as_they_are():
         ("broken_module:Env", "fails on import with ValueError: this module does not load"),
         ("own_environments:Pixel", "Did you mean 'Pixels'.*Received: 'Pixel'"),
         ("own_environments:NOT_A_CLASS", "subclass of gymnasium.Env. Received: 'own_environments"),
-        ("own_environments:NeedsArguments", r"cannot be made \(TypeError.*size.*Received: 'own_en"),
+        ("own_environments:NeedsArguments", r"cannot be created: TypeError.*size"),
         ("own_environments:NoSpaces", "must be Discrete or Box. Received: None"),
-        ("own_environments:Composite", "must be Box, of one axis or more.*Received: Dict"),
-        ("Blackjack-v1", "observation space of 'Blackjack-v1' must be Box.*Received: Tuple"),
+        (
+            "own_environments:Composite",
+            "must be Discrete, or a Box with at least one axis.*Received: Dict",
+        ),
+        ("Blackjack-v1", "observation space of 'Blackjack-v1' must be Discrete.*Received: Tuple"),
     ],
 )
 def test_what_cannot_be_taken_is_refused_in_one_line(name, message):
@@ -208,7 +211,7 @@ def test_an_id_may_name_the_module_that_registers_it():
 
 def test_frames_are_of_the_graph_only():
     ours = make("CartPole-v1")
-    with pytest.raises(UserError, match="Received: 'CartPole-v1'"):
+    with pytest.raises(UserError, match="'CartPole-v1' is a Gymnasium environment"):
         ours.render(ours.initial(SEED, 1))
 
 
