@@ -124,3 +124,28 @@ def test_every_setting_is_read_somewhere(experiment):
     for variant in variants:
         for leaf in leaves(variant):
             assert leaf.field.name in read, f"{leaf.path} is never read"
+
+
+# Tests of the whole program, and of several modules together.
+WHOLE_PROGRAM = {
+    "cli/test_commands.py",
+    "cli/test_wrong_inputs.py",
+    "io/test_gcs.py",
+    "models/test_formulas.py",
+    "rl/envs/test_classic.py",
+    "rl/test_exact_resume.py",
+    "supervised/test_blind_to_test.py",
+    "supervised/test_exact_resume.py",
+    "tune/test_search_on_hosts.py",
+    "tune/test_searches_that_find.py",
+}
+
+
+def test_test_files_mirror_the_package():
+    tests = Path(__file__).parent
+    modules = {path.relative_to(PACKAGE) for path in FILES}
+    for path in sorted(tests.glob("*/**/test_*.py")):
+        relative = path.relative_to(tests)
+        mirrored = relative.with_name(relative.name.removeprefix("test_"))
+        if relative.parts[0] != "tools" and str(relative) not in WHOLE_PROGRAM:
+            assert mirrored in modules, f"{relative} is named after no module"

@@ -1,0 +1,166 @@
+import os
+
+import numpy as np
+import pytest
+
+from trainer.config import TFDS
+from trainer.data.loading import load
+from trainer.errors import UserError
+
+RANDOM = np.random.default_rng(0)
+
+
+def sizes(dataset):
+    return {name: len(split) for name, split in dataset.splits.items()}
+
+
+def prepare(directory, image):
+    """A tiny set of dark and bright squares, prepared as TFDS itself would."""
+    import tensorflow_datasets as tfds
+
+    sides = [side or 9 for side in image.shape[:2]]
+
+    class TinyShades(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        """Dark and bright squares."""
+
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            label = tfds.features.ClassLabel(names=["dark", "bright"])
+            return self.dataset_info_from_configs(
+                features=tfds.features.FeaturesDict({"image": image, "label": label})
+            )
+
+        def _split_generators(self, dl_manager):
+            del dl_manager
+            return {"train": self._generate_examples(80), "test": self._generate_examples(20)}
+
+        def _generate_examples(self, count):
+            for number in range(count):
+                noise = RANDOM.integers(0, 40, (*sides, image.shape[-1]))
+                pixels = (200 * (number % 2) + noise).astype(image.dtype.as_numpy_dtype)
+                yield number, {"image": pixels, "label": number % 2}
+
+    TinyShades(data_dir=str(directory)).download_and_prepare()
+    return str(directory)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    import tensorflow_datasets as tfds
+
+    image = tfds.features.Image(shape=(6, 6, 3))
+    return prepare(tmp_path_factory.mktemp("tfds"), image)
+
+
+def test_a_prepared_set(prepared):
+    dataset = load(TFDS(name="tiny_shades", validation_fraction=0.2), prepared)
+    assert sizes(dataset)["test"] == 20
+    assert sizes(dataset)["train"] + sizes(dataset)["validation"] == 80
+    assert dataset.signature.classes == ("dark", "bright")
+    for split in dataset.splits.values():
+        np.testing.assert_array_equal(split.features.mean(axis=(1, 2, 3)) > 100, split.targets == 1)
+
+
+def test_the_directory_may_come_from_the_environment(prepared, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", prepared)
+    assert sizes(load(TFDS(name="tiny_shades"), ""))["test"] == 20
+
+
+def test_images_of_any_size_are_resized(tmp_path):
+    import tensorflow_datasets as tfds
+
+    directory = prepare(tmp_path, tfds.features.Image(shape=(None, None, 1)))
+    with pytest.raises(UserError, match="differ in size"):
+        load(TFDS(name="tiny_shades"), directory)
+    dataset = load(TFDS(name="tiny_shades", image_size=(4, 5)), directory)
+    assert dataset.signature.stored_shape == (4, 5, 1)
+    test = dataset.splits["test"]
+    np.testing.assert_array_equal(test.features.mean(axis=(1, 2, 3)) > 100, test.targets == 1)
+
+
+@pytest.mark.parametrize(
+    ("channels", "dtype", "received"),
+    [(4, np.uint8, "4 channels of uint8"), (1, np.uint16, "1 channels of uint16")],
+)
+def test_images_that_no_network_here_takes(tmp_path, channels, dtype, received):
+    import tensorflow_datasets as tfds
+
+    image = tfds.features.Image(shape=(6, 6, channels), dtype=dtype, encoding_format="png")
+    directory = prepare(tmp_path, image)
+    with pytest.raises(UserError, match=received):
+        load(TFDS(name="tiny_shades"), directory)
+
+
+def test_a_damaged_set(tmp_path):
+    import tensorflow_datasets as tfds
+
+    directory = prepare(tmp_path, tfds.features.Image(shape=(6, 6, 3)))
+    (record,) = tmp_path.rglob("*test.tfrecord*")
+    record.write_bytes(record.read_bytes()[:-20])
+    with pytest.raises(UserError, match=r"tiny_shades, split test is corrupt"):
+        load(TFDS(name="tiny_shades"), directory)
+
+
+def test_slices_and_another_size(prepared):
+    config = TFDS(
+        name="tiny_shades",
+        train_split="train[:50%]",
+        validation_split="train[50%:75%]",
+        image_size=(3, 4),
+    )
+    dataset = load(config, prepared)
+    assert sizes(dataset) == {"train": 40, "validation": 20, "test": 20}
+    assert dataset.signature.stored_shape == (3, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"train_split": "trian"}, r"train, test\. Received: 'trian'"),
+        ({"validation_split": "train[:10%]"}, "must share no example"),
+        ({"test_split": "train[90%:]"}, "must share no example"),
+    ],
+)
+def test_splits_that_cannot_be(prepared, options, expected):
+    with pytest.raises(UserError, match=expected):
+        load(TFDS(name="tiny_shades", **options), prepared)
+
+
+def test_a_set_that_is_not_prepared_names_both_ways_out(tmp_path):
+    with pytest.raises(UserError) as caught:
+        load(TFDS(name="mnist"), str(tmp_path))
+    assert "--data_dir=DIR" in str(caught.value)
+    assert f"tfds.load('mnist', data_dir='{tmp_path}')" in str(caught.value)
+
+
+def test_an_unknown_set_names_the_nearest(tmp_path):
+    with pytest.raises(UserError, match="did you mean 'mnist'"):
+        load(TFDS(name="mnits"), str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("../mnist", "NAME/CONFIG"),
+        ("huggingface:mnist", "NAME/CONFIG"),
+        ("mnist/none", "BuilderConfig none not found"),
+        ("zzzz_zzzz", "catalog"),
+    ],
+)
+def test_names_that_are_none(tmp_path, name, expected):
+    with pytest.raises(UserError, match=expected) as caught:
+        load(TFDS(name=name), str(tmp_path))
+    assert repr(name) in str(caught.value)
+
+
+@pytest.mark.skipif(
+    not os.path.isdir(os.path.join(os.environ.get("TFDS_DATA_DIR", ""), "mnist")),
+    reason="TFDS_DATA_DIR holds no prepared mnist",
+)
+def test_real_mnist():
+    dataset = load(TFDS(name="mnist"), "")
+    assert sizes(dataset)["test"] == 10_000
+    assert sizes(dataset)["train"] + sizes(dataset)["validation"] == 60_000
+    counts = np.bincount(dataset.splits["test"].targets)
+    assert counts.tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
