@@ -1,6 +1,7 @@
 """The house rules that a reader relies on, read from the source."""
 
 import ast
+import inspect
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from trainer.config import ReinforcementLearning, Supervised
 from trainer.config.inspection import leaves
 from trainer.config.overrides import apply
+from trainer.optim.optimizers import OPTIMIZERS
 
 PACKAGE = Path(__file__).parent.parent / "trainer"
 # Bottom to top, as in docs/decisions/0012-layout.md; a module imports from lower layers and
@@ -93,30 +95,31 @@ def test_no_file_has_grown_beyond_one_idea():
 
 @pytest.mark.parametrize("experiment", [Supervised(), ReinforcementLearning()])
 def test_every_setting_is_read_somewhere(experiment):
-    outside = [path for path in FILES if room(path) != "config"]
-    read = {
-        node.attr
-        for path in outside
+    calls = [
+        node
+        for path in FILES
+        if room(path) != "config"
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute)
-    }
+    ]
+    read = {node.attr for node in calls if isinstance(node, ast.Attribute)}
     # `getattr(section, "field")` reads too.
     read |= {
         node.args[1].value
-        for path in outside
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in calls
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id == "getattr"
         and isinstance(node.args[1], ast.Constant)
     }
+    # An optimizer's own fields are the arguments of its Keras class.
+    for optimizer in OPTIMIZERS.values():
+        read |= set(inspect.signature(optimizer).parameters)
+    required = {"model": "builder", "agent": "builder", "data": "source"}
     variants = [experiment]
     for leaf in leaves(experiment):
         for kind in leaf.kinds:
-            required = {"custom": {"model": "builder", "agent": "builder", "data": "source"}}
             section = leaf.path.removesuffix(".kind")
-            name = required.get(kind, {}).get(section)
-            more = {f"{section}.{name}": "module:attribute"} if name else {}
+            more = {f"{section}.{required[section]}": "a:b"} if kind == "custom" else {}
             variants.append(apply(experiment, {leaf.path: kind, **more}))
     for variant in variants:
         for leaf in leaves(variant):

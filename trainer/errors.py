@@ -1,6 +1,6 @@
-"""What the command line turns into an exit status.
+"""Exceptions that the command line turns into an exit status.
 
-Every other exception is a fault of ours: it keeps its traceback and exits with 1.
+Any other exception is a bug in trainer: Python prints its traceback and exits with 1.
 """
 
 import difflib
@@ -13,23 +13,23 @@ EXIT_INTERRUPTED = 75
 class UserError(Exception):
     """The user's input is wrong: one line on stderr, no traceback, exit status 2.
 
-    The message is one line, names the remedy and ends in "Received: …" where a value
-    was given.
+    The message is one line and names the remedy. It ends in "Received: …" if it does not show
+    the received value otherwise.
     """
 
 
 class Interrupted(Exception):
-    """A signal or a preemption ended the run with its state saved: exit status 75."""
+    """A signal or a preemption stopped the run and its state is saved: exit status 75."""
 
 
-# More names than this are a page, not a line.
+# More names do not fit on a line.
 _MOST_LISTED = 24
 
 
 def unknown_name(what: str, name: object, known: Iterable[str]) -> UserError:
-    """Returns the error for a `name` that is not among the `known`, nearest first.
+    """The error for a `name` that is not among the `known`, with the nearest as a suggestion.
 
-    Where many are known, only those most like the name are listed.
+    If many are known, only the most similar ones are listed.
     """
     known = sorted(known)
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)

@@ -54,14 +54,14 @@ def test_lines_fit_into_80_columns(total):
     assert max(map(len, stream.getvalue().splitlines())) < 80
 
 
-def test_without_a_terminal_a_run_prints_ten_lines():
+def test_without_a_terminal_a_run_prints_eight_lines():
     stream = io.StringIO()
     console = make(stream)
     for step in range(10, 1001, 10):
         console.write(record(step))
         console.show(step, steps_per_second=5.0)
     lines = stream.getvalue().splitlines()
-    assert len(lines) == 2 + 10
+    assert len(lines) == 2 + 8
     assert lines[-1].split()[0] == "1000/1000"
 
 

@@ -88,4 +88,4 @@ def test_nothing_but_ours_is_on_the_screen(tmp_path, request):
     assert lines[1].split()[:2] == ["step", "return_mean"]
     assert all(re.match(r" *\d+/\d+ ", line) for line in lines[2:])
     assert max(map(len, lines)) < 80
-    assert len(process.stdout.splitlines()) == 3
+    assert len(process.stdout.splitlines()) == 4

@@ -8,7 +8,7 @@ import pytest
 
 from trainer.errors import UserError
 from trainer.tune import lock
-from trainer.tune.files import Layout
+from trainer.tune.layout import Layout
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from trainer.config.supervised import Supervised
-from trainer.tune.files import Layout
+from trainer.tune.layout import Layout
 from trainer.tune.outcome import TrialStatus
 from trainer.tune.progress import summary
 from trainer.tune.space import Hyperband, Objective, Random, Search, Uniform

@@ -10,7 +10,7 @@ from trainer.config.supervised import Supervised
 from trainer.errors import Interrupted, UserError
 from trainer.tune import protocol
 from trainer.tune.coordinator import HeartbeatReply, NoTrial
-from trainer.tune.files import Layout
+from trainer.tune.layout import Layout
 from trainer.tune.outcome import Outcome, TrialStatus
 from trainer.tune.space import Objective, Random, Search, Uniform
 from trainer.tune.study import Study

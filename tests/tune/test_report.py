@@ -9,8 +9,8 @@ import pytest
 
 from trainer.config.supervised import Supervised
 from trainer.tune import report
-from trainer.tune.files import Layout
 from trainer.tune.importance import importance
+from trainer.tune.layout import Layout
 from trainer.tune.outcome import TrialStatus
 from trainer.tune.space import Choice, LogUniform, Objective, Search, Uniform, When
 from trainer.tune.study import Study, Trial

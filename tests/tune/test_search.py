@@ -8,7 +8,7 @@ import statistics
 import psutil
 import pytest
 
-from trainer.tune.files import Layout
+from trainer.tune.layout import Layout
 
 # Restarts and kills must change neither proposals nor scores.
 LEARNING_RATES = '(LogUniform("optimizer.learning_rate", 1e-3, 1e-1),), Bayesian(initial=1)'

@@ -3,7 +3,7 @@
 import json
 import socket
 
-from trainer.tune.files import Layout
+from trainer.tune.layout import Layout
 
 LEARNING_RATES = '(LogUniform("optimizer.learning_rate", 1e-3, 1e-1),), Random()'
 

@@ -6,7 +6,7 @@ import statistics
 import psutil
 import pytest
 
-from trainer.tune.files import Layout
+from trainer.tune.layout import Layout
 
 pytestmark = pytest.mark.slow
 

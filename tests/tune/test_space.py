@@ -1,14 +1,12 @@
 """Search files: valid and invalid elements, and how values are applied."""
 
-import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.cli.main import run
-from trainer.config import Evaluate, ReinforcementLearning, Supervised, Train, loading
+from trainer.config import Supervised, Train, loading
 from trainer.config.overrides import apply, parse
 from trainer.errors import UserError
 from trainer.tune import validation
@@ -162,13 +160,6 @@ def test_different_searches_differ_as_json():
     assert one.to_json() != Search(ACCURACY, (LEARNING_RATE,), Bayesian(initial=3)).to_json()
 
 
-def test_objectives_include_the_metrics_of_the_experiment():
-    metrics = ("accuracy", "my_metrics:top_3")
-    known = validation.known_objectives(Supervised(evaluate=Evaluate(metrics=metrics)))
-    assert {"eval/loss", "eval/accuracy", "eval/top_3", "train/top_3"} <= set(known)
-    assert "eval/accuracy" not in validation.known_objectives(ReinforcementLearning())
-
-
 def test_direction_of_a_known_metric_is_its_default():
     assert Objective("eval/loss").direction == "min"
     assert Objective("eval/accuracy") == Objective("eval/accuracy", "max")
@@ -185,32 +176,3 @@ def test_nested_kinds_and_tuples_of_sections_can_be_searched():
     wrong = Choice("augment", ("crop", "cut"))
     with pytest.raises(UserError, match="invalid at augment=cut: unknown kind of augment"):
         validation.check(Search(ACCURACY, (wrong,)), Supervised())
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--config=configs/digits_cnn.py", "--config.model.kind=linear", "--config.train.steps=40"),
-        (
-            "--config=configs/cartpole_dqn.py",
-            "--config.train.steps=3000",
-            "--config.evaluate.episodes=2",
-        ),
-    ],
-    ids=["supervised", "rl"],
-)
-def test_known_objectives_are_the_reported_metrics(arguments, tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    workdir = tmp_path / "run"
-    assert run(["train", *arguments, f"--workdir={workdir}"]) == 0
-    experiment = loading.load(str(workdir / "config.json"))
-    reported = set()
-    for line in (workdir / "metrics.jsonl").read_text().splitlines():
-        record = json.loads(line)
-        numbers = {
-            name for name, value in record["metrics"].items() if isinstance(value, int | float)
-        }
-        reported |= {f"{record['split']}/{name}" for name in numbers}
-    assert {name for name in reported if not name.startswith("test/")} == set(
-        validation.known_objectives(experiment)
-    )

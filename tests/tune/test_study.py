@@ -11,7 +11,7 @@ from trainer.config.inspection import differences
 from trainer.config.supervised import Supervised
 from trainer.errors import UserError
 from trainer.tune.coordinator import HeartbeatReply, NoTrial
-from trainer.tune.files import Layout
+from trainer.tune.layout import Layout
 from trainer.tune.outcome import Outcome, TrialStatus
 from trainer.tune.space import (
     Choice,

@@ -25,7 +25,7 @@ def run(arguments: Sequence[str], started: float) -> None:
     distribution_config = distribution_flags.from_flags(values)
     if isinstance(experiment, Supervised):
         if values.render:
-            raise UserError(f"--render draws agents only. Received: {values.workdir!r}")
+            raise UserError(f"--render is for agents; {values.workdir!r} is a supervised run")
         from trainer.supervised.evaluate import evaluate
 
         result = evaluate(
@@ -35,7 +35,7 @@ def run(arguments: Sequence[str], started: float) -> None:
         return
     from trainer.rl.multi_seed import evaluate as evaluate_agent
 
-    # Before any picture: what was played is said even where nothing can be drawn.
+    # Printed first: the metrics do not depend on whether the environment can be rendered.
     print(json.dumps(evaluate_agent(experiment, values.workdir, distribution_config)), flush=True)
     if values.render:
         from trainer.rl.render import render

@@ -12,25 +12,23 @@ FLAGS = (flags.workdir, flags.output)
 
 
 def run(arguments: Sequence[str], started: float) -> None:
-    """Writes the SavedModel and says how to load it."""
+    """Writes the SavedModel and prints how to load it."""
     del started
     values, positional = flags.parse(FLAGS, arguments)
     if positional:
         raise UserError(f"export takes flags only. Received: {' '.join(positional)}")
     if not values.output:
-        raise UserError("--output=DIR says where to write. Received: ''")
+        raise UserError("--output=DIR is required: a new directory for the SavedModel")
     from trainer.engine.workdir import load_experiment
 
     experiment = load_experiment(values.workdir)
     if isinstance(experiment, Supervised):
-        raise UserError(
-            f"export takes an agent's run; so far no other. Received: {values.workdir!r}"
-        )
+        raise UserError(f"export supports agents only; {values.workdir!r} is a supervised run")
     from trainer.rl.export import export
 
     step = export(experiment, values.workdir, values.output)
     print(
-        f"the greedy policy of environment step {step} is in {values.output}\n"
+        f"exported the greedy policy of environment step {step} to {values.output}\n"
         "load it with tf_agents.policies.SavedModelPyTFEagerPolicy"
         f"({values.output!r}, load_specs_from_pbtxt=True)"
     )

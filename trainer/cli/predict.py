@@ -13,18 +13,18 @@ FLAGS = (flags.workdir,)
 
 
 def run(arguments: Sequence[str], started: float) -> None:
-    """Prints one JSON object for each image and each row of a table."""
+    """Prints one JSON object per image and per row of a table."""
     del started
     values, files = flags.parse(FLAGS, arguments)
     if not files:
-        raise UserError("predict needs files: images, or a CSV. Received: no FILE")
+        raise UserError("predict needs at least one FILE: an image or a CSV file")
     from trainer.engine.workdir import load_experiment
 
     experiment = load_experiment(values.workdir)
     if not isinstance(experiment, Supervised):
         raise UserError(
-            "predict takes a supervised run; look at an agent with trainer evaluate. "
-            f"Received: {values.workdir!r}"
+            f"predict supports supervised runs only; {values.workdir!r} is an agent: use trainer "
+            "evaluate"
         )
     from trainer.supervised.predict import predict
 

@@ -13,18 +13,19 @@ from trainer.tune import hypertune
 
 USAGE = "trainer train --config=FILE --workdir=DIR [--config.section.field=value …] [flags]"
 TAKES_CONFIG = True
+_WIDTH = 80
 FLAGS = (flags.workdir, flags.data_dir, distribution_flags.define)
 
 
 def run(arguments: Sequence[str], started: float) -> None:
-    """Trains, or resumes, and says where the result is."""
+    """Trains, or resumes, and prints where the result is."""
     file, overrides, rest = flags.split_config(arguments)
     values, positional = flags.parse(FLAGS, rest)
     if positional:
         raise UserError(f"train takes flags only. Received: {' '.join(positional)}")
     experiment = flags.experiment(file, overrides)
     with StopRequest() as stop:
-        # TensorFlow takes seconds to load; all that can be refused without it has been.
+        # TensorFlow takes seconds to load; errors above are reported before.
         from trainer.engine import runner
         from trainer.engine.workdir import check_usable
 
@@ -32,8 +33,8 @@ def run(arguments: Sequence[str], started: float) -> None:
         result = runner.finished_result(values.workdir, experiment)
         if result is not None:
             print(
-                f"this run is finished at step {result['step']}; more train.steps or train.epochs "
-                "go on from there",
+                f"this run is finished at step {result['step']}; raise train.steps or train.epochs "
+                "to continue it",
                 file=sys.stderr,
             )
         else:
@@ -55,21 +56,30 @@ def run(arguments: Sequence[str], started: float) -> None:
 
 
 def _summary(result: Mapping[str, Any], workdir: str) -> str:
-    figures = "  ".join(
-        f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in result["metrics"].items()
-        if isinstance(value, int | float)
+    is_supervised = result["task"] == "supervised"
+    follow_up = (
+        f"predict --workdir={workdir} FILE…"
+        if is_supervised
+        else (f"evaluate --workdir={workdir} --render")
     )
-    follow_up = f"trainer evaluate --workdir={workdir}"
-    if result["task"] == "supervised":
-        follow_up += f"   trainer predict --workdir={workdir} FILE…"
-    else:
-        follow_up += " --render"
     seeds = "".join(f"seed_{seed}/, " for seed in result.get("seeds", ()))
     files = f"{seeds}result.json, metrics.jsonl, {'' if seeds else 'checkpoints/, '}tensorboard/"
     return (
-        f"finished: step {result['step']}  {figures}  "
-        f"({result['seconds']['train']:.1f} s of training)\n"
+        f"finished at step {result['step']} after {result['seconds']['train']:.1f} s of training\n"
+        f"{_metrics_line(result['metrics'])}\n"
         f"files in {workdir}: {files}\n"
-        f"next: {follow_up}"
+        f"next: trainer {follow_up}"
     )
+
+
+def _metrics_line(metrics: Mapping[str, Any]) -> str:
+    """The first metrics that fit on a line of 80 columns; result.json has all of them."""
+    line = ""
+    for name, value in metrics.items():
+        if isinstance(value, int | float):
+            text = f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
+            longer = f"{line}  {text}" if line else text
+            if len(longer) >= _WIDTH:
+                break
+            line = longer
+    return line

@@ -1,4 +1,4 @@
-"""Loading TensorFlow, TF-Agents and KerasTuner without the pages that they print."""
+"""Importing TensorFlow, TF-Agents and KerasTuner without their output."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Holds back what libraries print while they load; shows it if loading fails."""
+    """Hides what libraries print during import; shows it if the import fails."""
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as held_back, warnings.catch_warnings():

@@ -1,7 +1,7 @@
-"""The one door to TensorFlow and Keras: quiet, and with the Keras that keeps its promises.
+"""Sole import point for TensorFlow and tf_keras.
 
-Everything else takes Keras from here: `from trainer.compat.keras import keras`. Why it is
-tf_keras is written in docs/decisions/0001-tf-keras.md.
+All other modules use `from trainer.compat.keras import keras, tf`. Decision
+docs/decisions/0001-tf-keras.md explains why Keras is tf_keras.
 """
 
 import logging
@@ -31,7 +31,7 @@ with quiet_imports():
     import tensorflow as tf
     import tf_keras as keras
 
-    # The first look at the devices prints what the drivers have to say.
+    # The first query of the devices prints the messages of their drivers.
     tf.config.list_physical_devices()
 
 tf.get_logger().setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
-"""The one door to KerasTuner, which loads Keras 3 and with it TensorFlow.
+"""Sole import point for KerasTuner, which loads Keras 3 and TensorFlow.
 
-Nothing of either is used here. A process that loads libtpu may take the TPU, which belongs to
-the trials; TensorFlow asks this variable whether to load it.
+A search uses neither. A process that loads libtpu may claim the TPU, which the trials need;
+TensorFlow reads TPU_LOAD_LIBRARY to decide whether to load it.
 """
 
 import os
@@ -15,7 +15,7 @@ with quiet_imports():
     import keras_tuner
     from keras_tuner.src import protos
     from keras_tuner.src.engine.trial import Trial
-# A trial's process is to load it.
+# The processes of trials must load it.
 if _given is None:
     del os.environ[_VARIABLE]
 else:

@@ -1,1 +1,1 @@
-"""Examples: sources, splits, normalization and input pipelines."""
+"""Data sets: sources, splits, normalization, augmentation and input pipelines."""

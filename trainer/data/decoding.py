@@ -17,41 +17,41 @@ _COPIES = 2
 
 
 def decode_image(contents: bytes, where: str) -> Image.Image:
-    """A file's image, upright as its camera meant it.
+    """The image of a file, rotated as its EXIF orientation says.
 
     Raises:
-      UserError: if the file is empty, truncated or no image; `where` names it.
+      UserError: if the file is empty, truncated or not an image; `where` names it.
     """
     try:
-        # Loading alone forgives a PNG its missing end.
+        # Loading alone accepts a PNG without its end.
         Image.open(io.BytesIO(contents)).verify()
         image = Image.open(io.BytesIO(contents))
         image.load()
         return ImageOps.exif_transpose(image)
-    # What Pillow raises for broken files: SyntaxError for a PNG, TypeError for a TIFF.
+    # Pillow's exceptions for broken files: SyntaxError for a PNG, TypeError for a TIFF.
     except (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(
-            f"the image cannot be read ({len(contents)} bytes, {type(error).__name__}); mend or "
-            f"remove it. Received: {where}"
+            f"the image {where} cannot be read ({len(contents)} bytes, {type(error).__name__}); "
+            "replace or remove it"
         ) from error
 
 
 def fit_image(image: Image.Image, size: Sequence[int], channels: int) -> NDArray[np.uint8]:
     """Pixels uint8 `[H, W, channels]`.
 
-    16 bits a pixel keep their upper 8; transparency is dropped; resizing is bilinear over
-    the whole area a new pixel covers.
+    Of 16-bit pixels the upper 8 bits are kept. Transparency is dropped. Resizing is bilinear with
+    antialiasing.
 
     Args:
       image: any image.
-      size: height and width; empty keeps its own.
+      size: height and width; empty: unchanged.
       channels: 1 or 3.
     """
     if image.mode.startswith("I"):
         pixels = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
         image = Image.fromarray(pixels)
     if image.mode == "P":
-        # Pillow warns of a palette with transparency that skips this step.
+        # Without this step Pillow warns about palettes with transparency.
         image = image.convert("RGBA")
     image = image.convert(_MODES[channels])
     if size and (image.height, image.width) != tuple(size):

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from trainer.io.records import Record, Value
 
 # Without a terminal a line is printed after this fraction of the run, or this many seconds.
-_LINE_FRACTION = 0.1
+_LINE_FRACTION = 0.125
 _LINE_SECONDS = 60.0
 _WIDTH = 79
 _GAP = "  "

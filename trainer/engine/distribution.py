@@ -1,6 +1,6 @@
-"""Where a run computes: `--strategy` to a tf.distribute strategy, precision and XLA.
+"""From the distribution flags to a tf.distribute strategy, a precision policy and XLA.
 
-DistributionConfig is chosen at run time and is no part of an experiment's configuration.
+They are chosen at run time and are not part of an experiment's configuration.
 """
 
 import dataclasses
@@ -25,8 +25,8 @@ class Runtime:
     Attributes:
       strategy: owns the variables and runs the steps.
       precision: the Keras mixed precision policy's name.
-      jit: on, off, or auto: a task decides by what it computes.
-      description: one line for the user: what was taken and why.
+      jit: on, off or auto; with auto the task decides.
+      description: one line for the user: what was selected and why.
       is_chief: whether this process writes the work directory.
     """
 
@@ -38,28 +38,39 @@ class Runtime:
 
     @property
     def replicas(self) -> int:
-        """Copies of the network over which a global batch is divided."""
+        """The replicas of all workers, among which a global batch is divided."""
         return self.strategy.num_replicas_in_sync
 
     @property
+    def local_replicas(self) -> int:
+        """The replicas of this process."""
+        return self.replicas // self.workers
+
+    @property
+    def global_replica_ids(self) -> range:
+        """The numbers of this process's replicas among all."""
+        first = self.worker * self.local_replicas
+        return range(first, first + self.local_replicas)
+
+    @property
     def workers(self) -> int:
-        """Processes that train together."""
+        """The number of processes that train together."""
         return max(1, len(training_hosts())) if self._is_multi_worker else 1
 
     @property
     def worker(self) -> int:
-        """This process's number among the workers."""
+        """The number of this process among the workers."""
         return int(self.strategy.cluster_resolver.task_id) if self._is_multi_worker else 0
 
     def sum_over_workers(self, value: float) -> float:
-        """The sum of what every worker passes; each must call it."""
+        """The sum of every worker's value; all workers must call it."""
         if not self._is_multi_worker:
             return value
         values = self.strategy.run(lambda own: own, args=(tf.constant(value),))
         return float(self.strategy.reduce("SUM", values, axis=None))
 
     def barrier(self) -> None:
-        """Returns once every worker has called it."""
+        """Returns when every worker has called it."""
         self.sum_over_workers(1.0)
 
     @property
@@ -67,14 +78,14 @@ class Runtime:
         return isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
     def compiles(self, default_on_cpu: bool) -> bool:
-        """Whether a step is compiled by XLA; on a CPU it depends on what it computes."""
+        """Whether XLA compiles a step; `default_on_cpu` is the task's choice for CPUs."""
         if self.jit != "auto":
             return self.jit == "on"
         return self.name != "cpu" or (default_on_cpu and xla_compiles_for_cpus())
 
     @property
     def name(self) -> str:
-        """What kind of device computes: cpu, gpu or tpu."""
+        """The kind of device: cpu, gpu or tpu."""
         if isinstance(self.strategy, tf.distribute.TPUStrategy):
             return "tpu"
         device = self.strategy.extended.worker_devices[0]
@@ -82,10 +93,10 @@ class Runtime:
 
 
 def create(config: DistributionConfig) -> Runtime:
-    """Makes the strategy and sets the process-wide precision policy.
+    """Creates the strategy and sets the process-wide precision policy.
 
     Raises:
-      UserError: if a device that was asked for is not there, or TF_CONFIG is wrong.
+      UserError: if a requested device is missing, or TF_CONFIG is invalid.
     """
     kind, reason = choose(config)
     if config.virtual_devices:
@@ -102,12 +113,12 @@ def create(config: DistributionConfig) -> Runtime:
 
 
 def xla_compiles_for_cpus() -> bool:
-    """Whether this build of TensorFlow can: the one for TPUs, known by its libtpu, cannot."""
+    """Whether this build of TensorFlow includes XLA for CPUs; the TPU build does not."""
     return importlib.util.find_spec("libtpu") is None
 
 
 def check_divisible(global_batch_size: int, replicas: int, name: str) -> None:
-    """Refuses a global batch that the replicas cannot share evenly.
+    """Checks that the replicas can divide a global batch evenly.
 
     Raises:
       UserError: naming the nearest sizes that divide.

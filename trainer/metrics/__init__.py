@@ -1,4 +1,5 @@
-"""Metrics, each a row of one table: `table.find(name)` and `table.TABLE`.
+"""Metrics: one table that reports, best checkpoints, early stopping and searches read.
 
-To add one: a row in `classification`, or `evaluate.metrics=module:attribute` for your own.
+`metric` defines a row, `classification` and `agents` hold the rows, `table` finds them. To add
+a metric: a row in `classification`, or `evaluate.metrics=module:attribute` for your own.
 """

@@ -1,10 +1,17 @@
 """Metrics of classifiers."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.compat.keras import tf
 from trainer.metrics.metric import Metric, mean, weighted_sum
+
+if TYPE_CHECKING:
+    from trainer.compat.keras import tf
 
 # Thresholds of the ROC curve; the error of the area is below 1 / _BINS.
 _BINS = 1000
@@ -12,18 +19,24 @@ _BINS = 1000
 
 def _accuracy(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Examples whose largest logit is that of their class."""
+    from trainer.compat.keras import tf
+
     hits = tf.equal(tf.argmax(logits, -1, tf.int32), targets)
     return weighted_sum(tf.cast(hits, tf.float32), weights)
 
 
 def _loss(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Cross-entropy −log softmax(logits)[target], nats, without label smoothing."""
+    from trainer.compat.keras import tf
+
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
     return weighted_sum(losses, weights)
 
 
 def _score_histograms(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Histograms `[2, C, bins]` of each class' probability, for its negatives and positives."""
+    from trainer.compat.keras import tf
+
     classes = logits.shape[-1]
     scores = tf.nn.softmax(tf.cast(logits, tf.float32))
     bins = tf.minimum(tf.cast(scores * _BINS, tf.int32), _BINS - 1)
@@ -57,3 +70,11 @@ METRICS = (
     Metric("accuracy", _accuracy, mean, more_is_better=True),
     Metric("auc", _score_histograms, _area_under_roc, more_is_better=True),
 )
+
+# Reported in training beside the metrics; whether more is better, None where neither is.
+TRAINING: Mapping[str, bool | None] = {
+    "gradient_norm": None,
+    "learning_rate": None,
+    "examples_per_second": True,
+    "updates_per_second": True,
+}

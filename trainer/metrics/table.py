@@ -1,10 +1,12 @@
-"""The table of metrics: which there are, and whether more of one is better."""
+"""The table of metrics: which there are, and whether more of each is better."""
 
 from collections.abc import Iterable
 
 from trainer.config import user_code
+from trainer.config.loading import Experiment
+from trainer.config.supervised import Supervised
 from trainer.errors import UserError, unknown_name
-from trainer.metrics import classification
+from trainer.metrics import agents, classification
 from trainer.metrics.metric import Metric
 
 TABLE = {metric.name: metric for metric in classification.METRICS}
@@ -22,6 +24,11 @@ def find(name: str) -> Metric:
             raise UserError(
                 f"evaluate.metrics: {name!r} must be a trainer.metrics.metric.Metric. "
                 f"Received: {type(metric).__name__}"
+            )
+        if metric.name != _reported_name(name):
+            raise UserError(
+                f"evaluate.metrics: the metric {name!r} must have the name "
+                f"{_reported_name(name)!r}. Received: {metric.name!r}"
             )
         return metric
     if name not in TABLE:
@@ -42,3 +49,29 @@ def find_all(names: Iterable[str]) -> tuple[Metric, ...]:
             raise UserError(f"evaluate.metrics has two metrics of the name {metric.name!r}")
         taken.add(metric.name)
     return tuple(found)
+
+
+def reported(experiment: Experiment) -> tuple[str, ...]:
+    """The metrics that a run reports, as `split/name`; the splits are `train` and `eval`."""
+    if isinstance(experiment, Supervised):
+        evaluated = ["loss", *map(_reported_name, experiment.evaluate.metrics)]
+        trained = [*evaluated, *classification.TRAINING]
+    else:
+        evaluated, trained = list(agents.EVALUATION), list(agents.TRAINING)
+    return (*(f"eval/{name}" for name in evaluated), *(f"train/{name}" for name in trained))
+
+
+def more_is_better(name: str) -> bool | None:
+    """Whether more of a reported metric, `split/name`, is better; None if that is not known."""
+    known: dict[str, bool | None] = {
+        **{metric.name: metric.more_is_better for metric in TABLE.values()},
+        **classification.TRAINING,
+        **agents.TRAINING,
+        **agents.EVALUATION,
+    }
+    return known.get(name.partition("/")[2])
+
+
+def _reported_name(name: str) -> str:
+    """The name under which a metric of `evaluate.metrics` is reported."""
+    return name.rpartition(":")[2]

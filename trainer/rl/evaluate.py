@@ -70,7 +70,7 @@ class Evaluator:
             played = Episodes(*(field.numpy() for field in self._players[episodes](seed)))
         if played.lengths.max() >= _LONGEST_EPISODE:
             raise UserError(
-                f"a greedy episode has not ended after {_LONGEST_EPISODE:,} steps; set "
+                f"a greedy episode did not end within {_LONGEST_EPISODE:,} steps; set "
                 f"environment.time_limit. Received: {self._config.environment.time_limit}"
             )
         return summarize(played, self._config.seed)

@@ -29,7 +29,7 @@ def train(
     distribution_config: DistributionConfig,
     session: runner.Session,
 ) -> Mapping[str, Any] | None:
-    """Trains, or resumes, every run of the experiment; the content of result.json.
+    """Trains, or resumes, every run of the experiment; returns the content of result.json.
 
     Raises:
       UserError: if settings, environment or distribution do not fit.
@@ -50,7 +50,7 @@ def train(
             result = training.train(run, directory, runtime, own_session, prepare)
         assert result is not None, "agents train in one process"
         results[run.seed] = result
-    # For the last time, or the first where every run was finished before.
+    # Needed here if every run was finished before.
     prepare()
     across = _across(experiment, list(results.values()))
     combined = _combine(experiment, results, across)
@@ -65,7 +65,7 @@ def train(
 def evaluate(
     experiment: ReinforcementLearning, path: str, distribution_config: DistributionConfig
 ) -> Mapping[str, Any]:
-    """Greedy episodes of each run's chosen checkpoint, with its step.
+    """Evaluates each run's selected checkpoint on greedy episodes.
 
     Raises:
       UserError: if there is no checkpoint.
@@ -104,24 +104,24 @@ def runs(experiment: ReinforcementLearning, path: str) -> list[tuple[Reinforceme
 def create_runtime(distribution_config: DistributionConfig) -> distribution.Runtime:
     """The runtime for a configuration; agents compute in float32 unless asked otherwise."""
     if distribution_config.precision == "auto":
-        # Bootstrapped targets feed rounding back into themselves.
+        # Bootstrapped targets accumulate rounding errors.
         distribution_config = dataclasses.replace(distribution_config, precision="float32")
     return distribution.create(distribution_config)
 
 
 def _check_layout(experiment: ReinforcementLearning, path: str) -> None:
-    """Refuses to mix one run with the runs of several seeds, which lie in folders below.
+    """Refuses to mix a single run with the runs of several seeds, which have subdirectories.
 
     Raises:
-      UserError: if the work directory holds the other kind.
+      UserError: if the work directory is of the other kind.
     """
     if not tf.io.gfile.exists(WorkDirectory(path).config):
         return
     held = run_workdir.load_experiment(path)
     if isinstance(held, ReinforcementLearning) and (held.seeds == 1) != (experiment.seeds == 1):
         raise UserError(
-            "seeds may grow from two or more only; take another --workdir than "
-            f"{path!r}, which holds seeds={held.seeds}. Received: {experiment.seeds}"
+            "seeds can be raised only from two or more; use another --workdir than "
+            f"{path!r}, which has seeds={held.seeds}. Received: {experiment.seeds}"
         )
 
 
@@ -140,7 +140,7 @@ def _combine(
     results: Mapping[int, Mapping[str, Any]],
     across: Mapping[str, Value],
 ) -> dict[str, Any]:
-    """One result of many: sums of seconds, means of rates, statistics of returns."""
+    """Combines results: sums of seconds, means of rates, statistics of returns."""
     each = list(results.values())
     return {
         "status": "finished",

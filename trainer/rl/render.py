@@ -1,4 +1,4 @@
-"""What an agent does and how it came to it: a GIF of an episode, the learning curve."""
+"""Pictures of an agent: a GIF of a greedy episode, and the learning curve."""
 
 import io
 import os
@@ -31,7 +31,7 @@ class Film(NamedTuple):
     """One greedy episode.
 
     Attributes:
-      frames: of every state that the agent acted in, `[H, W, 3]` uint8 each.
+      frames: one per state that the agent acted in, `[H, W, 3]` uint8 each.
       episode_return: undiscounted.
     """
 
@@ -42,13 +42,13 @@ class Film(NamedTuple):
 def render(
     experiment: ReinforcementLearning, path: str, distribution_config: DistributionConfig
 ) -> Iterator[str]:
-    """Draws an experiment: the learning curve of its runs, and a film of its first run's agent.
+    """Draws the learning curve of an experiment's runs, and a film of its first run's agent.
 
     Yields:
-      A line on each picture as it is written.
+      One line per picture when it is written.
 
     Raises:
-      UserError: if there is no checkpoint, or the environment cannot be drawn.
+      UserError: if there is no checkpoint, or the environment cannot be rendered.
     """
     records = {
         f"seed {run.seed}": read_records(WorkDirectory(directory).metrics)
@@ -64,10 +64,10 @@ def render(
 
 
 def play(trained: Trained) -> Film:
-    """Plays a greedy episode, drawing what it acts in.
+    """Plays and renders a greedy episode.
 
     Raises:
-      UserError: if the environment cannot be drawn.
+      UserError: if the environment cannot be rendered.
     """
     experiment, agent = trained.experiment, trained.agent
     environment = registry.make(experiment.environment)
@@ -87,13 +87,13 @@ def play(trained: Trained) -> Film:
         number += 1
         carry, output, policy_carry = step(carry, policy_carry, seeds.at(stream, number))
         if output.terminated[0] or output.truncated[0]:
-            # The carry has begun the next episode already.
+            # The carry already is that of the next episode.
             return Film(frames, float(output.episode_return[0]))
         frames.append(environment.render(carry)[0])
 
 
 def write_gif(frames: Sequence[Pixels], path: str) -> None:
-    """Writes an endless GIF of 33 frames a second that rests on its last frame."""
+    """Writes a looping GIF with 33 frames per second that pauses on its last frame."""
     images = [Image.fromarray(frame) for frame in frames]
     durations = [_FRAME_MILLISECONDS] * (len(images) - 1) + [_LAST_FRAME_MILLISECONDS]
     content = io.BytesIO()
@@ -114,8 +114,8 @@ def write_learning_curve(runs: Mapping[str, Sequence[Record]], title: str, path:
 
     Args:
       runs: the records of each run under its name.
-      title: above the picture.
-      path: of the PNG.
+      title: title of the figure.
+      path: of the PNG file.
     """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
@@ -139,7 +139,7 @@ def write_learning_curve(runs: Mapping[str, Sequence[Record]], title: str, path:
 
 
 def _curve(records: Sequence[Record]) -> dict[int, float]:
-    """Mean return by step, without the final evaluation, which goes back to the best step."""
+    """Mean return by step, without the final evaluation of the selected checkpoint."""
     curve: dict[int, float] = {}
     for record in records:
         if record.split == "eval" and record.step > max(curve, default=0):

@@ -90,7 +90,7 @@ class ReinforcementLearningTask:
         self._strategy = runtime.strategy
         train, replay = config.train, config.agent.replay
         self.steps_per_iteration = train.num_envs * train.collect_steps
-        environments = [registry.make(config.environment) for _ in range(runtime.replicas)]
+        environments = [registry.make(config.environment) for _ in range(runtime.local_replicas)]
         spec = environments[0].spec
         self.replay_bytes = memory_bytes(replay, spec)
         check_fits(
@@ -112,9 +112,15 @@ class ReinforcementLearningTask:
                 scales_loss=runtime.precision == "mixed_float16",
             )
         self._replicas = [
-            self._make_replica(number, environment, runtime, compiles)
-            for number, environment in enumerate(environments)
+            self._make_replica(number, environment, device, runtime, compiles)
+            for number, environment, device in zip(
+                runtime.global_replica_ids,
+                environments,
+                self._strategy.extended.worker_devices,
+                strict=True,
+            )
         ]
+        self._first_replica = runtime.global_replica_ids[0]
         self._iterations_done = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._python_states = [_EnvironmentState(each) for each in environments]
         self.state: State = {
@@ -133,12 +139,18 @@ class ReinforcementLearningTask:
         self.evaluator = evaluate.Evaluator(config, self.agent, compiles)
 
     def _make_replica(
-        self, number: int, environment: VectorEnvironment, runtime: Runtime, compiles: bool
+        self,
+        number: int,
+        environment: VectorEnvironment,
+        device: str,
+        runtime: Runtime,
+        compiles: bool,
     ) -> _LocalReplica:
+        """The replica of a global number, which keys its random numbers."""
         config, count = self._config, runtime.replicas
         num_envs = config.train.num_envs // count
         # Plain variables on the replica's own device.
-        with tf.device(self._strategy.extended.worker_devices[number]):
+        with tf.device(device):
             return _LocalReplica(
                 collector=Collector(config, environment, self.agent, num_envs, number, compiles),
                 experience=make_replay(
@@ -235,7 +247,8 @@ class ReinforcementLearningTask:
         for _ in tf.range(iterations):
             self._strategy.run(self._collect)
             self._iterations_done.assign_add(1)
-            stored = self._replicas[0].experience.size() * len(self._replicas)
+            replicas = self._strategy.num_replicas_in_sync
+            stored = self._replicas[0].experience.size() * replicas
             if stored >= self._config.agent.replay.min_size:
                 for _ in tf.range(gradient_steps // block):
                     self._strategy.run(self._learn, args=(block,))
@@ -251,7 +264,7 @@ class ReinforcementLearningTask:
         progress = tf.cast(self._iterations_done, tf.float32) / self._iterations
         seed = seeds.at(replica.stream, replica.draws)
         replica.draws.assign_add(1)
-        batch_size = self._config.train.global_batch_size // len(self._replicas)
+        batch_size = self._config.train.global_batch_size // self._strategy.num_replicas_in_sync
         sample = replica.experience.batches(updates, batch_size, seed, progress)
         priorities, sums = self._learner.learn(sample, updates)
         replica.experience.feedback(sample, priorities)
@@ -262,7 +275,7 @@ class ReinforcementLearningTask:
         if len(self._replicas) == 1:
             return self._replicas[0]
         number = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return self._replicas[int(tf.get_static_value(number))]
+        return self._replicas[int(tf.get_static_value(number)) - self._first_replica]
 
 
 def compiles_agents(config: ReinforcementLearning, runtime: Runtime) -> bool:

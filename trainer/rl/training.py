@@ -27,11 +27,11 @@ def train(
     """Trains, or resumes, the run of `experiment.seed`; returns what `runner.run` does.
 
     Args:
-      experiment: of one seed.
-      path: of its work directory.
-      runtime: where it computes.
-      session: the process it runs in.
-      prepare: called when all settings are known to fit, before anything is written.
+      experiment: the configuration, with one seed.
+      path: its work directory.
+      runtime: where to compute.
+      session: the process of the run.
+      prepare: called after all checks, before anything is written.
 
     Raises:
       UserError: if settings, environment or distribution do not fit.

@@ -11,7 +11,7 @@ from trainer.data.pipelines import batches
 from trainer.engine.checkpoints import State
 from trainer.engine.distribution import Runtime
 from trainer.metrics import table
-from trainer.metrics.metric import Accumulators, summed_variable, zeros
+from trainer.metrics.accumulators import Accumulators, summed_variable, zeros
 from trainer.optim.optimizers import Optimizer
 from trainer.supervised.classifier import Classifier, cross_entropy
 
@@ -177,9 +177,8 @@ class ClassificationTask:
         totals = tuple(zeros(metric, self._num_classes) for metric in self._metrics)
         for _ in tf.range(steps):
             sums = self._strategy.run(self._evaluation_step, args=next(iterator))
-            sums = self._strategy.reduce("SUM", sums, axis=None)
             totals = tuple(
-                total + tf.cast(added, tf.float64)
+                total + tf.cast(self._strategy.reduce("SUM", added, axis=None), tf.float64)
                 for total, added in zip(totals, sums, strict=True)
             )
         return totals

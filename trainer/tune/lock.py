@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from trainer.errors import UserError
-from trainer.tune.files import Layout
+from trainer.tune.layout import Layout
 
 # The trials of a killed search end a moment after it.
 _TIMEOUT_SECONDS = 10.0

@@ -1,10 +1,9 @@
 """The objective of a trial by step and at the end, and the median stopping rule."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.tune import files
+from trainer.io import files, records
 from trainer.tune.space import Objective
 
 # (step, value), in the order of the reports.
@@ -13,18 +12,13 @@ Curve = Sequence[tuple[int, float]]
 
 def read_curve(workdir: Path, name: str) -> list[tuple[int, float]]:
     """Returns the finite values of `split/name` in the reports of a run."""
-    split, _, metric = name.partition("/")
-    return [
-        (record["step"], record["metrics"][metric])
-        for record in files.read_records(workdir)
-        if record["split"] == split and _is_finite(record["metrics"].get(metric))
-    ]
+    return records.curve(records.read_records(workdir / "metrics.jsonl"), name)
 
 
 def final_value(workdir: Path, name: str) -> float | None:
     """Returns the objective of a finished run: from result.json, else from the last report."""
     value = files.read_json(workdir / "result.json")["metrics"].get(name)
-    if _is_finite(value):
+    if records.is_finite(value):
         return float(value)
     curve = read_curve(workdir, name)
     return curve[-1][1] if curve else None
@@ -53,7 +47,3 @@ def _median(values: Sequence[float]) -> float:
     ordered = sorted(values)
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)

@@ -4,7 +4,7 @@ import dataclasses
 import enum
 from pathlib import Path
 
-from trainer.tune import files
+from trainer.io import files
 
 
 class TrialStatus(str, enum.Enum):

@@ -3,7 +3,8 @@
 from collections import Counter
 from html import escape
 
-from trainer.tune import figures, files
+from trainer.io import files
+from trainer.tune import figures
 from trainer.tune.importance import importance
 from trainer.tune.outcome import TrialStatus
 from trainer.tune.space import to_text

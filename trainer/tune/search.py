@@ -11,7 +11,7 @@ from trainer.config import loading
 from trainer.engine.preemption import StopRequest
 from trainer.errors import Interrupted, UserError
 from trainer.tune import hypertune, lock, protocol, report
-from trainer.tune.files import Layout
+from trainer.tune.layout import Layout
 from trainer.tune.progress import Progress
 from trainer.tune.resources import Resources, divide_machine
 from trainer.tune.role import Role, RoleKind

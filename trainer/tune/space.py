@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from trainer.errors import UserError, unknown_name
-from trainer.tune.objectives import more_is_better
+from trainer.metrics.table import more_is_better
 
 # A value of a dimension.
 Value = bool | int | float | str | tuple[int, ...] | tuple[str, ...]

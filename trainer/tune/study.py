@@ -12,9 +12,10 @@ from typing import Any
 from trainer.config import loading, overrides
 from trainer.config.inspection import differences
 from trainer.errors import UserError
-from trainer.tune import files, validation
+from trainer.io import files
+from trainer.tune import validation
 from trainer.tune.coordinator import HeartbeatReply, NoTrial
-from trainer.tune.files import Layout
+from trainer.tune.layout import Layout, read_experiment
 from trainer.tune.median_stopping import Curve, read_curve, stopping_value
 from trainer.tune.oracle import Oracle, Proposal
 from trainer.tune.outcome import Outcome, TrialStatus
@@ -283,7 +284,7 @@ class Study:
         self._oracle.tell(trial.id, score)
         best = self.best
         if best is not None:
-            experiment = files.read_experiment(self.layout.config(best.id))
+            experiment = read_experiment(self.layout.config(best.id))
             experiment = validation.with_test_split(experiment)
             files.write_text(self.layout.best, loading.to_json(experiment))
         self._save()

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR
-from trainer.tune import files
-from trainer.tune.files import Layout
+from trainer.io import files
+from trainer.io.paths import is_remote
+from trainer.tune.layout import Layout, continue_from, read_experiment
 from trainer.tune.median_stopping import final_value
 from trainer.tune.outcome import Outcome, TrialStatus
 from trainer.tune.resources import Resources
@@ -118,7 +119,7 @@ class TrialProcess:
         workdir = layout.workdir(self.trial_id, execution)
         parent = layout.parent(self.trial_id)
         if parent.exists():
-            files.continue_from(layout.workdir(parent.read_text(), execution), workdir)
+            continue_from(layout.workdir(parent.read_text(), execution), workdir)
         with self._log().open("ab") as log:
             return subprocess.Popen(
                 [
@@ -138,7 +139,7 @@ class TrialProcess:
     def _log(self) -> Path:
         """Returns the local file with the output of the current training run."""
         kept = self._settings.layout.log(self.trial_id, len(self._scores))
-        if not files.is_remote(kept):
+        if not is_remote(kept):
             return kept
         local = Path(self._local_logs.name) / kept.name
         if not local.exists() and kept.exists():
@@ -147,7 +148,7 @@ class TrialProcess:
 
     def _keep_log(self) -> None:
         kept = self._settings.layout.log(self.trial_id, len(self._scores))
-        if files.is_remote(kept):
+        if is_remote(kept):
             files.write_text(kept, self._log().read_text(errors="replace"))
 
     def _last_line(self, prefix: str = "") -> str:
@@ -161,7 +162,7 @@ class TrialProcess:
 def command(layout: Layout, trial_id: str, execution: int, flags: Sequence[str]) -> list[str]:
     """Returns the command of one training run of a trial; it can also be run by hand."""
     config = layout.config(trial_id)
-    seed = files.read_experiment(config).seed + execution
+    seed = read_experiment(config).seed + execution
     return [
         *[sys.executable, "-m", "trainer", "train", f"--config={config}"],
         *([f"--config.seed={seed}"] if execution else []),

@@ -6,7 +6,7 @@ from trainer.config import loading, overrides
 from trainer.config.inspection import leaves
 from trainer.config.supervised import Supervised
 from trainer.errors import UserError, unknown_name
-from trainer.tune.objectives import known_objectives
+from trainer.metrics import table
 from trainer.tune.space import Choice, Dimension, Hyperband, Search, Value, to_text
 
 # Fields of `data` that select the examples, and those of validation and test.
@@ -78,7 +78,7 @@ def check(search: Search, experiment: loading.Experiment) -> None:
 
 
 def _check_objective(search: Search, experiment: loading.Experiment) -> None:
-    name, known = search.objective.name, known_objectives(experiment)
+    name, known = search.objective.name, table.reported(experiment)
     if name.startswith("test/"):
         raise UserError(
             f"a search must not use the test split; choose an objective of eval. Received: {name!r}"
@@ -184,14 +184,3 @@ def _is_active(dimension: Dimension, chooser: Choice, kind: Value) -> bool:
     if when is None or when.path != chooser.path:
         return True
     return to_text(kind) in map(to_text, when.values)
-
-
-__all__ = [
-    "check",
-    "known_objectives",
-    "length_field",
-    "load",
-    "shortened",
-    "with_test_split",
-    "without_test_split",
-]

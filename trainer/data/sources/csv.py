@@ -1,4 +1,4 @@
-"""The source `csv`: one column is the class, the others are numbers."""
+"""`csv`: a table in which one column is the class and the others are numbers."""
 
 import re
 
@@ -11,16 +11,16 @@ from trainer.errors import UserError
 
 
 def load(config: CSV, data_dir: str) -> Source:
-    """Reads `path` and, where given, `test_path`.
+    """Reads `path` and, if given, `test_path`.
 
-    Classes are in numeric order where all of them are integers, else in that of text.
+    Classes are in numeric order if all are integers, else in alphabetical order.
 
     Raises:
       UserError: if a file or a column is missing, or a cell is not a number.
     """
     del data_dir
     if not config.path:
-        raise UserError("data.path says which table. Received: ''")
+        raise UserError("data.path is required: the CSV file with the training examples")
     table = read_rows(config.path)
     table.index(config.label)
     for name in config.ignore:
@@ -30,8 +30,8 @@ def load(config: CSV, data_dir: str) -> Source:
     )
     if not columns:
         raise UserError(
-            f"{config.path} must have a column beside the label {config.label!r} and the ignored "
-            f"ones. Received: {', '.join(table.header)}"
+            f"{config.path} must have a column besides the label {config.label!r} and the ignored "
+            f"columns. Received: {', '.join(table.header)}"
         )
     classes = _classes(table, config.label)
     splits = {"train": _split(table, config.label, columns, classes)}
@@ -45,7 +45,7 @@ def _classes(table: Table, label: str) -> tuple[str, ...]:
     names = sorted(set(table.text(label)))
     if len(names) < 2:
         raise UserError(
-            f"{table.path}, column {label!r} must hold two classes or more. Received: {names}"
+            f"{table.path}, column {label!r} must contain at least two classes. Received: {names}"
         )
     if all(re.fullmatch("-?[0-9]+", name) for name in names):
         names.sort(key=int)

@@ -1,4 +1,4 @@
-"""CSV files as text cells with a header; every complaint names its line."""
+"""CSV files as text cells with a header; errors name the line."""
 
 import csv
 import dataclasses
@@ -13,7 +13,7 @@ from trainer.errors import UserError, unknown_name
 from trainer.io.files import read_bytes
 from trainer.io.memory import check_fits
 
-# Cells are objects of their own until they are numbers; measured on 30 columns of 20 digits.
+# Cells are Python objects until they are converted; measured on 30 columns of 20 digits.
 _MEMORY_PER_BYTE = 8
 
 
@@ -24,8 +24,8 @@ class Table:
     Attributes:
       path: for error messages.
       header: the names of the columns.
-      rows: the cells of each row, as many as the header's.
-      lines: the line in the file, counted from 1, on which each row ends.
+      rows: the cells of each row, one per column of the header.
+      lines: the line of the file, counted from 1, on which each row ends.
     """
 
     path: str
@@ -34,10 +34,10 @@ class Table:
     lines: tuple[int, ...]
 
     def index(self, column: str) -> int:
-        """The place of a column.
+        """The position of a column.
 
         Raises:
-          UserError: if there is none of that name; the nearest is named.
+          UserError: if there is no column of that name; names the nearest.
         """
         if column not in self.header:
             raise unknown_name(f"column of {self.path}", column, self.header)
@@ -69,11 +69,11 @@ class Table:
                 values[number] = [_number(row[index]) for index in indices]
         for number, place in np.argwhere(~np.isfinite(values)):
             raise UserError(
-                f"{self._cell(self.lines[number], columns[place])} must be a finite number; mend "
-                "it, or leave the column out with data.ignore. "
+                f"{self._cell(self.lines[number], columns[place])} must be a finite number; "
+                "correct it, or exclude the column with data.ignore. "
                 f"Received: {self.rows[number][indices[place]]!r}"
             )
-        # Equal rows shall have equal bytes, and -0 equals 0.
+        # Equal rows must have equal bytes, and -0 equals 0.
         return values + np.float32(0)
 
     def _cell(self, line: int, column: str) -> str:
@@ -91,23 +91,23 @@ def read_rows(path: str) -> Table:
     """The header and the rows of a CSV file, UTF-8.
 
     Raises:
-      UserError: if it is missing, empty, too large, not text, a column has no name or that
-        of another, or a row is of another length.
+      UserError: if it is missing, empty, too large or not text, a column name is missing or
+        repeated, or a row has another length.
     """
     contents = read_bytes(path)
-    check_fits(_MEMORY_PER_BYTE * len(contents), "take fewer rows", path)
+    check_fits(_MEMORY_PER_BYTE * len(contents), "use fewer rows", path)
     try:
         reader = csv.reader(io.StringIO(contents.decode("utf-8-sig"), newline=""), strict=True)
         cells = [(reader.line_num, tuple(cell.strip() for cell in row)) for row in reader if row]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"the table is not CSV in UTF-8 ({error}). Received: {path!r}") from None
+        raise UserError(f"{path} is not a CSV file in UTF-8: {error}") from None
     if len(cells) < 2:
-        raise UserError(f"the table has no rows below its header. Received: {path!r}")
+        raise UserError(f"{path} has no rows below its header")
     (_, header), *rows = cells
     for place, name in enumerate(header):
         if not name or name in header[:place]:
             raise UserError(
-                f"{path} must have a header with another name for each column. "
+                f"{path} must have a header with a distinct name per column. "
                 f"Received: {name!r} for column {place + 1}"
             )
     for line, row in rows:

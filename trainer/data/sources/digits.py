@@ -1,4 +1,4 @@
-"""The source `digits`: scikit-learn's handwritten digits."""
+"""`digits`: scikit-learn's handwritten digits."""
 
 import numpy as np
 
@@ -9,11 +9,11 @@ from trainer.data.examples import InMemoryExamples, Source
 def load(config: Digits, data_dir: str) -> Source:
     """1,797 images uint8 `[8, 8, 1]` of the digits 0 to 9.
 
-    The original 0 to 16 is spread over 0 to 255, so that an image file of a digit and the
-    digit itself are one.
+    The original range 0 to 16 is scaled to 0 to 255, so that image files of digits have the same
+    values.
     """
     del config, data_dir
-    # scikit-learn takes a second to import, and no other source needs it.
+    # Importing scikit-learn takes a second, and no other source needs it.
     from sklearn import datasets
 
     digits = datasets.load_digits()

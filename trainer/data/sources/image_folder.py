@@ -1,4 +1,4 @@
-"""The source `image_folder`: a folder a class, below one a split or not."""
+"""`image_folder`: one folder of images per class, optionally below one folder per split."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +20,8 @@ _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 def load(config: ImageFolder, data_dir: str) -> Source:
     """Reads every image into memory, classes and files in the order of their names.
 
-    Files of other endings are passed over, hidden ones too; the first frame stands for an
-    animation.
+    Hidden files and files with other extensions are ignored. Of an animation the first frame is
+    read.
 
     Raises:
       UserError: if a folder is missing or empty, there are fewer than two classes, an image
@@ -30,13 +30,13 @@ def load(config: ImageFolder, data_dir: str) -> Source:
     del data_dir
     if not config.path or not tf.io.gfile.isdir(config.path):
         raise UserError(
-            f"data.path must be a folder with a folder a class. Received: {config.path!r}"
+            f"data.path must be a folder with one folder per class. Received: {config.path!r}"
         )
     folders = _split_folders(config.path)
     classes = _subfolders(folders["train"])
     if len(classes) < 2:
         raise UserError(
-            f"{folders['train']} must hold a folder for each of two classes or more. "
+            f"{folders['train']} must contain a folder for each of at least two classes. "
             f"Received: {', '.join(classes) or 'no folder'}"
         )
     files = {name: _files(folder, classes) for name, folder in folders.items()}
@@ -54,7 +54,7 @@ def load(config: ImageFolder, data_dir: str) -> Source:
 
 
 def _split_folders(path: str) -> dict[str, str]:
-    """The folder of each split; all is `train` where no folder is named as a split."""
+    """The folder of each split; everything is `train` if no folder has the name of a split."""
     names = _subfolders(path)
     if not set(names) & set(_SPLITS):
         return {"train": path}
@@ -79,7 +79,7 @@ def _files(folder: str, classes: list[str]) -> list[tuple[str, int]]:
     for name in _subfolders(folder):
         if name not in classes:
             raise UserError(
-                f"{folder} must hold classes of the training split only: {', '.join(classes)}. "
+                f"{folder} must contain only classes of the training split: {', '.join(classes)}. "
                 f"Received: {name!r}"
             )
     listed = []
@@ -89,8 +89,8 @@ def _files(folder: str, classes: list[str]) -> list[tuple[str, int]]:
         images = [file for file in files if _is_image(file)]
         if not images:
             raise UserError(
-                f"the class folder holds no image ({' '.join(_ENDINGS)}); fill or remove it. "
-                f"Received: {path!r}"
+                f"class folder {path!r} contains no image ({' '.join(_ENDINGS)}); add images or "
+                "remove it"
             )
         listed += [(os.path.join(path, file), label) for file in images]
     return listed
@@ -106,7 +106,7 @@ def _first_size(path: str) -> tuple[int, int]:
 
 
 def _pixels(paths: list[str], config: ImageFolder, size: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Images uint8 `[N, H, W, C]`, decoded side by side, in the order of `paths`."""
+    """Images uint8 `[N, H, W, C]`, decoded in parallel, in the order of `paths`."""
 
     def read(path: str) -> NDArray[np.uint8]:
         image = decode_image(read_bytes(path), path)

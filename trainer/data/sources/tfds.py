@@ -1,4 +1,4 @@
-"""The source `tfds`: a TensorFlow Datasets image classification set, already prepared."""
+"""`tfds`: a prepared TensorFlow Datasets image classification data set."""
 
 import difflib
 import os
@@ -15,23 +15,23 @@ from trainer.data.decoding import check_images_fit, fit_image
 from trainer.data.examples import InMemoryExamples, Source
 from trainer.errors import UserError
 
-# A configuration and a version may follow; a namespace before would be fetched from elsewhere.
+# A configuration and a version may follow. A namespace would be downloaded.
 _NAME = r"[A-Za-z]\w*(/[\w.+-]+)?(:[\d.*]+)?"
 _READ_BATCH = 256
 
 
 def load(config: TFDS, data_dir: str) -> Source:
-    """Reads a prepared set into memory; nothing is downloaded.
+    """Reads a prepared data set into memory; downloads nothing.
 
     Args:
-      config: names the set and its splits; a split may be a slice, as `train[:90%]`.
-      data_dir: where prepared sets lie; empty leaves it to TFDS and TFDS_DATA_DIR.
+      config: names the data set and its splits; a split may be a slice such as `train[:90%]`.
+      data_dir: directory of prepared data sets; empty: TFDS_DATA_DIR or TFDS' default.
 
     Raises:
-      UserError: if the set or a split is not there, splits overlap, or it is no image
-        classification set.
+      UserError: if the data set or a split is missing, splits overlap, or it is not for image
+        classification.
     """
-    # TFDS itself looks at the variable once, when it is imported.
+    # TFDS reads the variable only once, when it is imported.
     where = data_dir or os.environ.get("TFDS_DATA_DIR", "")
     info = _info(config.name, where)
     image_key, label_key = _keys(config.name, info)
@@ -48,21 +48,21 @@ def load(config: TFDS, data_dir: str) -> Source:
         dataset = _load(config.name, where, split=expression).map(
             lambda example: (example[image_key], example[label_key])
         )
-        # Images of different sizes make no batch.
+        # Images of different sizes cannot be batched.
         batches = dataset.batch(1 if None in stored else _READ_BATCH)
         splits[name] = _read(batches, counts[name], shape, f"{config.name}, split {expression}")
     return Source(splits, tuple(info.features[label_key].names))
 
 
 def _load(name: str, where: str, **options: Any) -> Any:
-    # Imported here: it takes a while, and only this source needs it.
+    # Importing TFDS takes long, and only this source needs it.
     import tensorflow_datasets as tfds
 
     return tfds.load(name, data_dir=where or None, download=False, shuffle_files=False, **options)
 
 
 def _info(name: str, where: str) -> Any:
-    """The description of a prepared set."""
+    """The description of a prepared data set."""
     import tensorflow_datasets as tfds
 
     if not re.fullmatch(_NAME, name):
@@ -75,21 +75,18 @@ def _info(name: str, where: str) -> Any:
         known = tfds.list_builders(with_community_datasets=False)
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "see tensorflow.org/datasets/catalog."
-        raise UserError(
-            f"there is no such TensorFlow Datasets set; {hint} Received: {name!r}"
-        ) from None
+        raise UserError(f"unknown TensorFlow Datasets data set {name!r}; {hint}") from None
     except AssertionError:
         arguments = f"{name!r}, data_dir={where!r}" if where else repr(name)
         raise UserError(
-            f"the set is not prepared in {where or '~/tensorflow_datasets'}: name a directory "
-            "where it is with --data_dir=DIR, or prepare it where there is a network: "
-            f'python -c "import tensorflow_datasets as tfds; tfds.load({arguments})". '
-            f"Received: {name!r}"
+            f"data set {name!r} is not prepared in {where or '~/tensorflow_datasets'}; pass its "
+            "directory as --data_dir=DIR, or prepare it on a machine with network access: "
+            f'python -c "import tensorflow_datasets as tfds; tfds.load({arguments})"'
         ) from None
     except ValueError as error:
-        # A configuration of the set that it does not have; TFDS lists the others.
+        # An unknown configuration of the data set; TFDS lists the others.
         reason = " ".join(str(error).split())
-        raise UserError(f"the set cannot be opened: {reason}. Received: {name!r}") from error
+        raise UserError(f"data set {name!r} cannot be opened: {reason}") from error
     return info
 
 
@@ -107,8 +104,8 @@ def _keys(name: str, info: Any) -> tuple[str, str]:
     if len(images) == 1 and len(labels) == 1:
         return images[0], labels[0]
     raise UserError(
-        "the set must have one image and one class label an example; take an image "
-        f"classification set. Received: {name!r} with {', '.join(features)}"
+        "the data set must have one image and one class label per example; use one for image "
+        f"classification. Received: {name!r} with {', '.join(features)}"
     )
 
 
@@ -119,7 +116,7 @@ def _check_splits(expressions: dict[str, str], info: Any) -> None:
             instructions = info.splits[expression].file_instructions
         except (ValueError, KeyError, AssertionError) as error:
             raise UserError(
-                f"data.{name}_split must be a split of {info.name} or a slice of one: "
+                f"data.{name}_split must be a split of {info.name}, or a slice of one: "
                 f"{', '.join(info.splits)}. Received: {expression!r}"
             ) from error
         for part in instructions:
@@ -134,12 +131,12 @@ def _check_splits(expressions: dict[str, str], info: Any) -> None:
 
 
 def _shape(config: TFDS, feature: Any) -> tuple[int, int, int]:
-    """Of an image in memory."""
+    """The shape of an image in memory."""
     height, width, channels = feature.shape
     dtype = tf.as_dtype(feature.dtype)
     if channels not in (1, 3) or dtype != tf.uint8:
         raise UserError(
-            "the images must be grey or colour, of 8 bits a channel. Received: "
+            "the images must be grayscale or color with 8 bits per channel. Received: "
             f"{config.name!r} with {channels} channels of {dtype.name}"
         )
     if config.image_size:
@@ -166,13 +163,10 @@ def _read(
             place = part.stop
     except tf.errors.OpError as error:
         raise UserError(
-            f"the prepared set is damaged ({type(error).__name__}); prepare it again. "
-            f"Received: {what}"
+            f"the prepared data set {what} is corrupt ({type(error).__name__}); prepare it again"
         ) from error
     if labels.min() < 0:
-        raise UserError(
-            f"every example must have a label; take a split that has them. Received: {what}"
-        )
+        raise UserError(f"every example must have a label; {what} has examples without one")
     return InMemoryExamples(features, labels)
 
 

@@ -1,6 +1,6 @@
-"""Batches of environments that an agent acts in.
+"""Vectorized environments.
 
-`registry.make` turns the `environment` section into a `vector.VectorEnvironment`: one
-written in TensorFlow, which runs inside the compiled step, or a batch of Gymnasium
-environments. To add one in TensorFlow: a `base.Environment`, filed in `registry.IN_GRAPH`.
+`registry.make` creates the `vector.VectorEnvironment` of an `environment` section: one written in
+TensorFlow, which runs inside the compiled step, or a batch of Gymnasium environments. To add one
+in TensorFlow: a subclass of `base.Environment` and a row in `registry.IN_GRAPH`.
 """

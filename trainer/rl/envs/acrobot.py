@@ -10,7 +10,7 @@ from trainer.rl.envs import drawing
 from trainer.rl.envs.base import Environment
 from trainer.rl.specs import Discrete
 
-# Both links: length 1 m, mass 1 kg, centre of mass in the middle, moment of inertia 1 kg m².
+# Both links: length 1 m, mass 1 kg, center of mass in the middle, moment of inertia 1 kg m².
 _LENGTH = 1.0
 _MASS = 1.0
 _CENTRE = 0.5
@@ -57,7 +57,7 @@ class Acrobot(Environment):
         return tf.stack([angle_1, angle_2, velocity_1, velocity_2], axis=1), reward, terminated
 
     def observe(self, state: tf.Tensor) -> tf.Tensor:
-        """Angles by cosine and sine, so that a full turn changes nothing."""
+        """Angles as cosine and sine, which a full turn does not change."""
         angle_1, angle_2, velocity_1, velocity_2 = tf.unstack(state, axis=1)
         return tf.stack(
             [
@@ -72,7 +72,7 @@ class Acrobot(Environment):
         )
 
     def render(self, state: tf.Tensor) -> NDArray[np.uint8]:
-        """The two links, and the height the tip must reach."""
+        """Draws the two links and the height that the tip must reach."""
 
         def draw(row: NDArray[np.float64]) -> drawing.Canvas:
             joint = (math.sin(row[0]), -math.cos(row[0]))

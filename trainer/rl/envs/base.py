@@ -1,4 +1,4 @@
-"""An environment written in TensorFlow: pure functions of a batch of states."""
+"""The interface of environments written in TensorFlow: pure functions of a batch of states."""
 
 import abc
 from typing import Any
@@ -14,11 +14,10 @@ State = Any
 
 
 class Environment(abc.ABC):
-    """A Markov decision process with a batch axis and no state of its own.
+    """A Markov decision process with a batch axis and no internal state.
 
-    Every method but `render` compiles under XLA, and whatever is random is a function of
-    `seed`. The time limit is applied outside, so that a truncation is never mistaken for
-    a termination.
+    Every method except `render` compiles under XLA, and all randomness is a function of `seed`.
+    The time limit is applied outside, so that a truncation is not mistaken for a termination.
 
     Attributes:
       observation_shape: of one observation, without the batch axis.
@@ -40,21 +39,21 @@ class Environment(abc.ABC):
     def step(
         self, state: State, action: tf.Tensor, seed: tf.Tensor
     ) -> tuple[State, tf.Tensor, tf.Tensor]:
-        """Moves every element one step.
+        """Advances every element by one step.
 
         Args:
           state: the batch's state.
           action: `[B]` int32.
-          seed: `[2]`, for dynamics that are random.
+          seed: `[2]`, for random dynamics.
 
         Returns:
-          The next state, the reward `[B]` float32, and whether the episode has come to its
-          own end, `[B]` bool.
+          The next state, the reward `[B]` float32, and whether the episode terminated,
+          `[B]` bool.
         """
 
     @abc.abstractmethod
     def observe(self, state: State) -> tf.Tensor:
-        """What the agent sees of a state: `[B, *observation_shape]`."""
+        """The observation of a state: `[B, *observation_shape]`."""
 
     @abc.abstractmethod
     def render(self, state: State) -> NDArray[np.uint8]:

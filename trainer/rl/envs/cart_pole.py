@@ -63,7 +63,7 @@ class CartPole(Environment):
         return state
 
     def render(self, state: tf.Tensor) -> NDArray[np.uint8]:
-        """The cart on its track, the pole at its true angle."""
+        """Draws the cart on its track with the pole."""
 
         def draw(row: NDArray[np.float64]) -> drawing.Canvas:
             x, angle = row[0], row[2]

@@ -27,9 +27,9 @@ class CatchState(NamedTuple):
     Attributes:
       row: of the ball.
       column: of the ball.
-      drift: the ball's columns a step: -1, 0 or 1.
-      paddle: column of the paddle's middle; it covers one cell more on each side.
-      balls: still to be caught, the falling one included.
+      drift: the ball's columns per step: -1, 0 or 1.
+      paddle: column of the paddle's center; it covers one more cell on each side.
+      balls: remaining, including the falling one.
     """
 
     row: tf.Tensor
@@ -40,12 +40,12 @@ class CatchState(NamedTuple):
 
 
 class Catch(Environment):
-    """Five balls fall one after another, straight or aslant, off the side walls.
+    """Five balls fall one after another, straight or diagonally, and bounce off the walls.
 
     Actions: paddle one cell to the left (0), stay (1), to the right (2). A ball caught is
-    worth 1, a ball missed -1, and every ball can be reached in time: the greatest return is
-    5. The observation is `[B, 24, 24, 1]` uint8: the paddle, the ball with a fainter trail
-    that tells its direction, and in the bottom row a mark for each ball that is left.
+    worth 1, a missed ball -1. Every ball can be reached in time, so the maximum return is 5.
+    The observation is `[B, 24, 24, 1]` uint8: the paddle, the ball with a fainter trail
+    that shows its direction, and in the bottom row a mark per remaining ball.
     """
 
     observation_shape = (PIXELS, PIXELS, 1)
@@ -53,7 +53,7 @@ class Catch(Environment):
     action_spec = Discrete(3)
 
     def reset(self, seed: tf.Tensor, batch_size: int) -> CatchState:
-        """A ball and the paddle anywhere."""
+        """Random columns for the ball and the paddle."""
         ball_seed, paddle_seed = tf.unstack(tf.random.split(seed, 2))
         column, drift = _new_ball(ball_seed, batch_size)
         paddle = 1.0 + _uniform_integer(paddle_seed, batch_size, CELLS - 2)
@@ -68,7 +68,7 @@ class Catch(Environment):
     def step(
         self, state: CatchState, action: tf.Tensor, seed: tf.Tensor
     ) -> tuple[CatchState, tf.Tensor, tf.Tensor]:
-        """Paddle and ball move; a ball at the paddle's height counts and the next one falls."""
+        """Moves paddle and ball; a ball at the paddle's height is scored and the next one falls."""
         paddle = tf.clip_by_value(
             state.paddle + tf.cast(action, tf.float32) - 1.0, 1.0, CELLS - 2.0
         )
@@ -95,7 +95,7 @@ class Catch(Environment):
         return next_state, reward, terminated
 
     def observe(self, state: CatchState) -> tf.Tensor:
-        """Draws by comparing coordinates, which needs no scatter."""
+        """Draws by comparing coordinates, without a scatter operation."""
         cell = tf.range(PIXELS, dtype=tf.float32) // CELL
         rows, columns = cell[:, None], cell[None, :]
         row, column, drift, paddle, balls = (
@@ -110,7 +110,7 @@ class Catch(Environment):
         return tf.cast(image, tf.uint8)[..., None]
 
     def render(self, state: CatchState) -> NDArray[np.uint8]:
-        """What the agent sees, six times larger."""
+        """The observation, enlarged six times."""
         image = np.asarray(self.observe(state))
         return image.repeat(_ZOOM, axis=1).repeat(_ZOOM, axis=2).repeat(3, axis=3)
 
@@ -122,5 +122,5 @@ def _new_ball(seed: tf.Tensor, batch_size: int) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _uniform_integer(seed: tf.Tensor, batch_size: int, count: int) -> tf.Tensor:
-    """0 to count - 1 with equal chances, float32."""
+    """Uniform on 0 to count - 1, float32."""
     return tf.floor(tf.random.stateless_uniform([batch_size], seed) * count)

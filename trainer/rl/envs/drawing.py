@@ -1,4 +1,4 @@
-"""Pictures of environments, without a display."""
+"""Drawing of environments without a display."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 WIDTH, HEIGHT = 180, 120
-# Pictures are drawn this much larger and then averaged, which smooths the edges.
+# Pictures are drawn larger by this factor and averaged, which smooths edges.
 _OVERSAMPLING = 3
 
 BLACK = (20, 20, 20)
@@ -20,7 +20,7 @@ Point = tuple[float, float]
 
 
 class Canvas:
-    """A white picture of 180 by 120 pixels that shows a window of the plane, y upwards."""
+    """A white picture of 180 by 120 pixels showing a part of the plane, with y upwards."""
 
     def __init__(self, centre: Point, width: float):
         """Shows `width` units of length around `centre`."""

@@ -1,4 +1,4 @@
-"""From a name to a Gymnasium environment: a registered id, or a user's `module:Class`."""
+"""From a name to a Gymnasium environment: a registered id, or a user's own `module:Class`."""
 
 import warnings
 from collections.abc import Callable, Iterable
@@ -14,13 +14,13 @@ Create = Callable[[], GymnasiumEnv]
 
 
 def find(name: str, time_limit: int, also_known: Iterable[str] = ()) -> Create:
-    """Returns what makes one environment of this name.
+    """A function that creates one environment of this name.
 
     Args:
       name: a registered id, `module:Class`, or `module:id` where importing the module
         registers the id.
       time_limit: steps after which an episode is truncated; 0: the environment's own.
-      also_known: further names that the error for an unknown one offers.
+      also_known: further names to list in the error for an unknown one.
 
     Raises:
       UserError: if there is no such environment.
@@ -50,7 +50,7 @@ def _is_environment(value: object) -> bool:
 def _of_class(environment_class: type, name: str, time_limit: int) -> Create:
     if not _is_environment(environment_class):
         raise UserError(
-            f"environment.name must lead to a subclass of gymnasium.Env. Received: {name!r}"
+            f"environment.name must name a subclass of gymnasium.Env. Received: {name!r}"
         )
 
     def create() -> GymnasiumEnv:
@@ -64,8 +64,7 @@ def _of_class(environment_class: type, name: str, time_limit: int) -> Create:
 
 def _of_id(identity: str, name: str, time_limit: int) -> Create:
     def create() -> GymnasiumEnv:
-        # What its checker finds, we refuse ourselves; what it warns of (an older version) was
-        # asked for.
+        # Gymnasium's checks are made elsewhere, and an outdated version was asked for by name.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return gymnasium.make(
@@ -79,10 +78,10 @@ def _checked(create: Create, name: str) -> Create:
     def checked() -> GymnasiumEnv:
         try:
             return create()
-        # A missing dependency, a constructor that needs arguments: any class of exception.
+        # A missing dependency or a constructor with arguments may raise anything.
         except Exception as error:
             raise UserError(
-                f"the environment cannot be made ({user_code.describe(error)}). Received: {name!r}"
+                f"environment {name!r} cannot be created: {user_code.describe(error)}"
             ) from error
 
     return checked

@@ -1,4 +1,4 @@
-"""A batch of Gymnasium environments, stepped by one call out of the graph."""
+"""Vectorized Gymnasium environments, stepped by one call outside the graph."""
 
 import contextlib
 import pickle
@@ -20,19 +20,19 @@ from trainer.rl.specs import ActionSpec, Box, Discrete, EnvironmentSpec
 class GymnasiumVector(VectorEnvironment):
     """Steps a list of environments one after another.
 
-    As fast as Gymnasium's `SyncVectorEnv`, and without its infos, in which an episode's last
-    observation would have to be looked for. A new episode goes on with its environment's
-    own random numbers, as Gymnasium means it: `step` ignores its seed. The environments live
-    in this object: each batch that is stepped (a replica's, the evaluation's) needs one.
+    It is as fast as Gymnasium's `SyncVectorEnv`, and returns the last observation of an episode
+    without a search in infos. A new episode continues the random numbers of its environment, as
+    Gymnasium intends, so `step` ignores its seed. This object holds the environments: each batch
+    (of a replica, of an evaluation) needs its own.
     """
 
     in_graph = False
 
     def __init__(self, name: str, create: Create):
-        """Makes one environment, to know its spaces.
+        """Creates one environment to read its spaces.
 
         Raises:
-          UserError: if it cannot be made or has spaces that an agent here cannot take.
+          UserError: if it cannot be created, or its spaces are not supported.
         """
         self.name = name
         self._create = create
@@ -45,7 +45,7 @@ class GymnasiumVector(VectorEnvironment):
         self.spec = EnvironmentSpec(shape, tf.as_dtype(self._dtype), action_spec)
 
     def initial(self, seed: tf.Tensor, batch_size: int) -> EpisodeCarry:
-        """See the base class; `batch_size` environments are made at the first call."""
+        """See the base class; the first call creates `batch_size` environments."""
         observation = tf.numpy_function(
             lambda seed: self._reset(seed, batch_size), [seed], self.spec.observation_dtype
         )
@@ -95,8 +95,8 @@ class GymnasiumVector(VectorEnvironment):
         """See the base class."""
         del carry
         raise UserError(
-            "frames are drawn of the environments written in TensorFlow only. "
-            f"Received: {self.name!r}"
+            "only environments written in TensorFlow can be rendered; "
+            f"{self.name!r} is a Gymnasium environment"
         )
 
     def failure(self) -> UserError | None:
@@ -104,10 +104,10 @@ class GymnasiumVector(VectorEnvironment):
         return self._failure
 
     def state_bytes(self) -> bytes:
-        """The environments, their random numbers included; empty if they do not pickle."""
+        """The environments with their random state; empty if they cannot be pickled."""
         try:
             return pickle.dumps(self._environments)
-        # A pointer is a ValueError, and a class may raise anything of its own.
+        # Pickling a user's class may raise anything.
         except Exception:
             return b""
 
@@ -117,7 +117,7 @@ class GymnasiumVector(VectorEnvironment):
             return False
         try:
             self._environments = pickle.loads(state)
-        # What pickles need not unpickle: the caller then says that new episodes begin.
+        # Unpickling may fail as well; the caller then starts new episodes.
         except Exception:
             return False
         return True
@@ -167,23 +167,22 @@ class GymnasiumVector(VectorEnvironment):
         finite = np.isfinite(values)
         if not finite.all():
             raise UserError(
-                f"environment {self.name!r} must return a finite {what}; mend it. "
+                f"environment {self.name!r} must return a finite {what}. "
                 f"Received: {values[~finite][0]}"
             )
 
     @contextlib.contextmanager
     def _recorded(self, method: str) -> Iterator[None]:
-        """Keeps what goes wrong: TensorFlow passes on only a text with its own traceback."""
+        """Records an error, of which TensorFlow passes on only the text with a traceback."""
         try:
             yield
         except UserError as error:
             self._failure = error
             raise
-        # Whatever the environment raises is the environment's own fault.
+        # An environment may raise anything.
         except Exception as error:
             self._failure = UserError(
-                f"environment {self.name!r} failed in {method}(); mend it. "
-                f"Received: {user_code.describe(error)}"
+                f"environment {self.name!r} failed in {method}() with {user_code.describe(error)}"
             )
             raise self._failure from error
 
@@ -193,7 +192,7 @@ def _count_and_first(space: Any) -> tuple[int, int]:
 
 
 def _action_decoding(name: str, space: Any) -> tuple[Callable[[Any], Any], ActionSpec]:
-    """How an agent's action becomes the environment's, and its spec."""
+    """A function from an agent's actions to the environment's, and the spec of the actions."""
     if isinstance(space, gymnasium.spaces.Discrete):
         count, first = _count_and_first(space)
         # Gymnasium's Discrete spaces hold int64.
@@ -208,7 +207,7 @@ def _action_decoding(name: str, space: Any) -> tuple[Callable[[Any], Any], Actio
 
 
 def _encoding(name: str, space: Any) -> tuple[Callable[[Any], NDArray[Any]], tuple[int, ...], type]:
-    """How an observation becomes an array, and that array's shape and dtype."""
+    """A function from observations to arrays, and the shape and dtype of the arrays."""
     if isinstance(space, gymnasium.spaces.Discrete):
         count, first = _count_and_first(space)
         rows = np.eye(count, dtype=np.float32)
@@ -216,7 +215,7 @@ def _encoding(name: str, space: Any) -> tuple[Callable[[Any], NDArray[Any]], tup
         def one_hot(observation: Any) -> NDArray[Any]:
             if not space.contains(observation):
                 raise UserError(
-                    f"environment {name!r} must return an observation in its {space}; mend it. "
+                    f"environment {name!r} must return an observation in its {space}. "
                     f"Received: {one_line(observation)}"
                 )
             return rows[int(observation) - first]
@@ -231,13 +230,13 @@ def _encoding(name: str, space: Any) -> tuple[Callable[[Any], NDArray[Any]], tup
             if value.shape != shape:
                 raise UserError(
                     f"environment {name!r} must return observations of shape {shape}, as its "
-                    f"observation space says; mend it. Received: shape {value.shape}"
+                    f"observation space declares. Received: shape {value.shape}"
                 )
             return value
 
         return array, shape, np.uint8 if space.dtype == np.uint8 else np.float32
 
     raise UserError(
-        f"the observation space of {name!r} must be Box, of one axis or more, or Discrete; flatten "
-        f"it with a wrapper of Gymnasium's. Received: {one_line(space)}"
+        f"the observation space of {name!r} must be Discrete, or a Box with at least one axis; "
+        f"flatten it with a Gymnasium wrapper. Received: {one_line(space)}"
     )

@@ -18,10 +18,10 @@ _GRAVITY = 0.0025
 
 
 class MountainCar(Environment):
-    """A car too weak to climb out of its valley must swing: push left (0), none, right (2).
+    """An underpowered car must swing out of a valley: push left (0), no push (1), right (2).
 
-    State and observation are `[B, 2]` float32: position and velocity (a step). The reward
-    is -1 a step.
+    State and observation are `[B, 2]` float32: position and velocity (per step). The reward
+    is -1 per step.
     """
 
     observation_shape = (2,)
@@ -52,7 +52,7 @@ class MountainCar(Environment):
         return state
 
     def render(self, state: tf.Tensor) -> NDArray[np.uint8]:
-        """The valley, the goal's flag and the car."""
+        """Draws the valley, the flag at the goal and the car."""
 
         def height(x: float) -> float:
             return 0.45 * math.sin(3 * x) + 0.55

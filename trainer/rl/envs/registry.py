@@ -1,4 +1,4 @@
-"""From the `environment` section to a batch of environments."""
+"""From an `environment` section to a vectorized environment."""
 
 import functools
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def _make_unwrapped(config: EnvironmentConfig) -> VectorEnvironment:
         return TensorFlowVector(config.name, IN_GRAPH[config.name](), config.time_limit)
     if config.backend == "tensorflow":
         raise unknown_name("environment.name with backend tensorflow", config.name, IN_GRAPH)
-    # Gymnasium takes half a second that a run inside the graph need not wait for.
+    # Importing Gymnasium takes half a second, which environments in TensorFlow do not need.
     from trainer.rl.envs import gymnasium_registry, gymnasium_vector
 
     also_known = IN_GRAPH if config.backend == "auto" else ()

@@ -1,4 +1,4 @@
-"""A batch of episodes of an environment written in TensorFlow."""
+"""Vectorized environments written in TensorFlow."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from trainer.rl.specs import EnvironmentSpec
 
 
 class TensorFlowVector(VectorEnvironment):
-    """Applies the time limit and starts ended episodes again, all inside the graph."""
+    """Applies the time limit and restarts episodes inside the graph."""
 
     in_graph = True
 

@@ -1,4 +1,4 @@
-"""What the collection loop sees: a batch of episodes that start again by themselves."""
+"""The interface of vectorized environments, whose episodes restart automatically."""
 
 import abc
 import contextlib
@@ -17,13 +17,13 @@ Carry = Any
 
 
 class EpisodeCarry(NamedTuple):
-    """Where every episode stands.
+    """The state of every episode.
 
     Attributes:
-      state: the environment's own, a nest of `[B, ...]`; the observation of one that keeps
-        its state in Python.
+      state: the environment's state, a nest of `[B, ...]`; the observation, for an environment
+        that keeps its state in Python.
       elapsed: `[B]` int32, steps taken in the episode.
-      episode_return: `[B]` float32, undiscounted sum of its rewards.
+      episode_return: `[B]` float32, undiscounted sum of its rewards so far.
     """
 
     state: Any
@@ -35,17 +35,17 @@ class StepOutput(NamedTuple):
     """One step of every element.
 
     Attributes:
-      next_observation: `[B, ...]`, what the action led to, before any reset: an episode's
-        last observation is here.
+      next_observation: `[B, ...]`, what the action led to, before any reset; includes the
+        last observation of an episode.
       reward: `[B]` float32.
-      terminated: `[B]` bool, the episode came to its own end; nothing follows it.
-      truncated: `[B]` bool, the episode was cut. At the time limit it is set whether or not
-        the episode also terminated, as Gymnasium's TimeLimit does.
+      terminated: `[B]` bool, the episode reached a terminal state.
+      truncated: `[B]` bool, the episode was cut off. At the time limit it is set even if the
+        episode also terminated, as in Gymnasium's TimeLimit.
       reset_observation: `[B, ...]`, what the agent acts on next: `next_observation`, or
-        the first observation of a new episode where this one has ended.
-      episode_return: `[B]` float32, the undiscounted return so far; an episode's return
-        where it has ended.
-      episode_length: `[B]` int32, steps so far; an episode's length where it has ended.
+        the first observation of a new episode if this one has ended.
+      episode_return: `[B]` float32, the undiscounted return so far; the final return of an
+        episode that has ended.
+      episode_length: `[B]` int32, steps so far; the length of an episode that has ended.
     """
 
     next_observation: tf.Tensor
@@ -60,11 +60,11 @@ class StepOutput(NamedTuple):
 class VectorEnvironment(abc.ABC):
     """A batch of environments of one kind.
 
-    The carry is all that lies between two steps, and what a checkpoint holds; what a batch
-    keeps in Python beside it goes through `state_bytes`.
+    The carry is the whole state between two steps and is saved in checkpoints. State that a
+    batch keeps in Python is saved through `state_bytes`.
 
     Attributes:
-      name: as the user gave it.
+      name: name given by the user.
       spec: observations and actions.
       in_graph: whether `initial`, `observe` and `step` compile under XLA.
     """
@@ -79,11 +79,11 @@ class VectorEnvironment(abc.ABC):
 
     @abc.abstractmethod
     def observe(self, carry: Carry) -> tf.Tensor:
-        """What the agent acts on: `[B, *spec.observation_shape]`."""
+        """The observation that the agent acts on: `[B, *spec.observation_shape]`."""
 
     @abc.abstractmethod
     def step(self, carry: Carry, action: tf.Tensor, seed: tf.Tensor) -> tuple[Carry, StepOutput]:
-        """Takes `action` `[B, ...]`; elements whose episode ends start a new one."""
+        """Takes `action` `[B, ...]`; an element whose episode ends starts a new one."""
 
     @abc.abstractmethod
     def render(self, carry: Carry) -> NDArray[np.uint8]:
@@ -94,19 +94,19 @@ class VectorEnvironment(abc.ABC):
         """
 
     def failure(self) -> UserError | None:
-        """What an environment did wrong, where TensorFlow reports only that one failed."""
+        """The error of an environment, of which TensorFlow reports only that one occurred."""
         return None
 
     def state_bytes(self) -> bytes:
-        """What the batch keeps in Python; empty if nothing, or if it cannot be saved."""
+        """The Python state of the batch; empty if there is none, or if it cannot be saved."""
         return b""
 
     def restore_bytes(self, state: bytes) -> bool:
-        """Takes back `state_bytes`, after `initial` made the batch.
+        """Restores `state_bytes`, after `initial` created the batch.
 
         Returns:
-          False if there was something to save that could not be: the restored carry then
-          has no environments behind it, and `initial` must start new episodes.
+          False if the state could not be saved: the restored carry then has no environments,
+          and `initial` must start new episodes.
         """
         del state
         return True
@@ -114,7 +114,7 @@ class VectorEnvironment(abc.ABC):
 
 @contextlib.contextmanager
 def failures_as_user_errors(environment: VectorEnvironment) -> Iterator[None]:
-    """Raises an environment's own failure in place of TensorFlow's account of it."""
+    """Raises the error of an environment instead of TensorFlow's error about it."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -125,12 +125,12 @@ def failures_as_user_errors(environment: VectorEnvironment) -> Iterator[None]:
 
 
 def select(condition: tf.Tensor, true: Any, false: Any) -> Any:
-    """Element by element of the batch, `true` or `false`: nests of one structure.
+    """Selects `true` or `false` for each element of the batch; nests of one structure.
 
     Args:
       condition: `[B]` bool.
       true: a nest of tensors with leading axis B.
-      false: likewise.
+      false: a nest of the same structure.
     """
 
     def choose(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Changes to what an agent sees: gray pixels, the last few observations at once."""
+"""Wrappers that change observations: grayscale pixels and frame stacking."""
 
 import dataclasses
 from typing import NamedTuple
@@ -32,13 +32,13 @@ class _Wrapper(VectorEnvironment):
 
 
 class Grayscale(_Wrapper):
-    """Colour pixels `[B, H, W, 3]` to one channel of luminance, both uint8."""
+    """Converts color pixels `[B, H, W, 3]` to one channel of luminance, both uint8."""
 
     def __init__(self, environment: VectorEnvironment):
         """Wraps `environment`.
 
         Raises:
-          UserError: if its observations are not colour pixels.
+          UserError: if its observations are not color pixels.
         """
         super().__init__(environment)
         shape, dtype = self.spec.observation_shape, self.spec.observation_dtype
@@ -78,10 +78,10 @@ class FrameStackCarry(NamedTuple):
 
 
 class FrameStack(_Wrapper):
-    """The last `size` observations side by side on the last axis, the oldest first.
+    """Stacks the last `size` observations on the last axis, the oldest first.
 
-    An episode begins with its first observation `size` times; nothing is seen of the
-    episode before.
+    An episode begins with its first observation `size` times; the previous episode is not
+    visible.
     """
 
     def __init__(self, environment: VectorEnvironment, size: int):

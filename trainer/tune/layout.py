@@ -1,21 +1,17 @@
 """The directory of a search, and access to its files.
 
 The directory is local, mounted or in a bucket; all hosts of a search see it under the same path.
-Paths are `pathlib.Path`, or `etils.epath.Path` for a bucket, which has the same methods. Writes
-are atomic, so that a killed process loses nothing.
+Paths are `pathlib.Path`, or `etils.epath.Path` for a bucket, which has the same methods.
 """
 
 import dataclasses
-import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from etils import epath
 
 from trainer.config import loading
+from trainer.io.files import write_text
+from trainer.io.paths import is_remote, to_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +23,7 @@ class Layout:
     @classmethod
     def of(cls, workdir: str) -> "Layout":
         """Returns the layout of a local directory or of `gs://…`."""
-        return cls(epath.Path(workdir) if is_remote(workdir) else Path(workdir).absolute())
+        return cls(to_path(workdir) if is_remote(workdir) else Path(workdir).absolute())
 
     @property
     def is_remote(self) -> bool:
@@ -84,38 +80,6 @@ class Layout:
         return self.trial(trial_id) / f"seed_{execution}.log"
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON atomically."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes text atomically."""
-    if is_remote(path):
-        # Writes to an object store are atomic.
-        path.write_text(text)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def read_json(path: Path) -> Any:
-    """Returns the content of a JSON file."""
-    return json.loads(path.read_text())
-
-
-def read_records(workdir: Path) -> Iterator[dict[str, Any]]:
-    """Yields the records of metrics.jsonl in a work directory; skips an incomplete last line."""
-    path = workdir / "metrics.jsonl"
-    if path.exists():
-        yield from map(json.loads, path.read_text().split("\n")[:-1])
-
-
 def read_experiment(path: Path) -> loading.Experiment:
     """Returns the experiment of a config.json."""
     return loading.from_json(path.read_text(), str(path))
@@ -135,11 +99,6 @@ def continue_from(source: Path, target: Path) -> None:
         write_text(target / name, (source / name).read_text())
 
 
-def is_remote(path: Path | str) -> bool:
-    """Returns True if a path is in a bucket."""
-    return "://" in str(path)
-
-
 def _copy_tree(source: Path, target: Path) -> None:
     for path in source.iterdir():
         if path.is_dir():
@@ -150,7 +109,7 @@ def _copy_tree(source: Path, target: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     if is_remote(source):
-        epath.Path(source).copy(target, overwrite=True)
+        source.copy(target, overwrite=True)  # type: ignore[attr-defined]  # of etils.epath
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from trainer.tune import files
+from trainer.tune import layout
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ CONTINUED = [
 
 def test_continue_from_copies_what_resuming_needs(source, tmp_path):
     target = tmp_path / "target"
-    files.continue_from(source, target)
+    layout.continue_from(source, target)
     assert names(target) == CONTINUED
     assert (target / "config.json").read_text() == "config.json of the source"
     linked = os.stat(target / "checkpoints" / "00000030" / "state.index")
@@ -48,32 +48,19 @@ def test_incomplete_copy_is_repeated_and_a_complete_one_is_kept(source, tmp_path
         raise OSError("hard links are not supported")
 
     monkeypatch.setattr(os, "link", refuse)
-    files.continue_from(source, target)
+    layout.continue_from(source, target)
     assert names(target) == CONTINUED
     assert (target / "checkpoints" / "00000030" / "state.index").read_bytes() == b"\0\1"
 
     (target / "metrics.jsonl").write_text("its own records")
-    files.continue_from(source, target)
+    layout.continue_from(source, target)
     assert (target / "metrics.jsonl").read_text() == "its own records"
 
 
 def test_layout_of_local_and_remote_directories(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert files.Layout.of("runs/x").root == tmp_path / "runs" / "x"
-    assert files.Layout.of("runs/x").shown == "runs/x"
-    remote = files.Layout.of("gs://bucket/x")
+    assert layout.Layout.of("runs/x").root == tmp_path / "runs" / "x"
+    assert layout.Layout.of("runs/x").shown == "runs/x"
+    remote = layout.Layout.of("gs://bucket/x")
     assert str(remote.workdir("0001", 2)) == "gs://bucket/x/trials/0001/seed_2"
     assert remote.shown == "gs://bucket/x"
-
-
-def test_records_skip_an_incomplete_last_line(tmp_path):
-    assert list(files.read_records(tmp_path)) == []
-    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"st')
-    assert list(files.read_records(tmp_path)) == [{"step": 1}, {"step": 2}]
-
-
-def test_json_round_trip(tmp_path):
-    path = tmp_path / "new" / "value.json"
-    files.write_json(path, {"a": [1, None]})
-    assert files.read_json(path) == {"a": [1, None]}
-    assert names(tmp_path) == ["new/value.json"]
