@@ -1,4 +1,4 @@
-"""The README's commands do what it says. `make demo` and `make test` are CI's own."""
+"""The commands of the README and of the guide work. CI runs `make demo` and `make test`."""
 
 import re
 import shlex
@@ -12,11 +12,13 @@ from trainer.cli.main import COMMANDS, run
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+# tests/test_extending.py runs the commands of extending.md.
+GUIDES = sorted(set((ROOT / "docs" / "guide").glob("*.md")) - {ROOT / "docs/guide/extending.md"})
 
 
-def commands():
-    """Every `trainer …` line of the README's shell blocks; `…` stands for what a user has."""
-    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL):
+def commands(text=README):
+    """Every `trainer …` line of the shell blocks; `…` stands for what a user has."""
+    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
             if line.startswith("trainer ") and "…" not in line:
                 yield line
@@ -53,6 +55,35 @@ SHORTER = {
 )
 @pytest.mark.parametrize("line", list(commands()))
 def test_a_command_of_the_readme(length, line, here, monkeypatch, capsys):
+    execute(line, length, here, monkeypatch, capsys)
+
+
+# Commands of the guide that add to those of the README; the others run with the slow tests.
+QUICK = ("doctor", "submit", "--config.augment=", "--config.evaluate.metrics=")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(line, marks=() if any(part in line for part in QUICK) else pytest.mark.slow)
+        for guide in GUIDES
+        for line in commands(guide.read_text())
+    ],
+)
+def test_a_command_of_the_guide(line, here, monkeypatch, capsys):
+    execute(line, "short", here, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+def test_the_guide_names_fields_that_exist(guide, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    for line in commands(guide.read_text()):
+        if "--config=configs/" in line:
+            assert run([*shlex.split(line)[1:], "--help"]) == 0, capsys.readouterr().err
+
+
+def execute(line, length, here, monkeypatch, capsys):
+    """Runs a command in the directory of its length, where earlier commands left their results."""
     (here / length).mkdir(exist_ok=True)
     for name in ("configs", "docs", "DIR", "table.csv"):
         if not (here / length / name).exists():
@@ -74,6 +105,19 @@ def test_every_configuration_is_in_the_table():
         assert f"`{path.name}`" in README
 
 
-def test_every_file_the_readme_names_is_there():
-    for name in re.findall(r"`((?:configs|docs|trainer|tests)/[\w/.]*)`", README):
+@pytest.mark.parametrize(
+    "path",
+    [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "docs" / "guide").glob("*.md"),
+        *(ROOT / "docs" / "decisions").glob("*.md"),
+    ],
+    ids=lambda path: path.name,
+)
+def test_every_file_that_a_document_names_exists(path):
+    text = path.read_text()
+    for name in re.findall(r"`((?:configs|docs|trainer|tests)/[\w/.]*)`", text):
         assert (ROOT / name).exists(), name
+    for link in re.findall(r"""(?:\]\(|src=")([\w./]+)[)#"]""", text):
+        assert (path.parent / link).exists(), link
