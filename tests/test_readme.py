@@ -118,6 +118,7 @@ def test_every_configuration_is_in_the_table():
 def test_every_file_that_a_document_names_exists(path):
     text = path.read_text()
     for name in re.findall(r"`((?:configs|docs|trainer|tests)/[\w/.]*)`", text):
-        assert (ROOT / name).exists(), name
+        # In a path, KIND and the like are placeholders.
+        assert (ROOT / name).exists() or re.search("[A-Z]{2}", name), name
     for link in re.findall(r"""(?:\]\(|src=")([\w./]+)[)#"]""", text):
         assert (path.parent / link).exists(), link
