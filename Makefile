@@ -33,10 +33,10 @@ $(INSTALLED): setup.py $(wildcard requirements/*.txt)
 	@$(PIP_INSTALL) --no-build-isolation --editable .
 	@touch $@
 
-lock: setup ## resolve setup.py anew and write requirements/
+lock: setup ## resolve setup.py again and write requirements/
 	@$(BIN)/python tools/lock.py
 
-demo: setup ## train a CNN on handwritten digits and show what it says of three images
+demo: setup ## train a CNN on handwritten digits and predict three images
 	@$(BIN)/trainer train --config=configs/digits_cnn.py --workdir=$(DEMO)
 	@echo
 	@echo '$$ trainer predict --workdir=$(DEMO) docs/images/digit_*.png'

@@ -1,4 +1,4 @@
-"""The house rules that a reader relies on, read from the source."""
+"""Rules of the layout, checked in the source."""
 
 import ast
 import inspect
@@ -64,7 +64,7 @@ def test_imports_point_down(path):
         assert parts[1] == own or RANK[parts[1]] < RANK[own], f"{own} imports {name}"
 
 
-def test_there_are_no_circles():
+def test_there_are_no_import_cycles():
     edges = {
         name: {other for other in imported(path) if other in MODULES and other != name}
         for name, path in MODULES.items()
@@ -75,7 +75,7 @@ def test_there_are_no_circles():
         edges = {name: others - leaves for name, others in edges.items() if name not in leaves}
 
 
-def test_keras_comes_through_one_door():
+def test_keras_has_one_import_point():
     for path in FILES:
         if path == PACKAGE / "compat" / "keras.py":
             continue
@@ -84,7 +84,7 @@ def test_keras_comes_through_one_door():
         assert "tf.keras" not in path.read_text(), path
 
 
-def test_names_say_what_is_inside():
+def test_there_are_no_catch_all_modules():
     assert [path for path in FILES if path.stem in ("utils", "util", "helpers", "misc")] == []
 
 

@@ -31,7 +31,7 @@ def read(workdir):
     return json.loads((workdir / "result.json").read_text())
 
 
-def test_the_result_is_all_that_was_promised(trained):
+def test_the_result_has_the_promised_content(trained):
     result = read(trained)
     assert result["status"] == "finished"
     assert result["task"] == "supervised"
@@ -89,7 +89,7 @@ def test_predict_names_the_file_it_cannot_read(trained, tmp_path, capsys):
         assert str(file) in output.err
 
 
-def test_a_finished_run_says_so_and_more_epochs_go_on(tmp_path, capsys):
+def test_a_finished_run_says_so_and_more_epochs_continue_it(tmp_path, capsys):
     short = (*SMALL, "--config.train.epochs=2")
     assert train(tmp_path / "run", *short) == 0
     first = read(tmp_path / "run")
@@ -138,7 +138,7 @@ def test_a_loss_that_is_not_finite_is_one_line(tmp_path, capsys):
     assert not (tmp_path / "run" / "result.json").exists()
 
 
-def test_nothing_but_ours_is_on_the_screen(tmp_path):
+def test_the_terminal_shows_only_our_output(tmp_path):
     process = subprocess.run(
         [sys.executable, "-m", "trainer", "train", "--config=configs/digits_cnn.py",
          f"--workdir={tmp_path / 'run'}", "--config.train.epochs=2",

@@ -17,7 +17,7 @@ def encode(image, kind, **options):
     return buffer.getvalue()
 
 
-def test_a_lossless_image_comes_back_as_it_was():
+def test_lossless_images_are_decoded_exactly():
     for kind in ("PNG", "BMP", "TIFF"):
         image = decode_image(encode(Image.fromarray(PIXELS), kind), "x")
         np.testing.assert_array_equal(fit_image(image, (), 3), PIXELS)
@@ -52,7 +52,7 @@ def test_resizing_averages():
     np.testing.assert_allclose(small, 255 / 4, atol=10)
 
 
-def test_a_camera_held_upright():
+def test_exif_orientation_is_applied():
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90 degrees
     contents = encode(Image.fromarray(PIXELS), "JPEG", exif=exif)

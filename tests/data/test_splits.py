@@ -38,14 +38,14 @@ def test_equal_examples_never_fall_on_both_sides(features):
 
 @given(st.permutations(range(50)), st.integers(0, 5))
 @settings(deadline=None, max_examples=20)
-def test_neither_order_nor_more_data_moves_an_example(order, seed):
+def test_order_and_more_data_move_no_example(order, seed):
     place = content_hash(split(RANDOM[:50]), seed)
     shuffled = content_hash(split(RANDOM[:50][list(order)]), seed)
     np.testing.assert_array_equal(shuffled, place[list(order)])
     np.testing.assert_array_equal(content_hash(split(RANDOM), seed)[:50], place)
 
 
-def test_the_shares_are_about_those_asked_for():
+def test_fractions_are_approximate():
     made = hold_out({"train": split(RANDOM)}, 0, 0.1, 0.2)
     assert abs(len(made["test"]) - 400) < 80
     assert abs(len(made["validation"]) - 200) < 60
@@ -57,7 +57,7 @@ def test_another_seed_holds_out_others():
     assert 300 < len(rows(first) & rows(second)) < 700
 
 
-def test_labels_stay_with_their_examples():
+def test_targets_stay_with_their_examples():
     made = hold_out({"train": split(RANDOM)}, 0, 0.3, 0.3)
     for part in made.values():
         np.testing.assert_array_equal(part.features, RANDOM[part.targets])

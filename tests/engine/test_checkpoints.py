@@ -12,7 +12,7 @@ def save(checkpoints, step, best_step=-1):
     checkpoints.save(step, state(float(step)), {}, {"step": step}, best_step)
 
 
-def test_the_newest_whole_checkpoint_comes_back(tmp_path):
+def test_the_newest_complete_checkpoint_is_restored(tmp_path):
     checkpoints = Checkpoints(str(tmp_path), keep=2)
     assert checkpoints.newest() == (None, [])
     for step in (5, 10, 15):
@@ -26,7 +26,7 @@ def test_the_newest_whole_checkpoint_comes_back(tmp_path):
     assert checkpoints.steps() == [15, 10]
 
 
-def test_the_best_stays(tmp_path):
+def test_the_best_is_kept(tmp_path):
     checkpoints = Checkpoints(str(tmp_path), keep=2)
     for step in range(5):
         save(checkpoints, step, best_step=1 if step else 0)
@@ -44,7 +44,7 @@ def test_the_best_stays(tmp_path):
     ],
     ids=["no manifest", "half a manifest", "file gone", "file empty", "one byte flipped"],
 )
-def test_a_checkpoint_that_is_not_whole_does_not_count(tmp_path, damage):
+def test_an_incomplete_checkpoint_is_skipped(tmp_path, damage):
     checkpoints = Checkpoints(str(tmp_path), keep=2)
     save(checkpoints, 1)
     save(checkpoints, 2)

@@ -75,6 +75,21 @@ def test_a_slow_run_prints_a_line_per_minute():
     assert len(stream.getvalue().splitlines()) == 2 + 3
 
 
+def test_an_evaluation_between_reports_appears_with_the_next_report():
+    stream = Terminal()
+    console = make(stream)
+    console.write(record(10))
+    console.show(10, steps_per_second=1.0)
+    console.write(record(20, "eval", loss=0.5, accuracy=0.75))
+    console.show(20, steps_per_second=1.0)
+    assert "20/1000" not in stream.getvalue()
+    console.write(record(30))
+    console.show(30, steps_per_second=1.0)
+    console.close()
+    (line,) = (line for line in stream.getvalue().splitlines() if "30/1000" in line)
+    assert "0.75" in line
+
+
 def test_nothing_new_prints_nothing():
     stream = io.StringIO()
     console = make(stream)

@@ -111,7 +111,7 @@ def test_the_first_chunk_is_one_iteration_and_chunks_stop_at_borders(tmp_path):
 
 
 @pytest.mark.parametrize("chunks", [0, 1, 2, 3, 5, 8])
-def test_a_stopped_run_goes_on_as_if_never_stopped(tmp_path, chunks):
+def test_a_stopped_run_continues_as_if_never_stopped(tmp_path, chunks):
     whole, whole_writer = Counter(), Memory()
     make_loop(tmp_path / "whole", whole, writer=whole_writer).run()
 
@@ -185,7 +185,7 @@ def test_early_stopping_counts_evaluations_without_a_better_one(tmp_path):
     loop.run()
     assert loop.state.step == 80
     assert loop.state.stopped_early
-    # The same plan again is finished; a longer one goes on.
+    # The same schedule again is finished; a longer one continues.
     again = Counter(scores=scores)
     make_loop(tmp_path, again, schedule).run()
     assert again.chunks == []
@@ -196,7 +196,7 @@ def test_early_stopping_counts_evaluations_without_a_better_one(tmp_path):
     assert longer.state.step > 80
 
 
-def test_a_loss_that_is_not_finite_goes_back_with_a_smaller_step(tmp_path):
+def test_a_loss_that_is_not_finite_rolls_back_with_half_the_learning_rate(tmp_path):
     stream = io.StringIO()
     task = Counter(nan_at=(47,))
     schedule = dataclasses.replace(SCHEDULE, nan_rollbacks=1)
@@ -210,7 +210,7 @@ def test_a_loss_that_is_not_finite_goes_back_with_a_smaller_step(tmp_path):
     assert [r.step for r in writer.records if r.split == "train"] == list(range(10, 101, 10))
 
 
-def test_after_the_last_roll_back_the_run_is_given_up_in_one_line(tmp_path):
+def test_after_the_last_roll_back_the_run_fails_in_one_line(tmp_path):
     with pytest.raises(UserError, match=r"lower optimizer\.learning_rate") as caught:
         make_loop(tmp_path, Counter(nan_at=(47,))).run()
     assert "the loss is nan at step 50" in str(caught.value)
@@ -229,7 +229,7 @@ def test_a_stride_counts_steps_and_rounds_borders_up(tmp_path):
     assert sum(task.chunks) == 12
 
 
-def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path):
+def test_a_corrupt_checkpoint_is_skipped_and_named(tmp_path):
     whole = Counter()
     make_loop(tmp_path / "whole", whole).run()
     with pytest.raises(Interrupted):
@@ -246,7 +246,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path):
     assert resumed.value.numpy() == whole.value.numpy()
 
 
-def test_where_the_time_goes_is_said_once(tmp_path, monkeypatch):
+def test_throughput_is_announced_once(tmp_path, monkeypatch):
     monkeypatch.setattr("trainer.engine.loop._WARM_UP_SECONDS", 0.0)
     stream = io.StringIO()
     make_loop(tmp_path, Counter(), stream=stream).run()

@@ -38,7 +38,7 @@ def test_json_lines_and_event_files_hold_the_same(tmp_path):
     ]
 
 
-def test_what_is_not_finite_stays_valid_json(tmp_path):
+def test_values_that_are_not_finite_are_valid_json(tmp_path):
     files = Files(str(tmp_path / "m.jsonl"), str(tmp_path / "tb"))
     files.write(record(1, loss=math.nan, interval=[1.0, math.inf]))
     (line,) = (tmp_path / "m.jsonl").read_text().splitlines()
@@ -49,7 +49,7 @@ def test_what_is_not_finite_stays_valid_json(tmp_path):
     assert "NaN" not in line
 
 
-def test_rewinding_forgets_later_steps_everywhere(tmp_path):
+def test_rewinding_removes_later_steps_everywhere(tmp_path):
     files = Files(str(tmp_path / "m.jsonl"), str(tmp_path / "tb"))
     for step in range(1, 6):
         files.write(record(step))

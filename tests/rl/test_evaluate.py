@@ -75,7 +75,7 @@ def test_each_environment_plays_one_greedy_episode():
 
 
 @pytest.mark.parametrize("compiles", [False, True])
-def test_an_episode_without_end_is_told(compiles, monkeypatch):
+def test_an_endless_episode_is_an_error(compiles, monkeypatch):
     config = ReinforcementLearning(environment=Environment(name="MountainCar-v0"))
     ours = registry.make(config.environment)
     agent = base.build(config, ours.spec)

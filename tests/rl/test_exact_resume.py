@@ -20,7 +20,7 @@ ARGUMENTS = (
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "gymnasium"])
-def test_killed_and_stopped_runs_end_as_one_left_alone(
+def test_killed_and_stopped_runs_end_like_an_undisturbed_run(
     backend, tmp_path, start, progress, state_digest
 ):
     def command(name):

@@ -174,7 +174,7 @@ def test_the_exported_policy_acts_the_same_elsewhere(kind, trained, tmp_path):
         (["export", "--workdir={run}/nowhere", "--output={run}/x"], "is not a work directory"),
     ],
 )
-def test_what_export_refuses(arguments, expected, trained, capsys):
+def test_export_refuses_in_one_line(arguments, expected, trained, capsys):
     assert run([argument.format(run=trained) for argument in arguments]) == 2
     assert expected in capsys.readouterr().err
     assert not (trained / "x").exists()

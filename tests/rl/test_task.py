@@ -89,7 +89,7 @@ def folder(tmp_path, monkeypatch):
     ],
     ids=["in the graph", "gymnasium", "categorical"],
 )
-def test_a_restored_task_goes_on_bit_for_bit(config):
+def test_a_restored_task_resumes_bit_for_bit(config):
     whole = task(config)
     whole.advance(60)
 
@@ -108,7 +108,7 @@ def test_a_restored_task_goes_on_bit_for_bit(config):
     assert whole.metrics() == second.metrics()
 
 
-def test_how_a_run_is_cut_into_chunks_changes_nothing():
+def test_chunk_lengths_do_not_change_the_result():
     one, many = task(), task()
     one.advance(40)
     for chunk in (1, 7, 32):
@@ -146,7 +146,7 @@ def test_two_replicas_keep_one_network_and_resume_bit_for_bit(backend):
     assert made.metrics() == again.metrics()
 
 
-def test_nothing_is_learnt_before_the_warm_up():
+def test_nothing_is_learned_before_the_warm_up():
     made = task()
     before = [variable.numpy() for variable in made.agent.trainable_variables]
     # Two steps of four environments each time; the window holds two of them back.
@@ -174,7 +174,7 @@ LEARNING = ReinforcementLearning(
 )
 
 
-def test_cart_pole_is_learnt():
+def test_cart_pole_is_learned():
     """Balancing for 100 steps takes a right target, discount and sign: about 9 at random."""
     made = task(LEARNING)
     made.advance(1250)
@@ -255,7 +255,7 @@ class Vague(Raises):
     ("name", "expected"),
     [("Raises", "the motor is on fire"), ("Vague", "must return a finite observation")],
 )
-def test_an_environment_that_fails_on_the_way_is_one_line(
+def test_an_environment_that_fails_is_one_line(
     name, expected, tmp_path, monkeypatch, capfd, request
 ):
     (tmp_path / "own_failing_envs.py").write_text(BROKEN)

@@ -33,7 +33,7 @@ def read(workdir):
     return json.loads((workdir / "result.json").read_text())
 
 
-def test_the_result_is_all_that_was_promised(trained):
+def test_the_result_has_the_promised_content(trained):
     result = read(trained)
     assert result["status"] == "finished"
     assert result["task"] == "rl"
@@ -62,7 +62,7 @@ def test_predict_is_for_supervised_runs(trained, capsys):
     assert "predict supports supervised runs only" in capsys.readouterr().err
 
 
-def test_a_stopped_run_goes_on_bit_for_bit(trained, tmp_path, monkeypatch, state_digest, capsys):
+def test_a_stopped_run_resumes_bit_for_bit(trained, tmp_path, monkeypatch, state_digest, capsys):
     """The signal is the supervised side's test; here a stop in the middle of an agent's run."""
     from trainer.engine import runner
 
@@ -76,7 +76,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(trained, tmp_path, monkeypatch, state
     assert read(tmp_path / "run")["metrics"] == read(trained)["metrics"]
 
 
-def test_nothing_but_ours_is_on_the_screen(tmp_path, request):
+def test_the_terminal_shows_only_our_output(tmp_path, request):
     process = subprocess.run(
         [sys.executable, "-m", "trainer", "train", "--config=configs/cartpole_dqn.py",
          f"--workdir={tmp_path / 'run'}", *SMALL],

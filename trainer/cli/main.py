@@ -1,6 +1,7 @@
 """Runs a command and turns its errors into one line and an exit status."""
 
 import importlib
+import os
 import sys
 import textwrap
 import time
@@ -36,6 +37,11 @@ def run(arguments: Sequence[str]) -> int:
     except Interrupted as interrupted:
         print(f"{interrupted}; run the same command to resume", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of stdout has ended, as in `trainer predict … | head`. Python would report
+        # the error once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_USER_ERROR
     except KeyboardInterrupt:
         print("interrupted before any changes were made", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -39,7 +39,10 @@ def check_packages() -> list[Finding]:
     ]
     if any(finding.level != Level.OK for finding in findings):
         return findings
-    return [Finding("packages", Level.OK, f"all {len(always)} as setup.py asks"), *findings]
+    return [
+        Finding("packages", Level.OK, f"all {len(always)} packages satisfy setup.py"),
+        *findings,
+    ]
 
 
 def _check_requirements(required: list[Requirement]) -> list[Finding]:

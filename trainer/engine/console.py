@@ -46,7 +46,7 @@ class Console:
         self._step_name = step_name
         self._clock = clock
         self._latest: dict[str, Value] = {}
-        self._has_news = False
+        self._has_report = False
         self._header_shown = False
         self._line_step, self._line_time = first_step, clock()
         self._step_width = max(2 * len(str(total_steps)) + 1, len("step"))
@@ -80,12 +80,12 @@ class Console:
         """Takes a record, for the next line."""
         for name, value in record.metrics.items():
             self._latest[f"{record.split}/{name}"] = value
-        self._has_news = True
+        self._has_report = self._has_report or record.split == "train"
 
     def show(self, step: int, steps_per_second: float) -> None:
-        """Writes a line with the latest metrics, if there are new ones and a line is due."""
-        if self._has_news and self._is_line_due(step):
-            self._has_news = False
+        """Writes a line with the latest metrics, if there is a report and a line is due."""
+        if self._has_report and self._is_line_due(step):
+            self._has_report = False
             self._write_line(step, steps_per_second)
 
     def _is_line_due(self, step: int) -> bool:

@@ -222,7 +222,7 @@ def _tpu(config: DistributionConfig) -> tf.distribute.Strategy:
     except (ValueError, tf.errors.OpError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"no TPU answers: {reason}. On a TPU VM take --tpu=local; elsewhere name a running "
+            f"no TPU responds: {reason}. Use --tpu=local on a TPU VM, or the name of a running "
             f"one. Received: --tpu={config.tpu}"
         ) from error
     return tf.distribute.TPUStrategy(resolver)

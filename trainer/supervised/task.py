@@ -88,9 +88,13 @@ class ClassificationTask:
 
     @property
     def headline(self) -> Sequence[str]:
-        """The loss and the first metric, of training and of evaluation."""
-        names = [metric.name for metric in self._metrics[:2]]
-        return [f"{split}/{name}" for split in ("train", "eval") for name in names]
+        """The loss and the metrics, with the one that selects the best checkpoint first."""
+        best = self._experiment.evaluate.best_metric
+        _, *names = (metric.name for metric in self._metrics)
+        names.sort(key=lambda name: name != best)
+        first, others = ["loss", *names[:1]], names[1:]
+        pairs = [f"{split}/{name}" for split in ("train", "eval") for name in first]
+        return [*pairs, *(f"eval/{name}" for name in others)]
 
     def start(self, step: int) -> None:
         """Opens the sequence of batches at `step`."""

@@ -43,7 +43,7 @@ def test_epochs_and_seeds_differ():
     assert abs(np.corrcoef(first, np.arange(100))[0, 1]) < 0.4
 
 
-def test_batches_go_through_each_epoch_once_and_on_into_the_next():
+def test_each_epoch_has_every_example_once():
     pipeline = training_pipeline(numbered(10), seed=3, global_batch_size=4, first_step=0)
     sequence = np.concatenate(labels(pipeline, 5))
     assert sorted(sequence[:10]) == list(range(10))

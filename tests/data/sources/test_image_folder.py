@@ -67,7 +67,7 @@ def test_a_class_that_was_never_trained_on(tmp_path):
         load(ImageFolder(path=str(tmp_path)), "")
 
 
-def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
+def test_images_that_do_not_fit_into_memory_are_refused_before_reading(tmp_path, monkeypatch):
     fill(tmp_path, {"night": 3, "day": 3})
     # Twice 6 images of 108 bytes against 80 % of what is free.
     available = type("Memory", (), {"available": 2 * 6 * 108 / 0.8 + 1})

@@ -83,7 +83,7 @@ def test_images_of_any_size_are_resized(tmp_path):
     ("channels", "dtype", "received"),
     [(4, np.uint8, "4 channels of uint8"), (1, np.uint16, "1 channels of uint16")],
 )
-def test_images_that_no_network_here_takes(tmp_path, channels, dtype, received):
+def test_unsupported_images_are_refused(tmp_path, channels, dtype, received):
     import tensorflow_datasets as tfds
 
     image = tfds.features.Image(shape=(6, 6, channels), dtype=dtype, encoding_format="png")
@@ -122,7 +122,7 @@ def test_slices_and_another_size(prepared):
         ({"test_split": "train[90%:]"}, "must share no example"),
     ],
 )
-def test_splits_that_cannot_be(prepared, options, expected):
+def test_invalid_splits_are_refused(prepared, options, expected):
     with pytest.raises(UserError, match=expected):
         load(TFDS(name="tiny_shades", **options), prepared)
 
@@ -148,7 +148,7 @@ def test_an_unknown_set_names_the_nearest(tmp_path):
         ("zzzz_zzzz", "catalog"),
     ],
 )
-def test_names_that_are_none(tmp_path, name, expected):
+def test_unknown_names_are_refused(tmp_path, name, expected):
     with pytest.raises(UserError, match=expected) as caught:
         load(TFDS(name=name), str(tmp_path))
     assert repr(name) in str(caught.value)

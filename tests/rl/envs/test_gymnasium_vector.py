@@ -91,7 +91,7 @@ def test_time_limit_truncates_a_users_class():
 @pytest.mark.parametrize(
     "name", ["CartPole-v1", "FrozenLake-v1", "own_environments:Walk", "own_environments:Pixels"]
 )
-def test_a_restored_batch_goes_on_identically(name):
+def test_a_restored_batch_continues_identically(name):
     first = make(name, time_limit=9)
     carry, _ = roll(first, first.initial(SEED, 3), 25)
     state = first.state_bytes()
@@ -136,7 +136,7 @@ def test_what_does_not_unpickle_says_so():
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("frame_stack", [1, 2])
-def test_what_goes_wrong_mid_run_is_the_users_error(name, message, frame_stack):
+def test_an_error_during_a_run_is_a_user_error(name, message, frame_stack):
     ours = make(f"own_environments:{name}", frame_stack=frame_stack)
     carry = ours.initial(SEED, 3)
     with pytest.raises(UserError) as caught, failures_as_user_errors(ours):
@@ -175,7 +175,7 @@ def test_other_failures_of_tensorflow_stay_as_they_are():
         ("Blackjack-v1", "observation space of 'Blackjack-v1' must be Discrete.*Received: Tuple"),
     ],
 )
-def test_what_cannot_be_taken_is_refused_in_one_line(name, message):
+def test_unsupported_environments_are_refused_in_one_line(name, message):
     with pytest.raises(UserError, match=message) as caught:
         make(name)
     assert "\n" not in str(caught.value)

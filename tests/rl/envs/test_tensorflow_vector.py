@@ -88,7 +88,7 @@ def random_walk(environment, *, jit):
 
 @pytest.mark.parametrize("name", sorted(registry.IN_GRAPH))
 @pytest.mark.parametrize("jit", [True, False])
-def test_is_a_function_of_the_seed_and_goes_on_from_its_carry(name, jit):
+def test_is_a_function_of_the_seed_and_resumes_from_its_carry(name, jit):
     stack = 3 if jit else 1
     ours = registry.make(EnvironmentConfig(name=name, frame_stack=stack, time_limit=40))
     start = ours.initial(tf.constant([1, 2]), 4)

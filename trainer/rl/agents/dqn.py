@@ -119,17 +119,21 @@ class DQNAgent(Agent):
         """Expected returns Q(s, a), float32 `[B, actions]`."""
         return self._expectation(self._network(observation))
 
+    def target_q_values(self, observation: tf.Tensor) -> tf.Tensor:
+        """Q(s, a) of the target network, float32 `[B, actions]`."""
+        return self._expectation(self._target_network(observation))
+
     def value(self, observation: tf.Tensor) -> tf.Tensor:
         """max_a Q(s, a), `[B]`."""
         return tf.reduce_max(self.q_values(observation), axis=-1)
 
     def td_target(self, batch: Transition) -> tf.Tensor:
         """The target of Q(o_tm1, a_tm1), float32 `[B]`."""
-        q_t_target = self._target_network(batch.next_observation)
-        q_t_selector = self._network(batch.next_observation) if self._settings.double else None
-        q_t = q_learning.bootstrap_value(
-            q_t_target, q_t_target if q_t_selector is None else q_t_selector
-        )
+        q_t_target = self.target_q_values(batch.next_observation)
+        q_t_selector = q_t_target
+        if self._settings.double:
+            q_t_selector = self.q_values(batch.next_observation)
+        q_t = q_learning.bootstrap_value(q_t_target, q_t_selector)
         return q_learning.td_target(batch.reward, batch.discount, q_t)
 
     def loss(self, batch: Transition) -> AgentLoss:
