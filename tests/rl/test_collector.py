@@ -22,7 +22,7 @@ GAMMA, ENVIRONMENTS, LIMIT, STEPS = 0.5, 4, 15, 200
 
 
 def collect(backend="tensorflow", n_step=1, **exploration):
-    """A task that has acted but made no update, and its transitions `[steps, environments, ...]`."""
+    """A task that has acted but not learned, and its transitions `[steps, environments, ...]`."""
     config = ReinforcementLearning(
         environment=Environment(time_limit=LIMIT, backend=backend),
         model=MLP(units=(4,)),

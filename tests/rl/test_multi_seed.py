@@ -81,8 +81,8 @@ def test_one_run_and_several_seeds_do_not_share_a_directory(trained, capsys):
     assert train(trained / "seed_3", *SMALL, "--config.seed=3", "--config.seeds=2") == 2
     errors = capsys.readouterr().err.splitlines()
     assert [line.startswith("error: seeds can be raised only") for line in errors] == [True, True]
-    assert errors[0].endswith("holds seeds=3. Received: 1")
-    assert errors[1].endswith("holds seeds=1. Received: 2")
+    assert errors[0].endswith("has seeds=3. Received: 1")
+    assert errors[1].endswith("has seeds=1. Received: 2")
     assert (trained / "metrics.jsonl").read_text() == before
 
 
