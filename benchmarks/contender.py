@@ -1,7 +1,7 @@
-"""One side of a comparison: a process that trains a little whenever it is told to.
+"""One side of a comparison: a process that trains on request.
 
-It reads a number of environment steps a line and answers with the seconds they took, so
-that two sides, each warm in a process of its own, can be measured in turns.
+It reads a number of environment steps per line and prints the seconds that they took, so that
+two sides, each warm in its own process, can be measured in turns.
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 
 def serve(advance: Callable[[int], None]) -> None:
-    """Answers until the input ends; `advance` trains for at least so many steps."""
+    """Runs until the input ends; `advance` trains for at least the given number of steps."""
     for line in sys.stdin:
         started = time.perf_counter()
         advance(int(line))

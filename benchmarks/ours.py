@@ -1,4 +1,4 @@
-"""Our side: a configuration of this folder, through the task that `trainer train` drives."""
+"""Our side: a setting of this folder, run by the task that `trainer train` drives."""
 
 import sys
 
@@ -7,19 +7,19 @@ from settings import SETTINGS
 
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
-from trainer.rl.task import QLearningTask
+from trainer.rl.task import ReinforcementLearningTask
 
-# Long enough for any schedule: a comparison never comes to its end.
+# A comparison never reaches the end of its schedule.
 _STEPS = 10**8
 
 
 def main() -> None:
-    """Serves the setting that the first argument names."""
+    """Runs the setting named by the first argument."""
     config = SETTINGS[sys.argv[1]].config(_STEPS)
     runtime = distribution.create(DistributionConfig(strategy="cpu", precision="float32"))
-    task = QLearningTask(config, runtime)
+    task = ReinforcementLearningTask(config, runtime)
     task.start(0)
-    serve(lambda steps: task.advance(-(-steps // task.stride)))
+    serve(lambda steps: task.advance(-(-steps // task.steps_per_iteration)))
 
 
 if __name__ == "__main__":

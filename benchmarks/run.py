@@ -1,4 +1,4 @@
-"""`make bench`: each comparison's sides in turns, in one run; ratios of their speeds."""
+"""`make bench`: runs the sides of each comparison in turns; prints the ratios of their speeds."""
 
 import argparse
 import json
@@ -16,14 +16,14 @@ PEERS = HERE.parent / ".venv-peers" / "bin" / "python"
 
 
 class Side(NamedTuple):
-    """One contender: its command, and the steps of one of its turns."""
+    """One contender: its command, and the steps per turn."""
 
     command: list[str]
     steps: int
 
 
 class Comparison(NamedTuple):
-    """Sides that do the same; `bar` is the ratio aimed at, to the fastest peer."""
+    """Sides that do the same work; `bar` is the target ratio to the fastest peer."""
 
     title: str
     ours: Side
@@ -32,7 +32,7 @@ class Comparison(NamedTuple):
 
 
 def comparisons() -> dict[str, Comparison]:
-    """All of them, by name."""
+    """All comparisons by name."""
 
     def ours(name: str, steps: int) -> Side:
         return Side([sys.executable, str(HERE / "ours.py"), name], steps)
@@ -43,7 +43,7 @@ def comparisons() -> dict[str, Comparison]:
 
     return {
         "half": Comparison(
-            "CartPole-v1, 256-256, batch 64, half an update a step",
+            "CartPole-v1, 256-256, batch 64, half an update per step",
             ours("half", 8_192),
             {
                 f"Stable-Baselines3, {environments} environments, {threads} threads": (
@@ -55,7 +55,7 @@ def comparisons() -> dict[str, Comparison]:
             6.0,
         ),
         "tutorial": Comparison(
-            "CartPole-v1, network 100, batch 64, one update a step",
+            "CartPole-v1, network 100, batch 64, one update per step",
             ours("tutorial", 8_192),
             {
                 "TF-Agents' tutorial loop": Side(
@@ -65,7 +65,7 @@ def comparisons() -> dict[str, Comparison]:
             8.0,
         ),
         "gymnasium": Comparison(
-            "Gymnasium's CartPole-v1, 256-256, batch 64, half an update a step, 8 environments",
+            "Gymnasium's CartPole-v1, 256-256, batch 64, half an update per step, 8 environments",
             ours("gymnasium", 4_096),
             {
                 f"Stable-Baselines3, {threads} threads": stable_baselines3("gymnasium", 8, threads)
@@ -77,7 +77,7 @@ def comparisons() -> dict[str, Comparison]:
 
 
 def measure(comparison: Comparison, turns: int) -> None:
-    """Runs all sides in turns and prints steps a second, and ours over each peer's."""
+    """Runs all sides in turns and prints steps per second, and ours over each peer's."""
     sides = {"ours": comparison.ours, **comparison.peers}
     processes = {name: _start(side.command) for name, side in sides.items()}
     for name, side in sides.items():

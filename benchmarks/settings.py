@@ -1,10 +1,17 @@
-"""What is compared: the settings that both sides of a comparison share."""
+"""The settings that both sides of a comparison share."""
 
 import dataclasses
 from typing import Any
 
-from trainer.config.rl import DQN, Environment, ReinforcementLearning, TrainRL, Uniform
-from trainer.config.sections import MLP, Adam
+from trainer.config import (
+    DQN,
+    MLP,
+    Adam,
+    Environment,
+    ReinforcementLearning,
+    TrainRL,
+    UniformReplay,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,10 +20,10 @@ class Setting:
 
     Attributes:
       units: widths of the network's hidden layers.
-      environments: stepped at once.
-      collect_steps: of each environment before the next updates.
-      updates: after each collection.
-      batch_size: transitions an update.
+      environments: number stepped in parallel.
+      collect_steps: steps of each environment before the next updates.
+      updates: updates after each collection.
+      batch_size: transitions per update.
       backend: where the environment runs.
     """
 
@@ -33,31 +40,33 @@ class Setting:
     backend: str = "auto"
 
     def config(self, steps: int) -> ReinforcementLearning:
-        """Our experiment of this setting."""
+        """The setting as an experiment of ours."""
         return ReinforcementLearning(
             environment=Environment(name="CartPole-v1", backend=self.backend),
             model=MLP(units=self.units),
-            agent=DQN(target_update_period=self.target_update_period),
-            replay=Uniform(capacity=self.capacity, warmup=self.warmup),
+            agent=DQN(
+                target_update_period=self.target_update_period,
+                replay=UniformReplay(capacity=self.capacity, min_size=self.warmup),
+            ),
             optimizer=Adam(learning_rate=self.learning_rate, clip_norm=self.clip_norm),
             train=TrainRL(
                 steps=steps,
-                environments=self.environments,
+                num_envs=self.environments,
                 collect_steps=self.collect_steps,
-                updates=self.updates,
+                gradient_steps=self.updates,
                 global_batch_size=self.batch_size,
             ),
         )
 
     def peer(self, environments: int, threads: int) -> dict[str, Any]:
-        """The same for a peer that steps so many environments at once, with so many threads."""
+        """The setting for a peer with this number of parallel environments and threads."""
         values = dataclasses.asdict(self)
         steps = self.environments * self.collect_steps
         return {**values, "environments": environments, "steps": steps, "threads": threads}
 
 
 SETTINGS = {
-    # rl-zoo's rhythm for CartPole: 256 steps, then 128 updates.
+    # rl-zoo's cadence for CartPole: 256 steps, then 128 updates.
     "half": Setting(units=(256, 256), environments=32, collect_steps=8, updates=128),
     "tutorial": Setting(
         units=(100,), environments=8, collect_steps=4, updates=32, learning_rate=1e-3, clip_norm=0.0

@@ -198,7 +198,7 @@ def test_secrets_in_arguments_are_redacted(capfd, monkeypatch):
 def test_submit_does_not_import_tensorflow(target):
     # The plan of every target, and the modules of the runner.
     code = (
-        "import sys; from trainer.cli.main import run; import trainer.cloud.runner;"
+        "import sys; from trainer.cli.main import run; import trainer.cloud.execution;"
         f"status = run(['submit', '--dry_run', {CONFIG!r}, *{target!r}]);"
         "sys.exit(status or 'tensorflow' in sys.modules)"
     )

@@ -83,5 +83,7 @@ def test_an_endless_episode_is_an_error(compiles, monkeypatch):
     evaluator = Evaluator(config, agent, compiles)
     # MountainCar's own limit is 200.
     assert max(evaluator._play(ours, 3, tf.constant([5, 6])).lengths) == 50
-    with pytest.raises(UserError, match=r"did not end within 50 steps; set environment\.time_limit"):
+    with pytest.raises(
+        UserError, match=r"did not end within 50 steps; set environment\.time_limit"
+    ):
         evaluator.evaluate_interim()
