@@ -76,7 +76,8 @@ def main() -> None:
             seconds = time.perf_counter() - started
             print(
                 f"{seconds:6.1f} s  {iterations * task.steps_per_iteration:>11,} steps  "
-                f"{episodes:>7,} episodes  return {windows[-1][1]:6.1f}  epsilon {figures['epsilon']:.3f}",
+                f"{episodes:>7,} episodes  return {windows[-1][1]:6.1f}  "
+                f"epsilon {figures['epsilon']:.3f}",
                 flush=True,
             )
     seconds = time.perf_counter() - started

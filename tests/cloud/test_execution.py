@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from trainer.cloud import runner
+from trainer.cloud import execution
 from trainer.cloud.console import Console
 from trainer.cloud.google import gcloud, virtual_machine
 from trainer.cloud.plan import IDENTIFIER, Command, JobStatus, Plan, Wait
@@ -233,7 +233,7 @@ def test_program_that_exits_without_reading_its_input():
 
 
 def test_identifier_is_inserted_into_commands(here, monkeypatch):
-    monkeypatch.setattr(runner, "drain_seconds", lambda _: 0)
+    monkeypatch.setattr(execution, "drain_seconds", lambda _: 0)
     describe = Command(("sh", "-c", 'echo "$1" >> about; echo DONE', "sh", IDENTIFIER))
     the_plan = plan(
         "sleep 100",
@@ -250,7 +250,7 @@ def test_identifier_is_inserted_into_commands(here, monkeypatch):
 
 
 def test_hosts_run_in_parallel_and_one_failure_stops_all(here, monkeypatch):
-    monkeypatch.setattr(runner, "_OTHER_HOSTS_TIMEOUT", 0.5)
+    monkeypatch.setattr(execution, "_OTHER_HOSTS_TIMEOUT", 0.5)
     run(plan("", job=(sh("until test -e b; do sleep 0.1; done; touch a"), sh("touch b"))))
     assert (here / "a").exists()
     started = time.monotonic()
@@ -307,7 +307,7 @@ def test_stop_before_the_job_deletes_too(here, moment):
 CTRL_C = """
 import sys, time
 sys.path.insert(0, {tests!r})
-from test_runner import plan, run
+from test_execution import plan, run
 from trainer.engine.preemption import StopRequest
 with StopRequest() as stop:
     run(plan("touch running; until test -e asked; do sleep 0.1; done; exit 75"), stop=stop)
