@@ -12,10 +12,10 @@ import pytest
 
 from trainer.cloud import execution
 from trainer.cloud.console import Console
+from trainer.cloud.execution import JobFailed, Limits, Runner
 from trainer.cloud.google import gcloud, virtual_machine
 from trainer.cloud.plan import IDENTIFIER, Command, JobStatus, Plan, Wait
 from trainer.cloud.processes import Child
-from trainer.cloud.execution import JobFailed, Limits, Runner
 from trainer.engine.preemption import StopRequest
 from trainer.errors import Interrupted, UserError
 

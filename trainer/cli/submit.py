@@ -16,8 +16,8 @@ from absl import flags as absl_flags
 from trainer.cli import flags, train
 from trainer.cloud import settings as cloud_settings
 from trainer.cloud.console import Console
-from trainer.cloud.plan import script
 from trainer.cloud.execution import JobFailed, Limits, Runner
+from trainer.cloud.plan import script
 from trainer.cloud.submission import Submission
 from trainer.cloud.target import Target
 from trainer.cloud.targets import TARGETS
