@@ -46,13 +46,13 @@ demo: setup ## train a CNN on handwritten digits and predict three images
 	@echo 'Try: trainer train --config=configs/digits_cnn.py --config.model.kind=mlp --workdir=runs/mlp'
 
 test: setup ## run the tests, the slow ones aside
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow'
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow'
 
 test-slow: setup ## run the slow tests too
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 coverage: setup ## run the tests and print which lines and branches they cover
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow' --cov --cov-report=term-missing:skip-covered
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow' --cov --cov-report=term-missing:skip-covered
 
 format: setup ## format the code and fix what can be fixed
 	@$(BIN)/ruff check --fix .

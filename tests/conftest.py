@@ -19,6 +19,28 @@ tf.config.set_logical_device_configuration(
     [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()],
 )
 
+# Files whose tests take longest. They start first, so that no worker is left with one at the end.
+LONGEST = (
+    "tune/test_search.py",
+    "tune/test_search_on_hosts.py",
+    "rl/test_exact_resume.py",
+    "supervised/test_exact_resume.py",
+    "test_readme.py",
+    "rl/test_task.py",
+    "engine/test_distribution.py",
+    "test_extending.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Orders the files; pytest-xdist hands them out in this order."""
+
+    def rank(item):
+        path = item.path.as_posix()
+        return next((n for n, name in enumerate(LONGEST) if path.endswith(name)), len(LONGEST))
+
+    items.sort(key=rank)
+
 
 @pytest.fixture
 def start(request):
