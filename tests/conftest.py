@@ -73,7 +73,7 @@ def state_digest():
         found, skipped = Checkpoints(str(workdir / "checkpoints"), keep=2).newest()
         assert found is not None
         assert skipped == []
-        reader = tf.train.load_checkpoint(os.path.join(found.path, "state"))
+        reader = tf.train.load_checkpoint(found.prefix)
         result = hashlib.blake2b()
         names = [n for n in reader.get_variable_to_shape_map() if n.endswith("VARIABLE_VALUE")]
         assert names

@@ -1,7 +1,10 @@
+import json
+
 import pytest
 
 from trainer.compat.keras import tf
 from trainer.engine.checkpoints import Checkpoints, restore
+from trainer.errors import UserError
 
 
 def state(value):
@@ -38,9 +41,9 @@ def test_the_best_is_kept(tmp_path):
     [
         lambda folder: (folder / "manifest.json").unlink(),
         lambda folder: (folder / "manifest.json").write_text('{"step": 2'),
-        lambda folder: (folder / "state.index").unlink(),
-        lambda folder: (folder / "state.index").write_bytes(b""),
-        lambda folder: flip_last_byte(folder / "state.data-00000-of-00001"),
+        lambda folder: (folder / "state-0.index").unlink(),
+        lambda folder: (folder / "state-0.index").write_bytes(b""),
+        lambda folder: flip_last_byte(folder / "state-0.data-00000-of-00001"),
     ],
     ids=["no manifest", "half a manifest", "file gone", "file empty", "one byte flipped"],
 )
@@ -56,6 +59,66 @@ def test_an_incomplete_checkpoint_is_skipped(tmp_path, damage):
     # Saving the step again replaces it.
     save(checkpoints, 2)
     assert checkpoints.newest()[0].step == 2
+    assert len(list((tmp_path / "00000002").iterdir())) == 3
+
+
+def test_damaged_folders_do_not_count_as_kept(tmp_path):
+    checkpoints = Checkpoints(str(tmp_path), keep=2)
+    for step in (1, 2, 3):
+        save(checkpoints, step)
+    (tmp_path / "00000003" / "state-0.index").unlink()
+    # As after a resume from step 2.
+    save(checkpoints, 4)
+    assert checkpoints.steps() == [4, 2]
+
+
+def test_a_step_that_is_saved_again_is_complete_at_every_moment(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(str(tmp_path), keep=2)
+    save(checkpoints, 1)
+
+    class Killed(Exception):
+        pass
+
+    def kill(*_):
+        raise Killed
+
+    monkeypatch.setattr("trainer.engine.checkpoints.write_json", kill)
+    with pytest.raises(Killed):
+        checkpoints.save(1, state(7.0), {}, {"step": 1}, -1)
+    found, damaged = checkpoints.newest()
+    target = state(0.0)
+    restore(found, target)
+    assert (damaged, target["value"].numpy()) == ([], 1.0)
+
+
+def test_the_loop_state_is_replaced_without_the_variables(tmp_path):
+    checkpoints = Checkpoints(str(tmp_path), keep=2)
+    save(checkpoints, 1)
+    data = tmp_path / "00000001" / "state-0.data-00000-of-00001"
+    written = data.stat().st_mtime_ns
+    checkpoints.update(1, {"step": 1, "best_step": 1}, best_step=1)
+    assert checkpoints.newest()[0].loop_state == {"step": 1, "best_step": 1}
+    assert data.stat().st_mtime_ns == written
+
+
+def test_saving_removes_later_checkpoints(tmp_path):
+    checkpoints = Checkpoints(str(tmp_path), keep=3)
+    for step in (1, 2, 3):
+        save(checkpoints, step)
+    assert checkpoints.newest(skip=1)[0].step == 2
+    assert checkpoints.newest(skip=9)[0].step == 1
+    save(checkpoints, 2)
+    assert checkpoints.steps() == [2, 1]
+
+
+def test_another_format_is_refused(tmp_path):
+    checkpoints = Checkpoints(str(tmp_path), keep=2)
+    save(checkpoints, 1)
+    manifest = tmp_path / "00000001" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**content, "format": 1}))
+    with pytest.raises(UserError, match="checkpoint format 1"):
+        checkpoints.newest()
 
 
 def flip_last_byte(path):

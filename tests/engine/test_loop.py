@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import io
 import json
@@ -30,16 +31,20 @@ class Counter:
     step_name = "step"
     headline = ("train/loss", "eval/score")
 
-    def __init__(self, steps_per_iteration=1, scores=None, nan_at=()):
+    def __init__(self, steps_per_iteration=1, scores=None, nan_at=(), breaks_at=()):
         self.steps_per_iteration = steps_per_iteration
         self.value = tf.Variable(1, dtype=tf.int64)
         self.sum = tf.Variable(0.0, dtype=tf.float64)
         self.count = tf.Variable(0, dtype=tf.int64)
         self.scale = tf.Variable(1.0)
-        self.state = {"value": self.value}
+        self.weight = tf.Variable(1.0)
+        self.parameters = [self.weight, self.value]
+        self.state = {"value": self.value, "weight": self.weight}
         self.accumulators = {"sum": self.sum, "count": self.count}
         self.scores = scores or {}
         self.nan_at = nan_at
+        # The steps whose update breaks the weights, with the learning rates at which it does.
+        self.breaks_at = dict(breaks_at)
         self.chunks = []
 
     def start(self, step):
@@ -51,6 +56,8 @@ class Counter:
             self.step += self.steps_per_iteration
             self.value.assign((self.value * 1103515245 + self.step) % 2**31)
             loss = math.nan if self.step in self.nan_at and self.scale == 1.0 else float(self.step)
+            if float(self.scale) in self.breaks_at.get(self.step, ()):
+                self.weight.assign(math.inf)
             self.sum.assign_add(loss)
             self.count.assign_add(1)
         return 0.0
@@ -172,6 +179,133 @@ def test_no_state_is_saved_twice(tmp_path, monkeypatch):
     assert saved == [0, 20, 40, 60, 80, 100]
 
 
+def test_weights_broken_by_the_last_update_are_not_saved(tmp_path):
+    stream = io.StringIO()
+    task = Counter(breaks_at={40: (1.0,)})
+    loop = make_loop(tmp_path, task, dataclasses.replace(SCHEDULE, nan_rollbacks=1), stream=stream)
+    loop.run()
+    assert "weights are not finite at step 40; rolling back to 20" in stream.getvalue()
+    assert loop.state.step == 100
+    assert float(task.weight) == 1.0
+
+
+def test_a_stop_does_not_save_broken_weights(tmp_path):
+    task = Counter(breaks_at={9: (1.0,)})
+    schedule = dataclasses.replace(SCHEDULE, nan_rollbacks=1)
+    with pytest.raises(Interrupted):
+        make_loop(tmp_path, task, schedule, stop=lambda: task.step == 9).run()
+    newest, _ = Checkpoints(str(tmp_path), keep=2).newest()
+    assert newest.step == 0
+    assert newest.loop_state["rollbacks"] == 1
+
+
+def test_each_roll_back_goes_one_checkpoint_further_back(tmp_path):
+    stream = io.StringIO()
+    task = Counter(breaks_at={75: (1.0, 0.5), 55: (0.25,)})
+    schedule = dataclasses.replace(SCHEDULE, nan_rollbacks=3)
+    loop = Loop(
+        task,
+        schedule,
+        Checkpoints(str(tmp_path), keep=4),
+        Memory(),
+        lambda: False,
+        stream=stream,
+    )
+    loop.run()
+    rolled_back = [line.split("rolling back to ")[1].split()[0] for line in lines_of(stream)]
+    # The newest; the second newest of 20, 40, 60; the third newest of 0, 20, 40.
+    assert rolled_back == ["60", "40", "0"]
+    assert float(task.scale) == 0.125
+
+
+def test_a_killed_run_does_not_return_to_what_it_rolled_back_from(tmp_path):
+    class Killed(Exception):
+        pass
+
+    class KilledAtOnce(Counter):
+        def advance(self, iterations):
+            if self.scale < 0.5:
+                raise Killed
+            return super().advance(iterations)
+
+    schedule = dataclasses.replace(SCHEDULE, nan_rollbacks=2)
+    task = KilledAtOnce(breaks_at={75: (1.0, 0.5)})
+    with pytest.raises(Killed):
+        make_loop(tmp_path, task, schedule).run()
+    newest, _ = Checkpoints(str(tmp_path), keep=2).newest()
+    assert newest.step == 40
+    assert newest.loop_state["rollbacks"] == 2
+
+
+def lines_of(stream):
+    return [line for line in stream.getvalue().splitlines() if "rolling back" in line]
+
+
+def test_an_evaluation_that_is_not_finite_is_never_the_best(tmp_path):
+    schedule = dataclasses.replace(SCHEDULE, early_stopping=2)
+    scores = {20: math.nan, 40: 1.0, 60: math.nan, 80: 2.0, 100: 1.0}
+    loop = make_loop(tmp_path, Counter(scores=scores), schedule)
+    loop.run()
+    assert loop.state.step == 100
+    assert loop.state.best_step == 80
+
+
+def test_a_run_without_a_complete_checkpoint_starts_again_without_old_records(tmp_path):
+    writer, stream = Memory(), io.StringIO()
+    whole = Counter()
+    make_loop(tmp_path, whole, writer=writer).run()
+    records = writer.records
+    for manifest in tmp_path.glob("*/manifest.json"):
+        manifest.unlink()
+    again = Counter()
+    make_loop(tmp_path, again, writer=writer, stream=stream).run()
+    assert "no complete checkpoint is left; starting again" in stream.getvalue()
+    assert again.value.numpy() == whole.value.numpy()
+    assert writer.records == records
+
+
+def test_the_state_is_saved_before_an_evaluation(tmp_path):
+    class Killed(Exception):
+        pass
+
+    class KilledInEvaluation(Counter):
+        def evaluate(self):
+            raise Killed
+
+    schedule = dataclasses.replace(SCHEDULE, checkpoint_every=1000, evaluate_every=50)
+    whole_writer, writer = Memory(), Memory()
+    make_loop(tmp_path / "whole", Counter(), schedule, whole_writer).run()
+    with pytest.raises(Killed):
+        make_loop(tmp_path / "cut", KilledInEvaluation(), schedule, writer).run()
+    newest, _ = Checkpoints(str(tmp_path / "cut"), keep=2).newest()
+    assert newest.step == 50
+    make_loop(tmp_path / "cut", Counter(), schedule, writer).run()
+    assert writer.records == whole_writer.records
+
+
+def test_a_stop_is_immediate_where_nothing_would_be_lost(tmp_path):
+    entered = []
+
+    @contextlib.contextmanager
+    def stop_at_once(message):
+        entered.append(message)
+        yield
+
+    schedule = dataclasses.replace(SCHEDULE, evaluate_every=50)
+    Loop(
+        Counter(),
+        schedule,
+        Checkpoints(str(tmp_path), keep=2),
+        Memory(),
+        lambda: False,
+        stop_at_once,
+        stream=io.StringIO(),
+    ).run()
+    # Preparation, the first chunk, which compiles, and both evaluations.
+    steps = [message.split()[3].rstrip(",") for message in entered]
+    assert steps == ["0", "0", "50", "100"]
+
+
 def test_a_smaller_metric_can_be_the_better(tmp_path):
     loop = make_loop(tmp_path, Counter(), dataclasses.replace(SCHEDULE, more_is_better=False))
     loop.run()
@@ -236,12 +370,12 @@ def test_a_corrupt_checkpoint_is_skipped_and_named(tmp_path):
         make_loop(tmp_path / "cut", Counter(), stop=stop_after(9)).run()
     checkpoints = Checkpoints(str(tmp_path / "cut"), keep=2)
     newest, before = checkpoints.steps()[:2]
-    data = tmp_path / "cut" / f"{newest:08d}" / "state.data-00000-of-00001"
+    data = tmp_path / "cut" / f"{newest:08d}" / "state-0.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:-1])
 
     stream, resumed = io.StringIO(), Counter()
     make_loop(tmp_path / "cut", resumed, stream=stream).run()
-    assert f"{newest:08d} is corrupt (state.data-00000-of-00001" in stream.getvalue()
+    assert f"{newest:08d} is corrupt (state-0.data-00000-of-00001" in stream.getvalue()
     assert f"resuming at step {before} " in stream.getvalue()
     assert resumed.value.numpy() == whole.value.numpy()
 

@@ -56,10 +56,23 @@ def test_rewinding_removes_later_steps_everywhere(tmp_path):
     with (tmp_path / "m.jsonl").open("a") as file:
         file.write('{"step": 6, "spl')  # a kill in the middle of a line
     again = Files(str(tmp_path / "m.jsonl"), str(tmp_path / "tb"))
-    again.rewind(3)
+    assert again.rewind(3) == 0
     again.write(record(4))
     assert [r.step for r in read_records(str(tmp_path / "m.jsonl"))] == [1, 2, 3, 4]
     assert [step for step, _, _ in events(tmp_path / "tb")] == [1, 2, 3, 4]
+
+
+def test_damaged_lines_are_removed_and_counted(tmp_path):
+    files = Files(str(tmp_path / "m.jsonl"), str(tmp_path / "tb"))
+    for step in range(1, 6):
+        files.write(record(step))
+    lines = (tmp_path / "m.jsonl").read_bytes().splitlines(keepends=True)
+    lines[1] = b"\xff\x00{\n"
+    lines[3] = b'["step"]\n'
+    (tmp_path / "m.jsonl").write_bytes(b"".join(lines))
+    assert [r.step for r in read_records(tmp_path / "m.jsonl")] == [1, 3, 5]
+    assert files.rewind(4) == 2
+    assert [r.step for r in read_records(tmp_path / "m.jsonl")] == [1, 3]
 
 
 def test_memory_rewinds_too():

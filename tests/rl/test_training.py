@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from trainer.cli.main import run
+from trainer.engine.distribution import Runtime
 
 SMALL = (
     "--config.environment.time_limit=50",
@@ -64,10 +65,13 @@ def test_predict_is_for_supervised_runs(trained, capsys):
 
 def test_a_stopped_run_resumes_bit_for_bit(trained, tmp_path, monkeypatch, state_digest, capsys):
     """The signal is the supervised side's test; here a stop in the middle of an agent's run."""
-    from trainer.engine import runner
-
     asked = iter(range(10**6))
-    monkeypatch.setattr(runner, "_agreed", lambda *_: lambda: next(asked) >= 6)
+    sum_over_workers = Runtime.sum_over_workers
+
+    def stop_in_time(self, value):
+        return sum_over_workers(self, value or float(next(asked) >= 6))
+
+    monkeypatch.setattr(Runtime, "sum_over_workers", stop_in_time)
     assert train(tmp_path / "run", *SMALL) == 75
     monkeypatch.undo()
     assert train(tmp_path / "run", *SMALL) == 0

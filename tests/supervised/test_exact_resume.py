@@ -87,7 +87,7 @@ def test_the_newest_checkpoint_truncated(tmp_path, start, undisturbed, progress,
     # Half-written folders of the kill aside, the newest one that counts.
     whole = sorted(path.parent for path in workdir.glob("checkpoints/*/manifest.json"))
     newest, before = whole[-1], whole[-2]
-    data = newest / "state.data-00000-of-00001"
+    (data,) = newest.glob("state-*.data-00000-of-00001")
     data.write_bytes(data.read_bytes()[:-1])
 
     again = start(*command(workdir))

@@ -4,11 +4,9 @@ import importlib
 import math
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
-from types import FrameType
 from typing import Any
 
 from absl import flags as absl_flags
@@ -137,24 +135,10 @@ def _submit(arguments: Sequence[str], console: Console) -> None:
     limits = Limits(values.max_restarts, values.max_hours, values.keep)
     # A private folder, so that no other submission overwrites or deletes the files.
     with StopRequest() as stop, tempfile.TemporaryDirectory() as folder:
-        _stop_on_hang_up(stop)
         plan = request.plan(folder)
         _check_installed(target)
         Runner(plan, limits, chosen.poll_seconds, stop, console).run()
     console.note(f"results: {plan.results}\nnext: {_next(values.command, plan.results)}")
-
-
-def _stop_on_hang_up(stop: StopRequest) -> None:
-    """Stops when the terminal is closed, so that no machines are left; not under nohup."""
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        # Print nothing: writing to a closed terminal would fail and prevent the clean-up.
-        del number, frame
-        stop.requested = True
-
-    signal.signal(signal.SIGHUP, handle)
 
 
 def _next(command: str, results: str) -> str:

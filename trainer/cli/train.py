@@ -24,7 +24,7 @@ def run(arguments: Sequence[str], started: float) -> None:
     if positional:
         raise UserError(f"train takes flags only. Received: {' '.join(positional)}")
     experiment = flags.experiment(file, overrides)
-    with StopRequest() as stop:
+    with StopRequest() as stop, stop.at_once("stopped before training"):
         # TensorFlow takes seconds to load; errors above are reported before.
         from trainer.engine import runner
         from trainer.engine.workdir import check_usable

@@ -2,21 +2,27 @@
 
 A checkpoint is a folder `checkpoints/00000100` with TensorFlow's files and, written last,
 a `manifest.json` with the size and digest of each file and the loop's own state. A folder
-without a manifest, or with files that differ from it, is skipped.
+without a manifest, or with files that differ from it, is skipped. Saving a step again writes
+files of other names and then replaces the manifest, so the old version is complete until the
+new one is.
 """
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainer.compat.keras import tf
-from trainer.io.files import write_json
+from trainer.errors import UserError
+from trainer.io.files import sync, write_json
+from trainer.io.paths import is_remote
 
-_PREFIX = "state"
 _MANIFEST = "manifest.json"
+# The version of the manifest's content; another version's checkpoints cannot be resumed.
+_FORMAT = 2
 
 # Trackable objects of TensorFlow by name.
 State = Mapping[str, Any]
@@ -24,11 +30,25 @@ State = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointInfo:
-    """A complete checkpoint: its step, folder and the loop's state."""
+    """A complete checkpoint.
+
+    Attributes:
+      step: the step it was saved at.
+      path: its folder.
+      files: size and digest of its files, by name.
+      loop_state: the loop's state.
+    """
 
     step: int
     path: str
+    files: Mapping[str, Any]
     loop_state: Mapping[str, Any]
+
+    @property
+    def prefix(self) -> str:
+        """What TensorFlow's readers take as the checkpoint's path."""
+        (index,) = (file for file in self.files if file.endswith(".index"))
+        return os.path.join(self.path, index.removesuffix(".index"))
 
 
 class Checkpoints:
@@ -44,7 +64,7 @@ class Checkpoints:
     ):
         """Opens a folder of checkpoints, creating nothing.
 
-        Every worker calls `save` and `newest` at the same places, since gathering a
+        Every worker calls `save`, `update` and `newest` at the same places, since gathering a
         distributed variable needs them all; the chief's files are those that count.
 
         Args:
@@ -70,6 +90,8 @@ class Checkpoints:
     ) -> None:
         """Writes a checkpoint and, once it is complete, removes those no longer kept.
 
+        Checkpoints of later steps are removed too: the run was rolled back behind them.
+
         Args:
           step: names the folder.
           state: what a resume must restore.
@@ -80,61 +102,94 @@ class Checkpoints:
         path = self._path(step)
         if not self._is_chief:
             path = os.path.join(self._directory, f".worker-{self._worker}")
-        if tf.io.gfile.exists(path):
-            tf.io.gfile.rmtree(path)
         tf.io.gfile.makedirs(path)
+        name = _unused_prefix(_list(path))
         whole = tf.train.Checkpoint(accumulators=tf.train.Checkpoint(**accumulators), **state)
-        whole.write(os.path.join(path, _PREFIX))
+        whole.write(os.path.join(path, name))
         if self._is_chief:
-            self._commit(step, path, loop_state)
-            for old in self.steps()[self._keep :]:
-                if old != best_step:
-                    tf.io.gfile.rmtree(self._path(old))
+            files = {
+                file: _fingerprint(os.path.join(path, file))
+                for file in _list(path)
+                if file.startswith(f"{name}.")
+            }
+            _sync(self._directory, path, *(os.path.join(path, file) for file in files))
+            self._commit(step, files, loop_state)
+            for file in _list(path):
+                if file not in files and file != _MANIFEST:
+                    _remove(os.path.join(path, file))
+            self._prune(step, best_step)
         else:
             tf.io.gfile.rmtree(path)
         self._barrier()
 
-    def _commit(self, step: int, path: str, loop_state: Mapping[str, Any]) -> None:
-        files = {
-            file: _fingerprint(os.path.join(path, file))
-            for file in sorted(tf.io.gfile.listdir(path))
-        }
-        manifest = {"step": step, "files": files, "loop": dict(loop_state)}
-        write_json(os.path.join(path, _MANIFEST), manifest)
+    def update(self, step: int, loop_state: Mapping[str, Any], best_step: int) -> None:
+        """Replaces the loop's state in the checkpoint of `step`, whose variables are unchanged."""
+        if self._is_chief:
+            found, reason = self.find(step)
+            if found is None:
+                raise UserError(f"checkpoint {self._path(step)} was damaged by another: {reason}")
+            self._commit(step, found.files, loop_state)
+            self._prune(step, best_step)
+        self._barrier()
 
-    def newest(self) -> tuple[CheckpointInfo | None, list[str]]:
-        """The newest complete checkpoint, and a reason for each newer one that was skipped."""
-        newest, skipped = None, []
+    def _commit(self, step: int, files: Mapping[str, Any], loop_state: Mapping[str, Any]) -> None:
+        manifest = {"format": _FORMAT, "step": step, "files": files, "loop": dict(loop_state)}
+        write_json(os.path.join(self._path(step), _MANIFEST), manifest)
+
+    def _prune(self, step: int, best_step: int) -> None:
+        kept = 0
+        for other in self.steps():
+            path = self._path(other)
+            if other <= step and kept < self._keep and _has_all_files(path):
+                kept += 1
+            elif other > step or other != best_step:
+                # First the manifest: what a kill leaves of the folder is incomplete.
+                _remove(os.path.join(path, _MANIFEST))
+                _remove(path)
+
+    def newest(self, skip: int = 0) -> tuple[CheckpointInfo | None, list[str]]:
+        """The newest complete checkpoint, and a reason for each damaged one that was passed over.
+
+        Args:
+          skip: how many newer complete ones to skip, as long as there is an older one.
+        """
+        newest, damaged = None, []
         for step in self.steps():
-            newest, reason = self.find(step)
-            if newest:
+            found, reason = self.find(step)
+            newest = found or newest
+            if found is None:
+                damaged.append(f"checkpoint {self._path(step)} is corrupt ({reason})")
+            elif not skip:
                 break
-            skipped.append(f"checkpoint {self._path(step)} is corrupt ({reason})")
+            else:
+                skip -= 1
         # No worker may write a newer one while another is still reading.
         self._barrier()
-        return newest, skipped
+        return newest, damaged
 
     def find(self, step: int) -> tuple[CheckpointInfo | None, str]:
-        """The checkpoint of a step if it is complete, else the reason why it is not."""
+        """The checkpoint of a step if it is complete, else the reason why it is not.
+
+        Raises:
+          UserError: if another version of trainer wrote it.
+        """
         path = self._path(step)
         try:
-            with tf.io.gfile.GFile(os.path.join(path, _MANIFEST)) as file:
-                manifest = json.loads(file.read())
+            manifest = _read_manifest(path)
             for name, expected in manifest["files"].items():
                 if _fingerprint(os.path.join(path, name)) != expected:
                     return None, f"{name} has changed since it was written"
+            return CheckpointInfo(step, path, manifest["files"], manifest["loop"]), ""
         except tf.errors.NotFoundError:
             return None, "it is incomplete"
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             return None, f"{_MANIFEST} is unreadable: {error}"
-        return CheckpointInfo(step, path, manifest["loop"]), ""
 
     def steps(self) -> list[int]:
         """The steps of the checkpoint folders, newest first, complete or not."""
-        if not tf.io.gfile.exists(self._directory):
-            return []
-        names = [name.rstrip("/") for name in tf.io.gfile.listdir(self._directory)]
-        return sorted((int(name) for name in names if name.isdigit()), reverse=True)
+        return sorted(
+            (int(name) for name in _list(self._directory) if name.isdigit()), reverse=True
+        )
 
     def _path(self, step: int) -> str:
         return os.path.join(self._directory, f"{step:08d}")
@@ -152,11 +207,57 @@ def restore(found: CheckpointInfo, state: State, accumulators: State | None = No
     Raises:
       AssertionError: if an object of `state` has no value in the checkpoint.
     """
-    prefix = os.path.join(found.path, _PREFIX)
-    tf.train.Checkpoint(**state).read(prefix).assert_existing_objects_matched()
+    tf.train.Checkpoint(**state).read(found.prefix).assert_existing_objects_matched()
     if accumulators:
         optional = tf.train.Checkpoint(accumulators=tf.train.Checkpoint(**accumulators))
-        optional.read(prefix).expect_partial()
+        optional.read(found.prefix).expect_partial()
+
+
+def _read_manifest(path: str) -> Mapping[str, Any]:
+    with tf.io.gfile.GFile(os.path.join(path, _MANIFEST)) as file:
+        manifest: Mapping[str, Any] = json.loads(file.read())
+    version = manifest.get("format", 1)
+    if version != _FORMAT:
+        raise UserError(
+            f"{path} has checkpoint format {version}, and this version of trainer reads format "
+            f"{_FORMAT}; use the version that trained it, or train in another --workdir"
+        )
+    return manifest
+
+
+def _has_all_files(path: str) -> bool:
+    """Whether a folder has its manifest and files of the right sizes; contents are not read."""
+    try:
+        return all(
+            tf.io.gfile.stat(os.path.join(path, name)).length == expected["bytes"]
+            for name, expected in _read_manifest(path)["files"].items()
+        )
+    except (tf.errors.NotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _unused_prefix(files: list[str]) -> str:
+    used = {file.partition(".")[0].removesuffix("_temp") for file in files}
+    return next(name for n in itertools.count() if (name := f"state-{n}") not in used)
+
+
+def _list(directory: str) -> list[str]:
+    if not tf.io.gfile.exists(directory):
+        return []
+    return sorted(name.rstrip("/") for name in tf.io.gfile.listdir(directory))
+
+
+def _remove(path: str) -> None:
+    if tf.io.gfile.isdir(path):
+        tf.io.gfile.rmtree(path)
+    elif tf.io.gfile.exists(path):
+        tf.io.gfile.remove(path)
+
+
+def _sync(*paths: str) -> None:
+    for path in paths:
+        if not is_remote(path):
+            sync(path)
 
 
 def _fingerprint(path: str) -> dict[str, Any]:

@@ -9,10 +9,13 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TextIO
 
+from trainer.compat.keras import tf
 from trainer.engine.checkpoints import CheckpointInfo, Checkpoints, State, restore
 from trainer.engine.console import Console
+from trainer.engine.loop_state import LoopState, Timing
 from trainer.engine.metric_writers import Writer
 from trainer.engine.schedule import Action, Schedule, steps_until_due
 from trainer.errors import Interrupted, UserError
@@ -20,8 +23,6 @@ from trainer.io.records import Record, Value
 
 # Duration of a chunk, seconds: short enough to stop soon after a signal.
 _CHUNK_SECONDS = 1.0
-# Workers must agree on the length of a chunk, so theirs cannot follow the clock.
-_CHUNK_OF_SEVERAL_WORKERS = 50
 # The throughput is announced once, after this much training.
 _WARM_UP_SECONDS = 1.0
 
@@ -33,6 +34,7 @@ class Task(Protocol):
       state: what a resume must restore: weights, optimizer, position.
       accumulators: the running sums behind `metrics`; saved too, but a checkpoint from before
         an accumulator was added can still be restored.
+      parameters: what an update changes, weights and the optimizer's variables.
       steps_per_iteration: steps that one iteration counts: 1 update, or the environment steps
         of one collection.
       step_name: what a step is called.
@@ -40,6 +42,7 @@ class Task(Protocol):
 
     state: State
     accumulators: State
+    parameters: Sequence[tf.Variable]
     steps_per_iteration: int
     step_name: str
 
@@ -69,72 +72,6 @@ class Task(Protocol):
         """Multiplies the configured learning rate of all later updates by `factor`."""
 
 
-@dataclasses.dataclass
-class LoopState:
-    """The loop's own state, saved as JSON in each checkpoint's manifest.
-
-    Attributes:
-      step: steps done.
-      last_action_step: the last step whose due actions have been run.
-      total_steps: the schedule's length when this was saved.
-      best_step: the step of the best evaluation; -1 before the first.
-      best_value: its metric.
-      evaluations_since_best: what early stopping counts.
-      rollbacks: number of roll-backs so far.
-      stopped_early: whether early stopping ended the run.
-      train_seconds: time spent in `advance`, over all processes of the run.
-    """
-
-    step: int = 0
-    last_action_step: int = 0
-    total_steps: int = 0
-    best_step: int = -1
-    best_value: float = 0.0
-    evaluations_since_best: int = 0
-    rollbacks: int = 0
-    stopped_early: bool = False
-    train_seconds: float = 0.0
-
-    def finished(self, total_steps: int) -> bool:
-        """Whether nothing is left to do in a run of `total_steps`."""
-        ended = self.step >= total_steps or (self.stopped_early and self.total_steps == total_steps)
-        return ended and self.last_action_step == self.step
-
-
-@dataclasses.dataclass
-class Timing:
-    """Seconds spent in this process, and the steps done in them."""
-
-    compile: float = 0.0
-    train: float = 0.0
-    evaluate: float = 0.0
-    input_wait: float = 0.0
-    steps: int = 0
-
-    def add_chunk(self, steps: int, seconds: float, input_wait: float) -> None:
-        """Adds one chunk."""
-        self.steps += steps
-        self.train += seconds
-        self.input_wait += input_wait
-
-    def describe(self) -> str:
-        """One line: compilation, and the shares of computation and input."""
-        return (
-            f"compiled in {self.compile:.1f} s; {1 - self.input_wait_fraction:.0%} of the time "
-            f"computing, {self.input_wait_fraction:.0%} waiting for input"
-        )
-
-    @property
-    def steps_per_second(self) -> float:
-        """Rate without compilation."""
-        return self.steps / self.train if self.train else 0.0
-
-    @property
-    def input_wait_fraction(self) -> float:
-        """Fraction of the training time spent waiting for input."""
-        return self.input_wait / self.train if self.train else 0.0
-
-
 class Loop:
     """Drives a task from its newest checkpoint to the end of the schedule."""
 
@@ -145,7 +82,8 @@ class Loop:
         checkpoints: Checkpoints,
         writer: Writer,
         stop_requested: Callable[[], bool],
-        several_workers: bool = False,
+        stop_at_once: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
+        agreed_chunk: Callable[[int], int] = lambda iterations: iterations,
         stream: TextIO = sys.stderr,
         clock: Callable[[], float] = time.time,
     ):
@@ -157,7 +95,9 @@ class Loop:
           checkpoints: where state is saved; `run` resumes from the newest.
           writer: receives every record.
           stop_requested: asked once per chunk; all workers must agree on the answer.
-          several_workers: whether several processes must run chunks of equal length.
+          stop_at_once: a context, with what is saved, in which a stop need not be asked for.
+          agreed_chunk: the maximum length of the next chunk, on which all workers must agree,
+            from this worker's proposal.
           stream: where progress is shown.
           clock: seconds since 1970.
         """
@@ -166,20 +106,20 @@ class Loop:
         self._checkpoints = checkpoints
         self._writer = writer
         self._stop_requested = stop_requested
-        self._several_workers = several_workers
+        self._stop_at_once = stop_at_once
+        self._agreed_chunk = agreed_chunk
         self._stream = stream
         self._clock = clock
         self._saved: LoopState | None = None
-        self._save_is_due = False
+        self._loss = 0.0
         self._timing_is_shown = False
         self._console: Console
         self.state = LoopState(total_steps=schedule.total_steps)
         self.timing = Timing()
         self._actions = (
-            Action(0, at_end=True, run=self._stop_if_requested),
             Action(schedule.report_every, at_end=True, run=self._report),
             Action(schedule.evaluate_every, at_end=True, run=self._evaluate),
-            Action(schedule.checkpoint_every, at_end=False, run=self._request_save),
+            Action(schedule.checkpoint_every, at_end=False, run=self._save),
         )
 
     def run(self) -> None:
@@ -187,9 +127,9 @@ class Loop:
 
         Raises:
           Interrupted: when a stop was requested; the state is saved.
-          UserError: when the loss is still not finite after all roll-backs.
+          UserError: when loss or weights are still not finite after all roll-backs.
         """
-        found, skipped = self._checkpoints.newest()
+        found, damaged = self._checkpoints.newest()
         task = self._task
         self._console = Console(
             self._schedule.total_steps,
@@ -200,11 +140,15 @@ class Loop:
             self._clock,
         )
         try:
-            for reason in skipped:
+            for reason in damaged:
                 self._console.say(f"{reason}; falling back to the previous checkpoint")
+            if damaged and not found:
+                self._console.say("no complete checkpoint is left; starting again at step 0")
             if found:
                 self._restore(found)
                 self._console.say(f"resuming at {task.step_name} {found.step} from {found.path}")
+            else:
+                self._rewind_records()
             if not self.state.finished(self._schedule.total_steps):
                 self._run()
         finally:
@@ -213,10 +157,17 @@ class Loop:
     def _run(self) -> None:
         total = self._schedule.total_steps
         self.state = dataclasses.replace(self.state, total_steps=total, stopped_early=False)
-        self._task.start(self.state.step)
-        self._save()
+        with self._stop_at_once(self._stopped_message()):
+            self._task.start(self.state.step)
+            self._save()
         chunk = 1
         while True:
+            is_stopping = self._stop_requested()
+            if problem := self._problem(is_stopping):
+                self._roll_back(problem)
+            if is_stopping:
+                self._save()
+                raise Interrupted(self._stopped_message())
             self._run_due_actions()
             if self.state.step >= total or self.state.stopped_early:
                 break
@@ -229,63 +180,78 @@ class Loop:
         A run that stopped before its reports and evaluations runs them on resuming; one that
         stopped after them does not run them again.
         """
-        step = self.state.step
-        is_new = self.state.last_action_step < step
         for action in self._actions:
-            if action.is_due(step, self._schedule.total_steps) and (is_new or not action.every):
+            if action.is_due(self.state.step, self._schedule.total_steps):
                 action.run()
-        self._console.show(step, self.timing.steps_per_second)
-        self.state.last_action_step = step
-        # Last, so that the checkpoint records that the other actions have been run.
-        if self._save_is_due:
-            self._save()
-        self._save_is_due = False
-
-    def _stop_if_requested(self) -> None:
-        if self._stop_requested():
-            self._save()
-            raise Interrupted(f"stopped at {self._task.step_name} {self.state.step}, state saved")
+        self._console.show(self.state.step, self.timing.steps_per_second)
 
     def _report(self) -> None:
+        if self.state.reported_step == self.state.step:
+            return
         metrics = {
             **self._task.metrics(),
             **self._task.throughput(self.timing.steps_per_second),
         }
         self._write("train", metrics)
         self._task.reset_metrics()
+        self.state.reported_step = self.state.step
 
     def _evaluate(self) -> None:
+        if self.state.evaluated_step == self.state.step:
+            return
+        # Evaluations can take minutes, in which a stop must not lose anything.
+        self._save()
         started = time.perf_counter()
-        metrics = self._task.evaluate()
+        with self._stop_at_once(self._stopped_message()):
+            metrics = self._task.evaluate()
         self.timing.evaluate += time.perf_counter() - started
         if metrics:
             self._write("eval", metrics)
             value: Any = metrics[self._schedule.best_metric]
             self._compare_with_best(float(value))
+        self.state.evaluated_step = self.state.step
+        if self.state.best_step == self.state.step:
+            self._save()
 
-    def _request_save(self) -> None:
-        self._save_is_due = True
+    def _stopped_message(self) -> str:
+        return f"stopped at {self._task.step_name} {self.state.step}, state saved"
 
     def _restore(self, found: CheckpointInfo) -> None:
         self._task.reset_metrics()
         restore(found, self._task.state, self._task.accumulators)
         self.state = LoopState(**found.loop_state)
         self._saved = dataclasses.replace(self.state)
-        self._writer.rewind(self.state.last_action_step)
+        self._rewind_records()
+
+    def _rewind_records(self) -> None:
+        if damaged := self._writer.rewind(self.state.records):
+            self._console.say(f"{damaged} damaged lines of the metrics are removed")
+            self.state.records -= damaged
 
     def _save(self) -> None:
         """Saves, unless the newest checkpoint already holds exactly this state."""
         if self.state == self._saved:
             return
         state = dataclasses.replace(self.state)
-        self._checkpoints.save(
-            state.step,
-            self._task.state,
-            self._task.accumulators,
-            dataclasses.asdict(state),
-            state.best_step,
-        )
+        loop_state = dataclasses.asdict(state)
+        if state.has_variables_of(self._saved):
+            self._checkpoints.update(state.step, loop_state, state.best_step)
+        else:
+            self._checkpoints.save(
+                state.step, self._task.state, self._task.accumulators, loop_state, state.best_step
+            )
         self._saved = state
+
+    def _problem(self, is_stopping: bool) -> str:
+        """What keeps the run from going on, or from being saved; empty if nothing does."""
+        if not math.isfinite(self._loss):
+            return f"the loss is {self._loss}"
+        step, total = self.state.step, self._schedule.total_steps
+        may_save = is_stopping or any(action.is_due(step, total) for action in self._actions)
+        # The loss was computed before the last update.
+        if may_save and not bool(_are_finite(self._task.parameters)):
+            return "weights are not finite"
+        return ""
 
     def _advance(self, limit: int) -> int:
         """Runs one chunk; returns the maximum number of iterations of the next one."""
@@ -293,19 +259,21 @@ class Loop:
         until_due = steps_until_due(self._actions, self.state.step, self._schedule.total_steps)
         iterations = min(limit, -(-until_due // steps_per_iteration))
         started = time.perf_counter()
-        input_wait = self._task.advance(iterations)
-        metrics = self._task.metrics()
+        # The first chunk compiles, and has nothing to lose that a checkpoint lacks.
+        is_first = not self.timing.compile
+        context = self._stop_at_once(self._stopped_message()) if is_first else nullcontext()
+        with context:
+            input_wait = self._task.advance(iterations)
+            metrics = self._task.metrics()
         seconds = time.perf_counter() - started
         self.state.step += iterations * steps_per_iteration
         self.state.train_seconds += seconds
-        if not math.isfinite(metrics["loss"]):
-            self._roll_back(metrics["loss"])
-            return limit
+        self._loss = metrics["loss"]
         self._console.advance(self.state.step, metrics)
         self._count_time(iterations * steps_per_iteration, seconds, input_wait)
-        if self._several_workers:
-            return _CHUNK_OF_SEVERAL_WORKERS
-        return max(1, min(limit * 8, int(iterations * _CHUNK_SECONDS / seconds)))
+        return self._agreed_chunk(
+            max(1, min(limit * 8, int(iterations * _CHUNK_SECONDS / seconds)))
+        )
 
     def _count_time(self, steps: int, seconds: float, input_wait: float) -> None:
         if not self.timing.compile:
@@ -320,6 +288,7 @@ class Loop:
     def _write(self, split: str, metrics: Mapping[str, Value]) -> None:
         record = Record(self.state.step, split, self._clock(), metrics)
         self._writer.write(record)
+        self.state.records += 1
         self._console.write(record)
 
     def _compare_with_best(self, value: float) -> None:
@@ -328,10 +297,9 @@ class Loop:
         if not self._schedule.more_is_better:
             gain = -gain
         first = state.best_step < 0
-        if first or gain >= 0:
+        if math.isfinite(value) and (first or gain >= 0):
             # Of equal evaluations the later one has trained longer.
             state.best_step, state.best_value = state.step, value
-            self._request_save()
         if first or gain > 0:
             state.evaluations_since_best = 0
         else:
@@ -339,21 +307,33 @@ class Loop:
             patience = self._schedule.early_stopping
             state.stopped_early = 0 < patience <= state.evaluations_since_best
 
-    def _roll_back(self, loss: float) -> None:
+    def _roll_back(self, problem: str) -> None:
+        """Restores a checkpoint: the k-th roll-back the k-th newest, or the oldest there is."""
         step, rollbacks = self.state.step, self.state.rollbacks + 1
         step_name = self._task.step_name
         if rollbacks > self._schedule.nan_rollbacks:
             raise UserError(
-                f"the loss is {loss} at {step_name} {step}, after {rollbacks - 1} roll-backs; "
-                "lower optimizer.learning_rate, or clip the gradients with optimizer.clip_norm"
+                f"{problem} at {step_name} {step}, after {rollbacks - 1} roll-backs; lower "
+                "optimizer.learning_rate, or clip the gradients with optimizer.clip_norm"
             )
-        found, _ = self._checkpoints.newest()
+        found, _ = self._checkpoints.newest(skip=rollbacks - 1)
         assert found is not None, "a run saves its state before its first step"
         self._restore(found)
         self.state.rollbacks = rollbacks
+        self._loss = 0.0
         self._task.start(self.state.step)
         self._task.scale_learning_rate(0.5**rollbacks)
+        # Removes the later checkpoints, so that a resumed run does not return to them.
+        self._save()
         self._console.say(
-            f"the loss is {loss} at {step_name} {step}; rolling back to {found.step} with the "
-            f"learning rate times {0.5**rollbacks}"
+            f"{problem} at {step_name} {step}; rolling back to {found.step} with the learning "
+            f"rate times {0.5**rollbacks}"
         )
+
+
+@tf.function(reduce_retracing=True)
+def _are_finite(tensors: Sequence[tf.Variable]) -> tf.Tensor:
+    """Whether all values of all float tensors are finite, scalar bool."""
+    return tf.reduce_all(
+        [tf.reduce_all(tf.math.is_finite(tensor)) for tensor in tensors if tensor.dtype.is_floating]
+    )

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from trainer.compat.keras import tf
-from trainer.io.records import Record, append_record, read_records, write_records
+from trainer.io.records import Record, append_record, parse_line, read_lines, write_records
 
 
 class Writer(Protocol):
@@ -12,8 +12,12 @@ class Writer(Protocol):
     def write(self, record: Record) -> None:
         """Takes one record."""
 
-    def rewind(self, step: int) -> None:
-        """Removes the records after a step, before a run resumes there."""
+    def rewind(self, count: int) -> int:
+        """Removes all but the first records, before a run resumes there.
+
+        Returns:
+          How many of these first records were damaged, and are removed too.
+        """
 
 
 class Memory:
@@ -26,9 +30,10 @@ class Memory:
         """Takes one record."""
         self.records.append(record)
 
-    def rewind(self, step: int) -> None:
-        """Removes the records after a step."""
-        self.records = [record for record in self.records if record.step <= step]
+    def rewind(self, count: int) -> int:
+        """Removes all but the first records."""
+        self.records = self.records[:count]
+        return 0
 
 
 class Files:
@@ -48,12 +53,13 @@ class Files:
         append_record(self._jsonl, record)
         self._write_events(record)
 
-    def rewind(self, step: int) -> None:
-        """Removes the records after a step, and a truncated last line.
+    def rewind(self, count: int) -> int:
+        """Removes all but the first records, and damaged lines among them.
 
         The event files are rewritten from the remaining records.
         """
-        kept = [record for record in read_records(self._jsonl) if record.step <= step]
+        records = [parse_line(line) for line in read_lines(self._jsonl)[:count]]
+        kept = [record for record in records if record is not None]
         if tf.io.gfile.exists(self._jsonl):
             write_records(self._jsonl, kept)
         if tf.io.gfile.exists(self._tensorboard):
@@ -61,6 +67,7 @@ class Files:
         self._events = None
         for record in kept:
             self._write_events(record)
+        return len(records) - len(kept)
 
     def _write_events(self, record: Record) -> None:
         if self._events is None:

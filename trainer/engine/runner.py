@@ -5,13 +5,14 @@ import dataclasses
 import io
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from typing import Any, TextIO
 
 from trainer.compat.keras import tf
 from trainer.config import loading
 from trainer.config.inspection import differences
+from trainer.engine import lock
 from trainer.engine import workdir as run_workdir
 from trainer.engine.checkpoints import CheckpointInfo, Checkpoints
 from trainer.engine.distribution import Runtime
@@ -101,13 +102,29 @@ def run(spec: RunSpec, path: str, runtime: Runtime, session: Session) -> Mapping
     """
     session.check()
     startup = time.time() - session.started
+    with contextlib.ExitStack() as stack:
+        check_lock = _no_lock
+        if runtime.is_chief:
+            create(path)
+            check_lock = stack.enter_context(lock.held(path))
+            prepare(path, spec.experiment, spec.signature)
+        stack.enter_context(_full_disk_as_user_error(path))
+        stack.enter_context(session.stop.at_once("stopped with the state saved"))
+        return _run(spec, path, runtime, session, check_lock, startup)
+
+
+def _run(
+    spec: RunSpec,
+    path: str,
+    runtime: Runtime,
+    session: Session,
+    check_lock: Callable[[], None],
+    startup: float,
+) -> Mapping[str, Any] | None:
     workdir = WorkDirectory(path)
     writer: Writer = Memory()
     stream: TextIO = io.StringIO()
     if runtime.is_chief:
-        prepare(path, spec.experiment)
-        if spec.signature is not None:
-            files.write_json(workdir.signature, spec.signature)
         writer, stream = Files(workdir.metrics, workdir.tensorboard), sys.stderr
     checkpoints = Checkpoints(
         workdir.checkpoints,
@@ -116,30 +133,45 @@ def run(spec: RunSpec, path: str, runtime: Runtime, session: Session) -> Mapping
         runtime.is_chief,
         runtime.barrier,
     )
+
+    def stop_requested() -> bool:
+        check_lock()
+        return runtime.sum_over_workers(float(session.stop.requested)) > 0
+
+    def agreed_chunk(iterations: int) -> int:
+        # The chief's: the others' clocks differ.
+        return round(runtime.sum_over_workers(float(iterations * runtime.is_chief)))
+
     loop = Loop(
         spec.task,
         spec.schedule,
         checkpoints,
         writer,
-        stop_requested=_agreed(runtime, session.stop),
-        several_workers=runtime.workers > 1,
-        stream=stream,
+        stop_requested,
+        session.stop.at_once,
+        agreed_chunk if runtime.workers > 1 else lambda iterations: iterations,
+        stream,
     )
-    loop.run()
-    found = select_checkpoint(checkpoints, spec.weights)
-    assert found is not None, "the loop has just saved one"
+    with session.stop.deferred():
+        loop.run()
+    # From here on a stop loses nothing: resuming evaluates again.
+    selection = select_checkpoint(checkpoints, spec.weights)
+    assert selection is not None, "the loop has just saved one"
+    selection.announce()
+    found, timing = selection.found, loop.timing
     started = time.perf_counter()
     split, metrics = spec.final_evaluation(found)
-    evaluate_seconds = loop.timing.evaluate + time.perf_counter() - started
+    evaluate_seconds = timing.evaluate + time.perf_counter() - started
+    check_lock()
+    # A kill before the result is written removes this record again on resuming.
     writer.write(Record(found.step, split, time.time(), metrics))
     if not runtime.is_chief:
         return None
-    timing = loop.timing
     result = {
         "status": "finished",
         "task": spec.experiment.task,
         "step": loop.state.step,
-        "checkpoint": {"kind": spec.weights, "step": found.step},
+        "checkpoint": {"kind": selection.kind, "step": found.step},
         "stopped_early": loop.state.stopped_early,
         "metrics": {f"{split}/{name}": value for name, value in metrics.items()},
         "throughput": {
@@ -160,49 +192,111 @@ def run(spec: RunSpec, path: str, runtime: Runtime, session: Session) -> Mapping
     return result
 
 
-def select_checkpoint(checkpoints: Checkpoints, weights: str) -> CheckpointInfo | None:
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """The checkpoint that evaluation, prediction and export use.
+
+    Attributes:
+      found: the checkpoint.
+      kind: best or last.
+      damaged: why not the one that should be used; empty if it is.
+    """
+
+    found: CheckpointInfo
+    kind: str
+    damaged: str
+
+    def announce(self) -> None:
+        """Says on stderr if another checkpoint should have been used."""
+        if self.damaged:
+            print(
+                f"{self.damaged}; using the checkpoint of step {self.found.step}", file=sys.stderr
+            )
+
+
+def select_checkpoint(checkpoints: Checkpoints, weights: str) -> Selection | None:
     """The best or the last complete checkpoint; the last if no evaluation selected a best."""
-    last, _ = checkpoints.newest()
-    if last is None or weights == "last" or last.loop_state["best_step"] < 0:
-        return last
-    best, _ = checkpoints.find(last.loop_state["best_step"])
-    return best or last
+    last, damaged = checkpoints.newest()
+    if last is None:
+        return None
+    reason = damaged[0] if damaged else ""
+    best_step = last.loop_state["best_step"]
+    if weights == "last" or best_step < 0:
+        return Selection(last, "last", reason)
+    best, why = checkpoints.find(best_step)
+    if best is None:
+        return Selection(
+            last, "last", f"the best checkpoint, of step {best_step}, is corrupt ({why})"
+        )
+    return Selection(best, "best", reason)
 
 
 def checkpoint_of(path: str, weights: str) -> CheckpointInfo:
-    """The best or the last checkpoint of an existing run.
+    """The best or the last checkpoint of an existing run; says so if it is damaged.
 
     Raises:
       UserError: if none is complete.
     """
     # Nothing is saved here, so `keep` has no effect.
-    found = select_checkpoint(Checkpoints(WorkDirectory(path).checkpoints, keep=1), weights)
-    if found is None:
+    selection = select_checkpoint(Checkpoints(WorkDirectory(path).checkpoints, keep=1), weights)
+    if selection is None:
         raise UserError(f"--workdir {path!r} has no complete checkpoint; train first")
-    return found
+    selection.announce()
+    return selection.found
 
 
-def prepare(path: str, experiment: loading.Experiment) -> None:
-    """Creates the work directory of an experiment that is not finished.
+def create(path: str) -> None:
+    """Creates the work directory.
 
     Raises:
       UserError: if it cannot be created.
     """
-    workdir = WorkDirectory(path)
     try:
-        tf.io.gfile.makedirs(workdir.path)
+        tf.io.gfile.makedirs(path)
     except tf.errors.OpError as error:
-        raise UserError(f"--workdir {workdir.path!r} cannot be created: {error.message}") from error
-    files.write_text(workdir.config, loading.to_json(experiment))
+        raise UserError(f"--workdir {path!r} cannot be created: {error.message}") from error
+
+
+def prepare(
+    path: str, experiment: loading.Experiment, signature: Mapping[str, Any] | None = None
+) -> None:
+    """Writes what describes the run into the work directory of an experiment that is not finished.
+
+    Args:
+      path: the work directory.
+      experiment: written as config.json.
+      signature: written as signature.json; None: no file.
+    """
+    create(path)
+    workdir = WorkDirectory(path)
+    # First, since a result beside the configuration of a longer run would finish that.
     if tf.io.gfile.exists(workdir.result):
         tf.io.gfile.remove(workdir.result)
+    files.write_text(workdir.config, loading.to_json(experiment))
+    if signature is not None:
+        files.write_json(workdir.signature, signature)
 
 
-def _agreed(runtime: Runtime, stop: StopRequest) -> Callable[[], bool]:
-    """A function: whether any worker was asked to stop, with the same answer on all workers."""
-    if runtime.workers == 1:
-        return lambda: stop.requested
-    return lambda: runtime.sum_over_workers(float(stop.requested)) > 0
+@contextlib.contextmanager
+def _full_disk_as_user_error(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        if not files.is_disk_full(error):
+            raise
+        last, _ = Checkpoints(WorkDirectory(path).checkpoints, keep=1).newest()
+        saved = (
+            f"the last complete checkpoint is of step {last.step}" if last else "nothing is saved"
+        )
+        detail = " ".join(str(error).split())
+        raise UserError(
+            f"the disk of --workdir={path} is full: {saved}; free some space, then run the same "
+            f"command to resume. Received: {detail}"
+        ) from error
+
+
+def _no_lock() -> None:
+    """The lock of a worker that writes no files."""
 
 
 def _versions() -> dict[str, str]:

@@ -5,6 +5,7 @@ A path may be local or remote, for example `gs://bucket/run`.
 
 import dataclasses
 import os
+from pathlib import Path
 
 from trainer.config import loading
 from trainer.config.inspection import differences
@@ -43,6 +44,11 @@ class WorkDirectory:
         return os.path.join(self.path, "result.json")
 
     @property
+    def lock(self) -> str:
+        """Held while a process writes the directory; see `trainer.engine.lock`."""
+        return os.path.join(self.path, ".lock")
+
+    @property
     def checkpoints(self) -> str:
         """The folder of checkpoints."""
         return os.path.join(self.path, "checkpoints")
@@ -74,11 +80,16 @@ def check_usable(path: str, experiment: loading.Experiment) -> None:
                 f"--workdir={path} contains a run with a different configuration "
                 f"({'; '.join(fields)}); choose another directory or use the same configuration"
             )
-    elif to_path(path).exists() and any(to_path(path).iterdir()):
+    elif to_path(path).exists() and not all(map(_is_ours, to_path(path).iterdir())):
         raise UserError(
             f"--workdir={path} is not empty and contains no config.json, so it is not a run of "
             "trainer; choose another directory"
         )
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a run that was killed before its config.json was written can have left a file."""
+    return file.name == os.path.basename(WorkDirectory("").lock) or file.suffix == ".tmp"
 
 
 def _check_writable(path: str) -> None:

@@ -1,5 +1,6 @@
 """Reads and writes whole files, local or remote. A reader never sees a partly written file."""
 
+import errno
 import json
 import os
 from typing import Any
@@ -54,8 +55,25 @@ def write_text(path: PathLike, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(target)
+    sync(target.parent)
 
 
 def write_json(path: PathLike, value: Any) -> None:
     """Writes a JSON file atomically."""
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def sync(path: PathLike) -> None:
+    """Makes a local file, or the names in a local directory, survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether an OSError, or an error of TensorFlow's file system, means that no space is left."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT))

@@ -3,11 +3,12 @@
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
-from trainer.io.files import read_text, write_text
-from trainer.io.paths import PathLike, to_path
+from trainer.io.files import write_text
+from trainer.io.paths import PathLike, is_remote, to_path
 
 Value = float | Sequence[float]
 
@@ -30,16 +31,25 @@ class Record:
 
 
 def read_records(path: PathLike) -> list[Record]:
-    """Reads metrics.jsonl; a missing file has no records, and a truncated last line is ignored."""
+    """Reads metrics.jsonl. A missing file has no records; lines that are no record are ignored."""
+    return [record for line in read_lines(path) if (record := parse_line(line))]
+
+
+def read_lines(path: PathLike) -> list[str]:
+    """The complete lines of metrics.jsonl: a truncated last line is left out."""
     if not to_path(path).exists():
         return []
-    return [_parse(line) for line in read_text(path).split("\n")[:-1]]
+    text = to_path(path).read_bytes().decode("utf-8", errors="replace")
+    return text.split("\n")[:-1]
 
 
 def append_record(path: PathLike, record: Record) -> None:
-    """Appends one record; its line is complete when the call returns."""
+    """Appends one record; its line is on disk when the call returns."""
     with to_path(path).open("a") as file:
         file.write(format_line(record))
+        if not is_remote(path):
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def write_records(path: PathLike, records: Iterable[Record]) -> None:
@@ -72,9 +82,13 @@ def format_line(record: Record) -> str:
     return json.dumps(_replace_not_finite(dataclasses.asdict(record))) + "\n"
 
 
-def _parse(line: str) -> Record:
-    fields = json.loads(line)
-    return Record(fields["step"], fields["split"], fields.get("time", 0.0), fields["metrics"])
+def parse_line(line: str) -> Record | None:
+    """The record of a line; None if the line is damaged."""
+    try:
+        fields = json.loads(line)
+        return Record(fields["step"], fields["split"], fields.get("time", 0.0), fields["metrics"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _replace_not_finite(value: Any) -> Any:

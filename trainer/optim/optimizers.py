@@ -64,6 +64,11 @@ class Optimizer(tf.Module):
         """Scalar int64, number of updates so far."""
         return self._optimizer.iterations
 
+    @property
+    def slots(self) -> list[tf.Variable]:
+        """The optimizer's own variables, such as momentum."""
+        return self._optimizer.variables()
+
     def current_learning_rate(self) -> float:
         """The learning rate of the next update."""
         return float(self.learning_rate(self.iterations))

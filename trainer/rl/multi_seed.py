@@ -56,7 +56,7 @@ def train(
     combined = _combine(experiment, results, across)
     workdir = WorkDirectory(path)
     writer = Files(workdir.metrics, workdir.tensorboard)
-    writer.rewind(-1)
+    writer.rewind(0)
     writer.write(Record(combined["step"], "eval", time.time(), across))
     write_json(workdir.result, combined)
     return combined

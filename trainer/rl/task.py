@@ -136,6 +136,10 @@ class ReinforcementLearningTask:
             "episodes": _listed(replica.episode_sums for replica in self._replicas),
             "learning": _listed(replica.learning_sums for replica in self._replicas),
         }
+        self.parameters: Sequence[tf.Variable] = [
+            *self.agent.variables,
+            *self._learner.optimizer.slots,
+        ]
         self.evaluator = evaluate.Evaluator(config, self.agent, compiles)
 
     def _make_replica(

@@ -78,6 +78,7 @@ class ClassificationTask:
             "updates": self._updates,
             "metrics": self._accumulators,
         }
+        self.parameters: Sequence[tf.Variable] = [*self.network.variables, *self._optimizer.slots]
         # Without XLA every network tried was faster on a CPU, up to 6 times; see docs/LOG.md.
         self._compiles = runtime.compiles(default_on_cpu=False)
 
