@@ -1,7 +1,6 @@
 """`trainer train`."""
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,17 +28,16 @@ def run(arguments: Sequence[str], started: float) -> None:
         from trainer.engine import runner
         from trainer.engine.workdir import check_usable
 
-        check_usable(values.workdir, experiment)
-        result = runner.finished_result(values.workdir, experiment)
+        result = None
+        distribution_config = distribution_flags.from_flags(values)
+        # The chief of several workers checks for all, once they are connected.
+        if not distribution_config.joins_a_cluster:
+            check_usable(values.workdir, experiment)
+            result = runner.finished_result(values.workdir, experiment)
         if result is not None:
-            print(
-                f"this run is finished at step {result['step']}; raise train.steps or train.epochs "
-                "to continue it",
-                file=sys.stderr,
-            )
+            runner.announce_finished(result)
         else:
             session = runner.Session(started, stop)
-            distribution_config = distribution_flags.from_flags(values)
             if isinstance(experiment, Supervised):
                 from trainer.supervised.training import train
 

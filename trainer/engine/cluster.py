@@ -36,6 +36,18 @@ class ClusterSpec:
         return sum(map(len, self.jobs.values()))
 
     @property
+    def worker(self) -> int:
+        """The number of this process among the `training_hosts`."""
+        before = len(self.jobs.get("chief", ())) if self.task_type == "worker" else 0
+        return before + self.task_index
+
+    @property
+    def other_workers(self) -> dict[int, str]:
+        """The addresses of the other training hosts by number."""
+        hosts = enumerate(self.training_hosts)
+        return {number: host for number, host in hosts if number != self.worker}
+
+    @property
     def is_chief(self) -> bool:
         """Whether this process is the chief, or worker 0 of a cluster without one."""
         has_chief = "chief" in self.jobs

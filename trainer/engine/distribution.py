@@ -8,12 +8,15 @@ import importlib.util
 import os
 
 from trainer.compat.keras import keras, tf
-from trainer.engine.cluster import training_hosts
+from trainer.engine import peers
+from trainer.engine.cluster import ClusterSpec, from_environment, training_hosts
 from trainer.engine.distribution_config import DistributionConfig
-from trainer.errors import UserError
+from trainer.errors import Interrupted, UserError
 
 # Processor features that multiply bfloat16 matrices in hardware.
 _BFLOAT16_CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+# The length of the texts that workers exchange.
+_TEXT_BYTES = 4096
 # The first NVIDIA generation with bfloat16 arithmetic (Ampere).
 _BFLOAT16_COMPUTE_CAPABILITY = (8, 0)
 
@@ -27,14 +30,19 @@ class Runtime:
       precision: the Keras mixed precision policy's name.
       jit: on, off or auto; with auto the task decides.
       description: one line for the user: what was selected and why.
-      is_chief: whether this process writes the work directory.
+      cluster: the hosts that train together; None for one process.
     """
 
     strategy: tf.distribute.Strategy
     precision: str
     jit: str
     description: str
-    is_chief: bool
+    cluster: ClusterSpec | None = None
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the work directory."""
+        return self.cluster is None or self.cluster.is_chief
 
     @property
     def replicas(self) -> int:
@@ -55,27 +63,42 @@ class Runtime:
     @property
     def workers(self) -> int:
         """The number of processes that train together."""
-        return max(1, len(training_hosts())) if self._is_multi_worker else 1
+        return len(self.cluster.training_hosts) if self.cluster else 1
 
     @property
     def worker(self) -> int:
         """The number of this process among the workers."""
-        return int(self.strategy.cluster_resolver.task_id) if self._is_multi_worker else 0
+        return self.cluster.worker if self.cluster else 0
+
+    @property
+    def other_workers(self) -> dict[int, str]:
+        """The addresses of the other workers by number."""
+        return self.cluster.other_workers if self.cluster else {}
 
     def sum_over_workers(self, value: float) -> float:
         """The sum of every worker's value; all workers must call it."""
-        if not self._is_multi_worker:
+        if not self.cluster:
             return value
-        values = self.strategy.run(lambda own: own, args=(tf.constant(value),))
+        # Each worker contributes one value per replica.
+        own = tf.constant(value / self.local_replicas, tf.float64)
+        values = self.strategy.experimental_distribute_values_from_function(lambda _: own)
         return float(self.strategy.reduce("SUM", values, axis=None))
 
     def barrier(self) -> None:
         """Returns when every worker has called it."""
         self.sum_over_workers(1.0)
 
-    @property
-    def _is_multi_worker(self) -> bool:
-        return isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    def texts_of_workers(self, text: str) -> list[str]:
+        """Every worker's text in their order, cut to some thousand characters."""
+        if not self.cluster:
+            return [text]
+        encoded = text.encode()[:_TEXT_BYTES]
+        codes = tf.constant([[*encoded, *[0] * (_TEXT_BYTES - len(encoded))]], tf.int32)
+        values = self.strategy.experimental_distribute_values_from_function(lambda _: codes)
+        rows = self.strategy.gather(values, axis=0).numpy()[:: self.local_replicas]
+        return [
+            bytes(code for code in row.tolist() if code).decode(errors="ignore") for row in rows
+        ]
 
     def compiles(self, default_on_cpu: bool) -> bool:
         """Whether XLA compiles a step; `default_on_cpu` is the task's choice for CPUs."""
@@ -97,12 +120,23 @@ def create(config: DistributionConfig) -> Runtime:
 
     Raises:
       UserError: if a requested device is missing, or TF_CONFIG is invalid.
+      Interrupted: if a worker of the cluster does not start.
     """
     kind, reason = choose(config)
     if config.virtual_devices:
         _split_devices(config.virtual_devices, "GPU" if _uses_gpu(kind) else "CPU")
-    strategy = _MAKERS[kind](config)
-    runtime = Runtime(strategy, "float32", config.jit, "", _is_chief(strategy))
+    cluster = from_environment() if kind == "multi_worker" else None
+    others = cluster.other_workers if cluster else {}
+    try:
+        with peers.announced_wait(others):
+            strategy = _MAKERS[kind](config)
+    except tf.errors.OpError as error:
+        if not others:
+            raise
+        raise Interrupted(
+            f"the cluster did not start: {peers.lost_message(peers.unreachable(others))}"
+        ) from error
+    runtime = Runtime(strategy, "float32", config.jit, "", cluster)
     precision = _precision(config.precision, runtime.name)
     keras.mixed_precision.set_global_policy(precision)
     count = runtime.replicas
@@ -235,14 +269,6 @@ _MAKERS = {
     "multi_worker": _multi_worker,
     "tpu": _tpu,
 }
-
-
-def _is_chief(strategy: tf.distribute.Strategy) -> bool:
-    resolver = strategy.cluster_resolver
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return True
-    has_chief = "chief" in resolver.cluster_spec().as_dict()
-    return resolver.task_type == "chief" or (not has_chief and resolver.task_id == 0)
 
 
 def _precision(asked: str, device: str) -> str:

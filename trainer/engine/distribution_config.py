@@ -4,6 +4,7 @@ import dataclasses
 import typing
 from typing import Any
 
+from trainer.engine.cluster import training_hosts
 from trainer.errors import UserError, unknown_name
 
 
@@ -56,6 +57,13 @@ class DistributionConfig:
             raise UserError(
                 f"--tpu requires --strategy=tpu or auto. Received: --strategy={self.strategy}"
             )
+
+    @property
+    def joins_a_cluster(self) -> bool:
+        """Whether this process is one of several workers; TF_CONFIG lists them."""
+        if self.strategy == "auto" and not self.tpu:
+            return len(training_hosts()) > 1
+        return self.strategy == "multi_worker"
 
 
 @dataclasses.dataclass(frozen=True)

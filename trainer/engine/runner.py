@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import Any, TextIO
 from trainer.compat.keras import tf
 from trainer.config import loading
 from trainer.config.inspection import differences
-from trainer.engine import lock
+from trainer.engine import agreement, lock, peers
 from trainer.engine import workdir as run_workdir
 from trainer.engine.checkpoints import CheckpointInfo, Checkpoints
 from trainer.engine.distribution import Runtime
@@ -25,6 +26,14 @@ from trainer.errors import Interrupted, UserError
 from trainer.io import files
 from trainer.io.records import Record, Value
 
+# What operations across workers raise when one of them has ended.
+_ERRORS_OF_A_LOST_WORKER = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
 _PACKAGES = ("trainer", "tf_keras", "numpy", "tf-agents")
 
 
@@ -84,6 +93,15 @@ def finished_result(path: str, experiment: loading.Experiment) -> Mapping[str, A
     return result
 
 
+def announce_finished(result: Mapping[str, Any]) -> None:
+    """Says that a run is finished, and how to continue it."""
+    print(
+        f"this run is finished at step {result['step']}; raise train.steps or train.epochs to "
+        "continue it",
+        file=sys.stderr,
+    )
+
+
 def announce(runtime: Runtime) -> None:
     """Prints strategy and precision, once for all workers."""
     if runtime.is_chief:
@@ -102,13 +120,23 @@ def run(spec: RunSpec, path: str, runtime: Runtime, session: Session) -> Mapping
     """
     session.check()
     startup = time.time() - session.started
+    facts = {
+        "configurations": loading.to_json(spec.experiment),
+        "data": json.dumps(spec.signature),
+        "versions of trainer and TensorFlow": json.dumps(_versions()),
+    }
+    agreement.check_equal(runtime, facts)
     with contextlib.ExitStack() as stack:
         check_lock = _no_lock
+        with agreement.shared_errors(runtime):
+            if runtime.is_chief:
+                create(path)
+                check_lock = stack.enter_context(lock.held(path))
+        agreement.check_shared_directory(runtime, path)
         if runtime.is_chief:
-            create(path)
-            check_lock = stack.enter_context(lock.held(path))
             prepare(path, spec.experiment, spec.signature)
         stack.enter_context(_full_disk_as_user_error(path))
+        stack.enter_context(_lost_workers_as_interruption(runtime))
         stack.enter_context(session.stop.at_once("stopped with the state saved"))
         return _run(spec, path, runtime, session, check_lock, startup)
 
@@ -293,6 +321,17 @@ def _full_disk_as_user_error(path: str) -> Iterator[None]:
             f"the disk of --workdir={path} is full: {saved}; free some space, then run the same "
             f"command to resume. Received: {detail}"
         ) from error
+
+
+@contextlib.contextmanager
+def _lost_workers_as_interruption(runtime: Runtime) -> Iterator[None]:
+    try:
+        with peers.watched(runtime.other_workers):
+            yield
+    except tf.errors.OpError as error:
+        if runtime.workers == 1 or not isinstance(error, _ERRORS_OF_A_LOST_WORKER):
+            raise
+        raise Interrupted(peers.lost_message(peers.unreachable(runtime.other_workers))) from error
 
 
 def _no_lock() -> None:

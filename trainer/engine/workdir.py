@@ -49,6 +49,11 @@ class WorkDirectory:
         return os.path.join(self.path, ".lock")
 
     @property
+    def token(self) -> str:
+        """Written by the chief of several workers, so that the others can check what they see."""
+        return os.path.join(self.path, ".token")
+
+    @property
     def checkpoints(self) -> str:
         """The folder of checkpoints."""
         return os.path.join(self.path, "checkpoints")
@@ -89,7 +94,8 @@ def check_usable(path: str, experiment: loading.Experiment) -> None:
 
 def _is_ours(file: Path) -> bool:
     """Whether a run that was killed before its config.json was written can have left a file."""
-    return file.name == os.path.basename(WorkDirectory("").lock) or file.suffix == ".tmp"
+    workdir = WorkDirectory("")
+    return file.name in (workdir.lock, workdir.token) or file.suffix == ".tmp"
 
 
 def _check_writable(path: str) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 from trainer.config.supervised import Supervised, Train
 from trainer.data.examples import Dataset
 from trainer.data.loading import load
-from trainer.engine import distribution, runner
+from trainer.engine import agreement, distribution, runner
 from trainer.engine.checkpoints import CheckpointInfo
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.schedule import Schedule
+from trainer.engine.workdir import check_usable
 from trainer.errors import UserError, unknown_name
 from trainer.io.records import Value
 from trainer.metrics import table
@@ -35,13 +36,20 @@ def train(
     """
     runtime = distribution.create(distribution_config)
     runner.announce(runtime)
-    dataset = load(experiment.data, data_dir)
     split = experiment.evaluate.split
-    if split == "validation":
-        dataset = _without_test(dataset)
-    _check_batch(experiment.train.global_batch_size, dataset, runtime.replicas)
-    session.check()
-    schedule = make_schedule(experiment, len(dataset.splits["train"]))
+    with agreement.shared_errors(runtime):
+        if runtime.is_chief:
+            check_usable(path, experiment)
+        dataset = load(experiment.data, data_dir)
+        if split == "validation":
+            dataset = _without_test(dataset)
+        _check_batch(experiment.train.global_batch_size, dataset, runtime.replicas)
+        schedule = make_schedule(experiment, len(dataset.splits["train"]))
+    finished = runner.finished_result(path, experiment) if runtime.is_chief else None
+    if any(runtime.texts_of_workers("finished" if finished else "")):
+        if finished:
+            runner.announce_finished(finished)
+        return finished
     task = ClassificationTask(experiment, dataset, runtime, schedule.total_steps)
 
     def final_evaluation(found: CheckpointInfo) -> tuple[str, Mapping[str, Value]]:
