@@ -1,8 +1,5 @@
 """Every model under every strategy that this machine can show; two replicas equal one."""
 
-import json
-import socket
-
 import numpy as np
 import pytest
 
@@ -132,42 +129,3 @@ def test_evaluation_counts_every_example_once():
     metrics = made.evaluate_split(part)
     np.testing.assert_allclose(metrics["accuracy"], accuracy, rtol=1e-6)
     np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-5)
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-def test_two_processes_train_one_job(tmp_path, start, state_digest):
-    arguments = (
-        "train",
-        "--config=configs/digits_cnn.py",
-        "--config.train.epochs=3",
-        f"--workdir={tmp_path / 'run'}",
-    )
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    workers = [
-        start(
-            *arguments,
-            TF_CONFIG=json.dumps(
-                {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-            ),
-        )
-        for index in range(2)
-    ]
-    outputs = [worker.communicate(timeout=180) for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0], outputs
-    assert "strategy multi_worker: 2 replicas" in outputs[0][1]
-    # The second worker leaves the talking and the files to the first.
-    assert outputs[1] == ("", "")
-    result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert result["status"] == "finished"
-    assert result["metrics"]["test/accuracy"] > 0.8
-    assert state_digest(tmp_path / "run")
-    assert not list((tmp_path / "run").glob("checkpoints/.worker*"))

@@ -126,16 +126,7 @@ def create(config: DistributionConfig) -> Runtime:
     if config.virtual_devices:
         _split_devices(config.virtual_devices, "GPU" if _uses_gpu(kind) else "CPU")
     cluster = from_environment() if kind == "multi_worker" else None
-    others = cluster.other_workers if cluster else {}
-    try:
-        with peers.announced_wait(others):
-            strategy = _MAKERS[kind](config)
-    except tf.errors.OpError as error:
-        if not others:
-            raise
-        raise Interrupted(
-            f"the cluster did not start: {peers.lost_message(peers.unreachable(others))}"
-        ) from error
+    strategy = _connect(config, cluster) if cluster else _MAKERS[kind](config)
     runtime = Runtime(strategy, "float32", config.jit, "", cluster)
     precision = _precision(config.precision, runtime.name)
     keras.mixed_precision.set_global_policy(precision)
@@ -144,6 +135,17 @@ def create(config: DistributionConfig) -> Runtime:
     return dataclasses.replace(
         runtime, precision=precision, description=f"strategy {kind}: {devices} ({reason})"
     )
+
+
+def _connect(config: DistributionConfig, cluster: ClusterSpec) -> tf.distribute.Strategy:
+    others = cluster.other_workers
+    peers.wait_until_started(cluster.training_hosts[cluster.worker], others)
+    try:
+        with peers.default_signals():
+            return _multi_worker(config)
+    except tf.errors.OpError as error:
+        reason = peers.lost_message(peers.unreachable(others))
+        raise Interrupted(f"the workers could not be connected: {reason}") from error
 
 
 def xla_compiles_for_cpus() -> bool:

@@ -6,9 +6,11 @@ whether its process and its host are alive, also while TensorFlow waits for it.
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from trainer.errors import EXIT_INTERRUPTED
@@ -27,28 +29,63 @@ def unreachable(workers: Mapping[int, str]) -> list[int]:
     return [number for number, host in workers.items() if not _accepts(host)]
 
 
-@contextlib.contextmanager
-def announced_wait(workers: Mapping[int, str]) -> Iterator[None]:
-    """A context that says on stderr which workers have not started yet."""
-    if not workers:
-        yield
-        return
-    ended = threading.Event()
+def wait_until_started(own: str, workers: Mapping[int, str]) -> None:
+    """Returns once all workers have called this, and says on stderr for which it waits.
 
-    def announce() -> None:
-        wait = _CONNECT_SECONDS
-        while not ended.wait(wait):
-            if missing := unreachable(workers):
+    Args:
+      own: the address of this worker, on whose port it listens meanwhile.
+      workers: the addresses of the others by number.
+    """
+    if not workers:
+        return
+    started = time.monotonic()
+    remind_after = _CONNECT_SECONDS
+    with _listening(own):
+        # A worker that has seen all others stops listening, and TensorFlow listens soon after.
+        while missing := unreachable(workers):
+            if time.monotonic() - started > remind_after:
                 names = ", ".join(f"worker {number} ({workers[number]})" for number in missing)
                 print(f"waiting for {names} to start", file=sys.stderr, flush=True)
-            wait = _REMIND_SECONDS
+                remind_after += _REMIND_SECONDS
+            time.sleep(0.2)
 
-    thread = threading.Thread(target=announce, daemon=True)
-    thread.start()
+
+@contextlib.contextmanager
+def default_signals() -> Iterator[None]:
+    """A context in which a signal ends the process although Python cannot handle it.
+
+    While TensorFlow connects the workers it lets no Python code run.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
     try:
         yield
     finally:
-        ended.set()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _listening(address: str) -> Iterator[None]:
+    port = int(address.rpartition(":")[2])
+    server = socket.create_server(("", port))
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                # The other side closes first, which leaves the port free.
+                with connection:
+                    connection.settimeout(_CONNECT_SECONDS)
+                    with contextlib.suppress(OSError):
+                        connection.recv(1)
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
 
 
 @contextlib.contextmanager
