@@ -190,6 +190,7 @@ def test_cart_pole_is_learned():
         (["environment.name=CartPoel-v1"], "Did you mean 'CartPole-v1'?"),
         (["environment.name=Pendulum-v1"], "Pendulum-v1"),
         (["agent.kind=dqnn"], "Did you mean 'dqn'?"),
+        (["agent.kind=q_linear", "model.kind=linear"], "learns with agent.alpha"),
         (["agent.v_min=5", "agent.v_max=5"], "v_min must be < v_max"),
         (
             ["agent.n_step=50", "agent.replay.capacity=300", "agent.replay.min_size=64"],
