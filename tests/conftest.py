@@ -26,6 +26,7 @@ LONGEST = (
     "rl/test_exact_resume.py",
     "supervised/test_exact_resume.py",
     "test_readme.py",
+    "rl/test_learning.py",
     "rl/test_task.py",
     "engine/test_distribution.py",
     "test_extending.py",

@@ -66,10 +66,8 @@ replays = st.one_of(
     st.builds(PrioritizedReplay, priority_exponent=fractions),
 )
 explorations = st.builds(EpsilonGreedy, epsilon_initial=fractions)
-agents = st.one_of(
-    st.builds(DQN, double=st.booleans(), exploration=explorations, replay=replays),
-    st.builds(QLinear, exploration=explorations, replay=replays),
-)
+dqn = st.builds(DQN, double=st.booleans(), exploration=explorations, replay=replays)
+q_linear = st.builds(QLinear, exploration=explorations, replay=replays)
 supervised = st.builds(
     Supervised,
     seed=st.integers(0, 2**31),
@@ -79,8 +77,10 @@ supervised = st.builds(
     optimizer=optimizers,
     evaluate=st.builds(Evaluate, metrics=st.lists(words, max_size=3).map(tuple)),
 )
-reinforcement_learning = st.builds(
-    ReinforcementLearning, model=models, agent=agents, optimizer=optimizers
+reinforcement_learning = st.one_of(
+    st.builds(ReinforcementLearning, model=models, agent=dqn, optimizer=optimizers),
+    # It has no optimizer to set.
+    st.builds(ReinforcementLearning, model=models, agent=q_linear),
 )
 
 

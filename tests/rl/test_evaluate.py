@@ -8,6 +8,7 @@ from trainer.config import DQN, MLP, Environment, ReinforcementLearning
 from trainer.errors import UserError
 from trainer.rl import evaluate
 from trainer.rl.agents import base
+from trainer.rl.agents.dqn import DQNAgent
 from trainer.rl.envs import registry
 from trainer.rl.evaluate import Episodes, Evaluator, interval, summarize
 
@@ -70,8 +71,34 @@ def test_each_environment_plays_one_greedy_episode():
         assert played.lengths[index] == len(rewards)
         assert played.returns[index] == sum(rewards)
         expected = sum(0.9**k * reward for k, reward in enumerate(rewards))
+        if not terminated:
+            value = agent.q_values(tf.constant(observation[None], tf.float32)).numpy().max()
+            expected += 0.9 ** len(rewards) * value
         np.testing.assert_allclose(played.discounted_returns[index], expected, rtol=1e-5)
     assert len(np.unique(played.lengths)) > 1
+
+
+class PerfectBalance(DQNAgent):
+    """Balances the pole for ever; each step is worth 1, so the value is 1 / (1 - discount)."""
+
+    def q_values(self, observation):
+        _, velocity, angle, angular_velocity = tf.unstack(observation, axis=1)
+        right = angle + angular_velocity + 0.1 * velocity > 0
+        best = tf.fill(tf.shape(angle), 1 / (1 - self.discount))
+        return tf.stack([tf.where(right, 0.0, best), tf.where(right, best, 0.0)], axis=1)
+
+
+@pytest.mark.parametrize("compiles", [False, True])
+def test_exact_values_are_reported_as_calibrated(compiles):
+    """The time limit of CartPole-v0 truncates, so the value continues as in training's targets."""
+    config = ReinforcementLearning(
+        environment=Environment(name="CartPole-v0"), model=MLP(units=(4,)), agent=DQN()
+    )
+    agent = PerfectBalance(config, registry.make(config.environment).spec)
+    figures = Evaluator(config, agent, compiles).evaluate_interim()
+    assert figures["return_min"] == 200
+    assert figures["q_first_mean"] == pytest.approx(100)
+    assert figures["discounted_return_mean"] == pytest.approx(100)
 
 
 @pytest.mark.parametrize("compiles", [False, True])

@@ -16,11 +16,11 @@ BATCH, ACTIONS, FEATURES = 16, 3, 4
 SPEC = EnvironmentSpec((FEATURES,), tf.float32, Discrete(ACTIONS))
 
 
-def make(section, model, optimizer=None, batch_size=BATCH, compiles=False):
+def make(section, model, optimizer=None, batch_size=BATCH, compiles=False, replicas=1):
     config = ReinforcementLearning(agent=section, model=model)
     agent = base.build(config, SPEC)
     optimizer = optimizer or base.optimizer_section(config)
-    return agent, Learner(agent, optimizer, 100, batch_size, 1, compiles, scales_loss=False)
+    return agent, Learner(agent, optimizer, 100, batch_size, replicas, compiles, scales_loss=False)
 
 
 def sample(transitions, weights=None):
@@ -68,17 +68,40 @@ def test_q_linear_makes_the_documents_update(ended):
     np.testing.assert_array_equal(agent._target_network.variables[0], kernel)
 
 
-@pytest.mark.parametrize("distribution", ["none", "categorical"])
-def test_importance_weights_scale_the_gradients(distribution):
-    section = DQN(distribution=distribution)
+@pytest.mark.parametrize(
+    ("distribution", "replicas"), [("none", 1), ("categorical", 1), ("none", 2)]
+)
+def test_importance_weights_scale_the_gradients(distribution, replicas):
+    """Replicas make the update of one learner with the global batch, whoever drew the largest."""
+    strategy = tf.distribute.MirroredStrategy([f"/cpu:{k}" for k in range(replicas)])
     transitions = batch()
-    weights = tf.constant(RANDOM.uniform(0, 1, BATCH), tf.float32)
-    agent, learner = make(section, MLP(units=(8,)), SGD(learning_rate=1.0))
+    # The first replica's weights are a tenth of the second's.
+    weights = RANDOM.uniform(1, 3, BATCH) * np.where(np.arange(BATCH) < BATCH // 2, 1.0, 10.0)
+    weights = tf.constant(weights, tf.float32)
+    with strategy.scope():
+        agent, learner = make(
+            DQN(distribution=distribution),
+            MLP(units=(8,)),
+            SGD(learning_rate=1.0),
+            replicas=replicas,
+        )
     start = [variable.numpy() for variable in agent.trainable_variables]
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(agent.loss(transitions).per_example * weights) / BATCH
+        normalized = weights / tf.reduce_max(weights)
+        loss = tf.reduce_sum(agent.loss(transitions).per_example * normalized) / BATCH
     gradients = tape.gradient(loss, agent.trainable_variables)
-    learner.learn(sample(transitions, weights), 1)
+
+    def learn():
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        learner.learn(
+            tf.nest.map_structure(
+                lambda field: tf.stack(tf.split(field, replicas))[number],
+                sample(transitions, weights),
+            ),
+            1,
+        )
+
+    tf.function(lambda: strategy.run(learn))()
     for old, gradient, variable in zip(start, gradients, agent.trainable_variables, strict=True):
         np.testing.assert_allclose(variable, old - gradient, rtol=1e-4, atol=1e-6)
 

@@ -2,11 +2,12 @@
 
 import dataclasses
 
-from trainer.config.agents import DQN, Agent
+from trainer.config.agents import DQN, Agent, QLinear
 from trainer.config.cadence import Cadence
 from trainer.config.fields import ConfigBase, field
 from trainer.config.models import MLP, Model
 from trainer.config.optimizers import Adam, Optimizer
+from trainer.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,3 +80,12 @@ class ReinforcementLearning(ConfigBase):
     optimizer: Optimizer = dataclasses.field(default_factory=Adam)
     train: TrainRL = dataclasses.field(default_factory=TrainRL)
     evaluate: EvaluateRL = dataclasses.field(default_factory=EvaluateRL)
+
+    def validate(self) -> None:
+        """Checks that no optimizer is set for an agent that has its own."""
+        if isinstance(self.agent, QLinear) and self.optimizer != Adam():
+            raise UserError(
+                "agent.kind 'q_linear' learns with agent.alpha; leave optimizer.* at its defaults, "
+                "or use agent.kind 'dqn' with model.kind 'linear'. "
+                f"Received: optimizer={self.optimizer}"
+            )

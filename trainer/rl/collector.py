@@ -14,6 +14,9 @@ from trainer.rl.experience.steps import Steps
 # What `Collector.collect` counts of the episodes that ended, in its order.
 EPISODE_SUMS = ("episodes", "return", "squared_return", "length")
 
+# What the environments and the policy remember between two steps.
+_State = tuple[Carry, Any]
+
 
 class Collector(tf.Module):
     """A batch of environments and what the policy remembers between two of its steps.
@@ -69,11 +72,11 @@ class Collector(tf.Module):
         """Scalars that describe the state of exploration, by name."""
         return self._agent.exploration_figures(self._read_state()[1])
 
-    def _read_state(self) -> tuple[Carry, Any]:
+    def _read_state(self) -> _State:
         values = [variable.value() for variable in self._state]
         return tf.nest.pack_sequence_as(self._structure, values)
 
-    def _write_state(self, state: tuple[Carry, Any]) -> None:
+    def _write_state(self, state: _State) -> None:
         for variable, value in zip(self._state, tf.nest.flatten(state), strict=True):
             variable.assign(value)
 
@@ -83,20 +86,25 @@ class Collector(tf.Module):
         Returns:
           The steps, and float64 `[4]`: the sums of `EPISODE_SUMS` over the episodes that ended.
         """
-        return self._collect()
+        steps, sums, state = self._play(self._read_state(), self._steps.value())
+        self._write_state(state)
+        self._steps.assign_add(self._num_steps)
+        return steps, sums
 
     @functools.cached_property
-    def _collect(self) -> Callable[[], tuple[Steps, tf.Tensor]]:
+    def _play(self) -> Callable[[_State, tf.Tensor], tuple[Steps, tf.Tensor, _State]]:
         # Acting is arithmetic on small tensors, which XLA fuses. Storing the steps is left
-        # outside, where variables are written in place.
+        # outside, where variables are written in place. The state comes and goes as tensors,
+        # because code that XLA compiles for a GPU cannot read integer variables of 32 bits.
         return tf.function(self._take_steps, jit_compile=self._compiles)
 
-    def _take_steps(self) -> tuple[Steps, tf.Tensor]:
-        carry, policy_carry = self._read_state()
+    def _take_steps(self, state: _State, first: tf.Tensor) -> tuple[Steps, tf.Tensor, _State]:
+        """Steps number `first` and following, from a state; returns the state after them."""
+        carry, policy_carry = state
         sums = tf.zeros([len(EPISODE_SUMS)], tf.float64)
         taken = []
         for number in range(self._num_steps):
-            seed = seeds.at(self._streams["step"], self._steps + number)
+            seed = seeds.at(self._streams["step"], first + number)
             act_seed, step_seed = tf.unstack(tf.random.split(seed, 2))
             observation = self.environment.observe(carry)
             action, policy_carry, extras = self._agent.act(
@@ -127,6 +135,5 @@ class Collector(tf.Module):
                     tf.reduce_sum(finished * length),
                 ]
             )
-        self._write_state((carry, policy_carry))
-        self._steps.assign_add(self._num_steps)
-        return tf.nest.map_structure(lambda *fields: tf.stack(fields), *taken), sums
+        steps = tf.nest.map_structure(lambda *fields: tf.stack(fields), *taken)
+        return steps, sums, (carry, policy_carry)

@@ -15,7 +15,7 @@ from trainer.io.records import Value
 from trainer.rl import seeds
 from trainer.rl.agents.base import Agent
 from trainer.rl.envs import registry
-from trainer.rl.envs.vector import VectorEnvironment, failures_as_user_errors
+from trainer.rl.envs.vector import VectorEnvironment, failures_as_user_errors, select
 
 _BOOTSTRAP_RESAMPLES = 2000
 # Steps; far above any benchmark's episodes. An endless episode would block the run.
@@ -27,7 +27,8 @@ class Episodes(NamedTuple):
 
     Attributes:
       returns: undiscounted.
-      discounted_returns: with the agent's discount, from the first step.
+      discounted_returns: with the agent's discount, from the first step; where the episode was
+        truncated, it continues with the agent's value, as the targets of training do.
       first_value: the agent's value of the first observation.
       lengths: steps.
     """
@@ -80,9 +81,11 @@ class Evaluator:
         carry = environment.initial(first_seed, episodes)
         first_value = self._agent.value(environment.observe(carry))
         policy_carry = self._agent.initial_carry(episodes)
+        last_observation = environment.observe(carry)
         zeros = tf.zeros([episodes])
         returns, discounted, lengths, discount = zeros, zeros, zeros, zeros + 1
         playing = tf.ones([episodes], tf.bool)
+        terminated = tf.zeros([episodes], tf.bool)
         step = tf.constant(0)
         while tf.reduce_any(playing) and step < _LONGEST_EPISODE:
             step_seeds = tf.stack([step_seed[0], step_seed[1] + step])
@@ -94,9 +97,13 @@ class Evaluator:
             returns += counted * output.reward
             discounted += counted * discount * output.reward
             lengths += counted
-            discount *= self._agent.discount
+            discount *= tf.where(playing, self._agent.discount, 1.0)
+            terminated |= playing & output.terminated
+            last_observation = select(playing, output.next_observation, last_observation)
             playing &= ~(output.terminated | output.truncated)
             step += 1
+        last_value = self._agent.value(last_observation)
+        discounted += tf.where(terminated, 0.0, discount * last_value)
         return Episodes(returns, discounted, first_value, lengths)
 
 

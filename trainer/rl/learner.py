@@ -54,18 +54,45 @@ class Learner(tf.Module):
     def learn(self, sample: Sample, updates: int) -> tuple[tf.Tensor, tf.Tensor]:
         """Makes one update with each of the `updates` batches of a sample.
 
+        The importance weights of each batch are divided by the largest over all replicas, so that
+        they only scale updates down (Schaul et al., 2016, section 3.4).
+
         Returns:
           The priorities of the sample's transitions, float32 `[N]`, and this replica's sums:
           `LEARNING_SUMS`, then the agent's figures, float32 `[3 + figures]`.
         """
+        weights = tf.reshape(sample.weights, [updates, -1])
+        weights = tf.reshape(weights / self._largest(weights), [-1])
         batches = [
             tf.nest.map_structure(
-                lambda field, k=number: tf.split(field, updates)[k],
-                (sample.transitions, sample.weights),
+                lambda field, k=number: tf.split(field, updates)[k], (sample.transitions, weights)
             )
             for number in range(updates)
         ]
         return self._compiled_block(batches) if self._compiles else self._block(batches)
+
+    def compile(self, strategy: tf.distribute.Strategy, example: Sample, updates: int) -> None:
+        """Compiles `learn` for samples like `example`, if XLA compiles it; no state changes.
+
+        XLA compiles a function when it is executed first, so this makes updates and undoes them.
+        Only a function that is called in a graph, as in training, is found again in XLA's cache.
+        """
+        if not self._compiles:
+            return
+        tracked = tf.train.TrackableView(self).descendants()
+        variables = [each for each in tracked if isinstance(each, tf.Variable)]
+        values = [variable.numpy() for variable in variables]
+        tf.function(lambda: strategy.run(self.learn, args=(example, updates)))()
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+    def _largest(self, rows: tf.Tensor) -> tf.Tensor:
+        """The largest value of each row `[R, B]` over all replicas, `[R, 1]`."""
+        largest = tf.reduce_max(rows, axis=1, keepdims=True)
+        if self._replicas > 1:
+            every = tf.distribute.get_replica_context().all_gather(largest, axis=1)
+            largest = tf.reduce_max(every, axis=1, keepdims=True)
+        return largest
 
     @functools.cached_property
     def _compiled_block(self) -> tf.types.experimental.PolymorphicFunction:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from trainer.compat.keras import tf
-from trainer.config.rl import ReinforcementLearning
+from trainer.config.rl import ReinforcementLearning, TrainRL
 from trainer.engine import distribution
 from trainer.engine.checkpoints import State
 from trainer.engine.distribution import Runtime
@@ -98,14 +98,14 @@ class ReinforcementLearningTask:
             "use a smaller agent.replay.capacity",
             f"{replay.capacity} transitions",
         )
-        self._iterations = -(-train.steps // self.steps_per_iteration)
+        self._iterations = _iterations(train)
         compiles = compiles_agents(config, runtime)
         with self._strategy.scope():
             self.agent = base.build(config, spec)
             self._learner = Learner(
                 self.agent,
                 base.optimizer_section(config),
-                self._iterations * train.gradient_steps,
+                total_updates(config, self.agent.n_step),
                 train.global_batch_size,
                 runtime.replicas,
                 compiles,
@@ -122,6 +122,9 @@ class ReinforcementLearningTask:
         ]
         self._first_replica = runtime.global_replica_ids[0]
         self._iterations_done = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._updates_per_block = _largest_divisor(train.gradient_steps, _MAX_UPDATES_PER_BLOCK)
+        self._replica_batch_size = train.global_batch_size // runtime.replicas
+        self._learning_is_compiled = False
         self._python_states = [_EnvironmentState(each) for each in environments]
         self.state: State = {
             "agent": self.agent,
@@ -189,6 +192,11 @@ class ReinforcementLearningTask:
 
     def advance(self, iterations: int) -> float:
         """Runs `iterations` of collecting and learning; never waits for input."""
+        if not self._learning_is_compiled:
+            # With the first chunk, whose time is not counted as training. The first update may
+            # follow many chunks later.
+            self._compile_learning()
+            self._learning_is_compiled = True
         with contextlib.ExitStack() as stack:
             for replica in self._replicas:
                 stack.enter_context(failures_as_user_errors(replica.collector.environment))
@@ -246,16 +254,15 @@ class ReinforcementLearningTask:
 
     @tf.function
     def _advance(self, iterations: tf.Tensor) -> None:
-        gradient_steps = self._config.train.gradient_steps
-        block = _largest_divisor(gradient_steps, _MAX_UPDATES_PER_BLOCK)
+        blocks = self._config.train.gradient_steps // self._updates_per_block
         for _ in tf.range(iterations):
             self._strategy.run(self._collect)
             self._iterations_done.assign_add(1)
             replicas = self._strategy.num_replicas_in_sync
             stored = self._replicas[0].experience.size() * replicas
             if stored >= self._config.agent.replay.min_size:
-                for _ in tf.range(gradient_steps // block):
-                    self._strategy.run(self._learn, args=(block,))
+                for _ in tf.range(blocks):
+                    self._strategy.run(self._learn)
 
     def _collect(self) -> None:
         replica = self._replica()
@@ -263,13 +270,17 @@ class ReinforcementLearningTask:
         replica.experience.add(steps)
         replica.episode_sums.assign_add(sums)
 
-    def _learn(self, updates: int) -> None:
-        replica = self._replica()
+    def _compile_learning(self) -> None:
+        updates = self._updates_per_block
+        example = self._replicas[0].experience.example(updates * self._replica_batch_size)
+        self._learner.compile(self._strategy, example, updates)
+
+    def _learn(self) -> None:
+        replica, updates = self._replica(), self._updates_per_block
         progress = tf.cast(self._iterations_done, tf.float32) / self._iterations
         seed = seeds.at(replica.stream, replica.draws)
         replica.draws.assign_add(1)
-        batch_size = self._config.train.global_batch_size // self._strategy.num_replicas_in_sync
-        sample = replica.experience.batches(updates, batch_size, seed, progress)
+        sample = replica.experience.batches(updates, self._replica_batch_size, seed, progress)
         priorities, sums = self._learner.learn(sample, updates)
         replica.experience.feedback(sample, priorities)
         replica.learning_sums.assign_add(tf.cast(sums, tf.float64))
@@ -326,6 +337,20 @@ def check(config: ReinforcementLearning, runtime: Runtime) -> None:
             f"fit into agent.replay.capacity={replay.capacity} as whole rows of "
             f"{train.num_envs} environments. Received: {replay.min_size}"
         )
+
+
+def total_updates(config: ReinforcementLearning, n_step: int) -> int:
+    """The number of updates of a whole run; none happens before the replay has its minimum."""
+    train = config.train
+    rows = math.ceil(config.agent.replay.min_size / train.num_envs)
+    # A transition is stored n_step - 1 steps after it began.
+    first_iteration = math.ceil((rows + n_step - 1) / train.collect_steps)
+    return max(0, _iterations(train) - first_iteration + 1) * train.gradient_steps
+
+
+def _iterations(train: TrainRL) -> int:
+    """Iterations of a whole run."""
+    return math.ceil(train.steps / (train.num_envs * train.collect_steps))
 
 
 def _sums(size: int) -> tf.Variable:

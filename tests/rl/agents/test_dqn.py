@@ -199,6 +199,23 @@ def test_the_target_network_is_updated_when_it_is_due():
             start = target.numpy()
 
 
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_target_update_of_rate_1_is_an_exact_copy(jit):
+    agent = make(DQN(target_update_period=2))
+    # With numbers of very different sizes, target + (online - target) rounds.
+    for target, online in agent._variable_pairs():
+        target.assign(1e3 * RANDOM.normal(size=target.shape))
+        online.assign(1e-3 * RANDOM.normal(size=online.shape))
+    before = [target.numpy() for target, _ in agent._variable_pairs()]
+    update = tf.function(agent.after_update, jit_compile=jit)
+    update(tf.constant(1, tf.int64))
+    for (target, _), old in zip(agent._variable_pairs(), before, strict=True):
+        np.testing.assert_array_equal(target, old)
+    update(tf.constant(2, tf.int64))
+    for target, online in agent._variable_pairs():
+        np.testing.assert_array_equal(target, online)
+
+
 @pytest.mark.parametrize("switches", [{}, {"dueling": True}, {"distribution": "categorical"}])
 def test_the_tf_agents_policy_acts_the_same(switches):
     from tf_agents.trajectories import time_step

@@ -171,7 +171,8 @@ class DQNAgent(Agent):
         due = updates % self._settings.target_update_period == 0
         rate = tf.where(due, self._settings.target_update_tau, 0.0)
         for target, online in self._variable_pairs():
-            target.assign(target + rate * (online - target))
+            # In this form a rate of 1 is an exact copy.
+            target.assign((1.0 - rate) * target + rate * online)
 
     def _variable_pairs(self) -> list[tuple[tf.Variable, tf.Variable]]:
         return list(zip(self._target_network.variables, self._network.variables, strict=True))

@@ -1,16 +1,16 @@
 """Replay of n-step transitions, drawn uniformly or by priority, inside the graph."""
 
 import abc
-import math
 from typing import NamedTuple
 
 from trainer.compat.keras import tf
 from trainer.config.agents import PrioritizedReplay as PrioritizedConfig
 from trainer.config.agents import Replay as ReplayConfig
-from trainer.rl.experience import ring
+from trainer.rl.experience import ring, sum_tree
 from trainer.rl.experience.n_step import NStep
 from trainer.rl.experience.ring import Ring
 from trainer.rl.experience.steps import Steps, Transition
+from trainer.rl.experience.sum_tree import SumTree
 from trainer.rl.specs import EnvironmentSpec
 
 # Keeps every priority above 0, so that each transition can be drawn.
@@ -23,7 +23,8 @@ class Sample(NamedTuple):
     Attributes:
       transitions: fields `[N, ...]`.
       slots: int64 `[N]`, where they are stored.
-      weights: float32 `[N]`, importance weights; the largest of each batch is 1.
+      weights: float32 `[N]`, importance weights (N P(i))^-beta, not yet normalized by the largest
+        of a batch, which may be another replica's.
     """
 
     transitions: Transition
@@ -56,6 +57,11 @@ class Replay(tf.Module, abc.ABC):
     def fill(self) -> tf.Tensor:
         """The stored fraction of the capacity, float32."""
         return tf.cast(self.size(), tf.float32) / self._ring.slots
+
+    def example(self, number: int) -> Sample:
+        """`number` times the first slot, in the form of `batches`; also of an empty replay."""
+        slots = tf.zeros([number], tf.int64)
+        return Sample(self._ring.read(slots), slots, tf.ones([number]))
 
     @abc.abstractmethod
     def batches(self, count: int, batch_size: int, seed: tf.Tensor, progress: tf.Tensor) -> Sample:
@@ -98,8 +104,7 @@ class PrioritizedReplay(Replay):
     """Proportional prioritized replay (Schaul et al., 2016, section 3.3 and algorithm 1).
 
     P(i) = p_i^alpha / Σ p^alpha with p_i = |delta_i| + epsilon; a new transition gets the
-    largest priority so far. The sums are a binary tree in one variable: node k has the
-    children 2k and 2k + 1, node 1 is the root, and the leaves come last.
+    largest priority so far.
     """
 
     def __init__(self, ring: Ring, n_step: NStep, num_envs: int, config: PrioritizedConfig):
@@ -107,9 +112,8 @@ class PrioritizedReplay(Replay):
         super().__init__(ring, n_step)
         self._config = config
         self._num_envs = num_envs
-        self._depth = _depth(ring.slots + num_envs)
-        self._leaves = 2**self._depth
-        self._tree = tf.Variable(tf.zeros([2 * self._leaves]), trainable=False)
+        # The values are p^alpha.
+        self._tree = SumTree(ring.slots + num_envs)
         self._largest = tf.Variable(1.0, trainable=False)
 
     def batches(self, count: int, batch_size: int, seed: tf.Tensor, progress: tf.Tensor) -> Sample:
@@ -117,45 +121,31 @@ class PrioritizedReplay(Replay):
 
         The importance weights are (N P(i))^-beta, with beta rising linearly to 1.
         """
-        mass = tf.gather(self._tree, 1)
-        offsets = tf.random.stateless_uniform([count, batch_size], seed)
-        strata = tf.range(batch_size, dtype=tf.float32)
-        target = tf.reshape((strata + offsets) * (mass / batch_size), [-1])
-        node = tf.ones([count * batch_size], tf.int64)
-        for _ in range(self._depth):
-            left = tf.gather(self._tree, 2 * node)
-            right = tf.gather(self._tree, 2 * node + 1)
-            # Rounding must not lead into an empty half.
-            go_right = (target >= left) & (right > 0.0)
-            target = tf.where(go_right, target - left, target)
-            node = 2 * node + tf.cast(go_right, tf.int64)
-        slots = node - self._leaves
-        probability = tf.gather(self._tree, node) / mass
+        mass = self._tree.total()
+        offsets = tf.random.stateless_uniform([count, batch_size], seed, dtype=tf.float64)
+        strata = tf.range(batch_size, dtype=tf.float64)
+        targets = (strata + offsets) * (mass / batch_size)
+        slots = self._tree.find(tf.reshape(targets, [-1]))
+        probability = self._tree.values(slots) / mass
         beta_0 = self._config.importance_exponent
         beta = beta_0 + (1 - beta_0) * progress
-        weights = (tf.cast(self.size(), tf.float32) * probability) ** -beta
-        weights = tf.reshape(weights, [count, batch_size])
-        weights /= tf.reduce_max(weights, axis=1, keepdims=True)
-        return Sample(self._ring.read(slots), slots, tf.reshape(weights, [-1]))
+        ratio = tf.cast(tf.cast(self.size(), tf.float64) * probability, tf.float32)
+        return Sample(self._ring.read(slots), slots, ratio**-beta)
 
     def feedback(self, sample: Sample, priorities: tf.Tensor) -> None:
         """Sets the priorities of the sampled transitions."""
         priorities = tf.abs(priorities) + _PRIORITY_FLOOR
         self._largest.assign(tf.maximum(self._largest, tf.reduce_max(priorities)))
-        self._set(sample.slots, priorities**self._config.priority_exponent)
+        self._set(sample.slots, priorities)
 
     def _stored(self, slots: tf.Tensor, valid: tf.Tensor) -> None:
         """Gives new transitions the largest priority so far, invalid ones none."""
-        largest = self._largest**self._config.priority_exponent
-        self._set(slots, tf.repeat(tf.where(valid, largest, 0.0), self._num_envs))
+        self._set(slots, tf.repeat(tf.where(valid, self._largest, 0.0), self._num_envs))
 
-    def _set(self, slots: tf.Tensor, values: tf.Tensor) -> None:
-        node = slots + self._leaves
-        self._tree.scatter_nd_update(node[:, None], values)
-        for _ in range(self._depth):
-            node = node // 2
-            children = tf.gather(self._tree, 2 * node) + tf.gather(self._tree, 2 * node + 1)
-            self._tree.scatter_nd_update(node[:, None], children)
+    def _set(self, slots: tf.Tensor, priorities: tf.Tensor) -> None:
+        # 0 stays 0, whatever the exponent is.
+        powers = tf.where(priorities > 0.0, priorities**self._config.priority_exponent, 0.0)
+        self._tree.assign(slots, tf.cast(powers, tf.float64))
 
 
 def make_replay(
@@ -188,10 +178,4 @@ def memory_bytes(config: ReplayConfig, spec: EnvironmentSpec) -> int:
     stored = ring.memory_bytes(config.capacity, spec)
     if not isinstance(config, PrioritizedConfig):
         return stored
-    # Two nodes of 4 bytes per leaf.
-    return stored + 8 * 2 ** _depth(config.capacity)
-
-
-def _depth(slots: int) -> int:
-    """Levels below the root of a binary tree with a leaf per slot."""
-    return max(1, math.ceil(math.log2(slots)))
+    return stored + sum_tree.memory_bytes(config.capacity)

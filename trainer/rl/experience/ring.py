@@ -26,7 +26,8 @@ class Ring(tf.Module):
 
         self._fields = Transition(
             observation=variable(shape, dtype),
-            action=variable((), tf.int32),
+            # There is no scatter of int32 on a GPU.
+            action=variable((), tf.int64),
             reward=variable((), tf.float32),
             discount=variable((), tf.float32),
             next_observation=variable(shape, dtype),
@@ -59,17 +60,18 @@ class Ring(tf.Module):
         slots = tf.reshape(slots, [-1])
         for variable, values in zip(self._fields, transitions, strict=True):
             flat = tf.reshape(values, [-1, *variable.shape[1:]])
-            variable.scatter_nd_update(slots[:, None], flat)
+            variable.scatter_nd_update(slots[:, None], tf.cast(flat, variable.dtype))
         self._written.assign_add(tf.reduce_sum(counted))
         return slots
 
     def read(self, slots: tf.Tensor) -> Transition:
         """The transitions at `slots`, int64 `[N]`."""
-        return Transition(*(tf.gather(variable, slots) for variable in self._fields))
+        stored = Transition(*(tf.gather(variable, slots) for variable in self._fields))
+        return stored._replace(action=tf.cast(stored.action, tf.int32))
 
 
 def memory_bytes(capacity: int, spec: EnvironmentSpec) -> int:
     """The memory of a ring, bytes."""
     observation = math.prod(spec.observation_shape) * spec.observation_dtype.size
-    # Action, reward and discount have 4 bytes each.
-    return capacity * (2 * observation + 12)
+    # An action has 8 bytes, reward and discount have 4 each.
+    return capacity * (2 * observation + 16)
