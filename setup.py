@@ -46,6 +46,8 @@ setup(
         # A newer libtpu, which pip would pick, aborts at import with this TensorFlow.
         "tpu": ["tensorflow-tpu==2.20.0", "libtpu==0.0.21", "tf_keras==2.20.1"],
         "dev": [
+            # LunarLander and BipedalWalker of Gymnasium.
+            "box2d>=2.3.10",
             "check-jsonschema>=0.30",
             "coverage>=7.10",
             "gcp-storage-emulator>=2024.8",

@@ -4,8 +4,7 @@ import pytest
 from scipy import stats
 
 from trainer.compat.keras import tf
-from trainer.config import DQN, MLP, Environment, ReinforcementLearning
-from trainer.errors import UserError
+from trainer.config import DQN, MLP, Environment, EvaluateRL, ReinforcementLearning
 from trainer.rl import evaluate
 from trainer.rl.agents import base
 from trainer.rl.agents.dqn import DQNAgent
@@ -16,7 +15,7 @@ RETURNS = np.array([1.0, 2, 3, 4, 5, 6, 7, 1000], np.float32)
 
 
 def test_the_interquartile_mean_leaves_out_a_quarter_at_each_end():
-    played = Episodes(RETURNS, RETURNS / 2, RETURNS / 4, np.full(8, 9, np.float32))
+    played = Episodes(RETURNS, RETURNS / 2, RETURNS / 4, np.full(8, 9, np.float32), np.eye(8)[0])
     figures = summarize(played, seed=0)
     assert figures["return_iqm"] == np.mean([3, 4, 5, 6])
     assert figures["return_mean"] == RETURNS.mean()
@@ -25,6 +24,7 @@ def test_the_interquartile_mean_leaves_out_a_quarter_at_each_end():
     assert figures["q_first_mean"] == RETURNS.mean() / 4
     assert figures["length_mean"] == 9
     assert figures["episodes"] == 8
+    assert figures["episodes_unfinished"] == 1
     assert figures["return_ci95"] == list(interval(RETURNS.astype(np.float64), 0))
 
 
@@ -102,15 +102,54 @@ def test_exact_values_are_reported_as_calibrated(compiles):
 
 
 @pytest.mark.parametrize("compiles", [False, True])
-def test_an_endless_episode_is_an_error(compiles, monkeypatch):
-    config = ReinforcementLearning(environment=Environment(name="MountainCar-v0"))
-    ours = registry.make(config.environment)
-    agent = base.build(config, ours.spec)
+def test_an_endless_episode_is_stopped_counted_and_announced_once(compiles, monkeypatch, capfd):
+    """CliffWalking has no time limit; an agent that walks against a wall never ends."""
     monkeypatch.setattr(evaluate, "_LONGEST_EPISODE", 50)
-    evaluator = Evaluator(config, agent, compiles)
-    # MountainCar's own limit is 200.
-    assert max(evaluator._play(ours, 3, tf.constant([5, 6])).lengths) == 50
-    with pytest.raises(
-        UserError, match=r"did not end within 50 steps; set environment\.time_limit"
-    ):
+    evaluators = {}
+    for name, limit in (("MountainCar-v0", 0), ("CliffWalking-v1", 0), ("CliffWalking-v1", 60)):
+        config = ReinforcementLearning(
+            environment=Environment(name=name, time_limit=limit),
+            evaluate=EvaluateRL(episodes=3, interim_episodes=3),
+        )
+        agent = base.build(config, registry.make(config.environment).spec)
+        # Constant values: the greedy action is 0, up or to the left.
+        for variable in agent.trainable_variables:
+            variable.assign(tf.zeros_like(variable))
+        evaluators[name, limit] = Evaluator(config, agent, compiles)
+    for evaluator in evaluators.values():
         evaluator.evaluate_interim()
+    errors = capfd.readouterr().err
+    message = "3 of 3 greedy episodes did not end within 50 steps and were stopped"
+    # MountainCar's own limit is 200. The third has a larger limit in its configuration.
+    assert errors.count(message) == len(errors.splitlines()) == 2
+    found = [evaluator.evaluate_final() for evaluator in evaluators.values()]
+    assert [figures["episodes_unfinished"] for figures in found] == [3, 3, 0]
+    assert [figures["length_mean"] for figures in found] == [50, 50, 60]
+    assert "greedy episodes" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "gymnasium"])
+def test_no_episode_of_the_final_evaluation_is_an_interim_one(backend, monkeypatch):
+    """In one order or the other, and in several evaluations."""
+    config = ReinforcementLearning(
+        environment=Environment(time_limit=3, backend=backend),
+        evaluate=EvaluateRL(episodes=16, interim_episodes=16),
+    )
+    agent = base.build(config, registry.make(config.environment).spec)
+    evaluator = Evaluator(config, agent, compiles=False)
+    starts = []
+    value = agent.value
+
+    def record(observations):
+        tf.py_function(lambda seen: starts.append(seen.numpy()), [observations], [])
+        return value(observations)
+
+    monkeypatch.setattr(agent, "value", record)
+    evaluations = ("interim", "test", "interim", "validation", "test")
+    for name in evaluations:
+        evaluator.evaluate_interim() if name == "interim" else evaluator.evaluate_split(name)
+    interim, test, again, validation, repeated = starts
+    np.testing.assert_array_equal(interim, again)
+    np.testing.assert_array_equal(interim, validation)
+    np.testing.assert_array_equal(test, repeated)
+    assert len(np.unique(np.concatenate([interim, test]), axis=0)) == 32

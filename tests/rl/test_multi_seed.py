@@ -48,15 +48,15 @@ def test_each_seed_is_a_run_of_its_own(trained, tmp_path, state_digest):
 
 def test_the_report_is_across_seeds(trained):
     result = read(trained)
-    scores = [read(trained / f"seed_{seed}")["metrics"]["eval/return_mean"] for seed in (3, 4)]
+    scores = [read(trained / f"seed_{seed}")["metrics"]["test/return_mean"] for seed in (3, 4)]
     metrics = result["metrics"]
-    assert metrics["eval/return_of_each_seed"] == scores
-    assert metrics["eval/return_mean"] == np.mean(scores)
-    assert metrics["eval/return_iqm"] == stats.trim_mean(scores, 0.25)
-    assert metrics["eval/return_min"] == min(scores)
-    assert metrics["eval/return_ci95"] == sorted(scores)
-    assert metrics["eval/seeds"] == 2
-    assert metrics["eval/episodes"] == 20
+    assert metrics["test/return_of_each_seed"] == scores
+    assert metrics["test/return_mean"] == np.mean(scores)
+    assert metrics["test/return_iqm"] == stats.trim_mean(scores, 0.25)
+    assert metrics["test/return_min"] == min(scores)
+    assert metrics["test/return_ci95"] == sorted(scores)
+    assert metrics["test/seeds"] == 2
+    assert metrics["test/episodes"] == 20
     assert set(result["seeds"]) == {"3", "4"}
     (record,) = read_records(str(trained / "metrics.jsonl"))
     assert record.metrics["return_of_each_seed"] == scores
@@ -66,7 +66,7 @@ def test_one_more_seed_trains_only_that_one(trained, capsys):
     before = (trained / "seed_3" / "result.json").stat().st_mtime_ns
     arguments = (*SMALL, "--config.seed=3", "--config.seeds=3")
     assert train(trained, *arguments) == 0
-    assert read(trained)["metrics"]["eval/seeds"] == 3
+    assert read(trained)["metrics"]["test/seeds"] == 3
     assert (trained / "seed_3" / "result.json").stat().st_mtime_ns == before
     assert capsys.readouterr().err.count("replay ") == 1
     assert train(trained, *arguments) == 0
@@ -102,7 +102,7 @@ def test_evaluate_repeats_the_report_and_draws(trained, capsys):
     assert run(["evaluate", f"--workdir={trained}", "--render", "--jit=off"]) == 0
     captured = capsys.readouterr()
     printed = json.loads(captured.out)
-    found = {f"eval/{name}": value for name, value in printed["metrics"].items()}
+    found = {f"test/{name}": value for name, value in printed["metrics"].items()}
     assert found == read(trained)["metrics"]
     assert f"the learning curve is in {trained}/learning_curve.png" in captured.err
     assert Image.open(trained / "learning_curve.png").size == (840, 480)
@@ -115,7 +115,7 @@ def test_the_learning_curve_is_of_the_evaluations_on_the_way(trained):
     records = read_records(str(trained / "seed_4" / "metrics.jsonl"))
     evaluations = [record for record in records if record.split == "eval"]
     assert render._curve(records) == {
-        record.step: record.metrics["return_mean"] for record in evaluations[:-1]
+        record.step: record.metrics["return_mean"] for record in evaluations
     }
 
 

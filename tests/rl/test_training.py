@@ -9,6 +9,7 @@ import pytest
 
 from trainer.cli.main import run
 from trainer.engine.distribution import Runtime
+from trainer.io.records import read_records
 
 SMALL = (
     "--config.environment.time_limit=50",
@@ -40,10 +41,11 @@ def test_the_result_has_the_promised_content(trained):
     assert result["task"] == "rl"
     assert result["step"] >= 2000
     metrics = result["metrics"]
-    low, high = metrics["eval/return_ci95"]
-    assert low <= metrics["eval/return_iqm"] <= high
-    assert metrics["eval/episodes"] == 20
-    assert 8 <= metrics["eval/return_mean"] <= 50
+    low, high = metrics["test/return_ci95"]
+    assert low <= metrics["test/return_iqm"] <= high
+    assert metrics["test/episodes"] == 20
+    assert 8 <= metrics["test/return_mean"] <= 50
+    assert all(name.startswith("test/") for name in metrics)
     assert set(result["throughput"]) == {
         "env_steps_per_second",
         "updates_per_second",
@@ -54,8 +56,30 @@ def test_the_result_has_the_promised_content(trained):
 def test_evaluate_repeats_the_final_evaluation(trained, capsys):
     assert run(["evaluate", f"--workdir={trained}"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    found = {f"eval/{name}": value for name, value in printed["metrics"].items()}
+    found = {f"test/{name}": value for name, value in printed["metrics"].items()}
     assert found == read(trained)["metrics"]
+
+
+def test_a_run_can_be_blind_to_the_test_episodes(trained, tmp_path, capsys):
+    assert train(tmp_path / "run", *SMALL, "--config.evaluate.split=validation") == 0
+    result = read(tmp_path / "run")
+    records = read_records(str(tmp_path / "run" / "metrics.jsonl"))
+    assert {record.split for record in records} == {"train", "eval"}
+    selected = next(
+        record.metrics
+        for record in records
+        if (record.split, record.step) == ("eval", result["checkpoint"]["step"])
+    )
+    assert result["metrics"] == {f"eval/{name}": value for name, value in selected.items()}
+    # The same run, except for what is reported at its end.
+    others = read_records(str(trained / "metrics.jsonl"))
+    assert [record.split for record in others].count("test") == 1
+    capsys.readouterr()
+    for workdir in (trained, tmp_path / "run"):
+        assert run(["evaluate", f"--workdir={workdir}", "--split=validation"]) == 0
+        assert json.loads(capsys.readouterr().out)["metrics"] == selected
+    assert run(["evaluate", f"--workdir={trained}", "--split=train"]) == 2
+    assert "Received: 'train'" in capsys.readouterr().err
 
 
 def test_predict_is_for_supervised_runs(trained, capsys):

@@ -36,7 +36,8 @@ def run(arguments: Sequence[str], started: float) -> None:
     from trainer.rl.multi_seed import evaluate as evaluate_agent
 
     # Printed first: the metrics do not depend on whether the environment can be rendered.
-    print(json.dumps(evaluate_agent(experiment, values.workdir, distribution_config)), flush=True)
+    result = evaluate_agent(experiment, values.workdir, values.split, distribution_config)
+    print(json.dumps(result), flush=True)
     if values.render:
         from trainer.rl.render import render
 

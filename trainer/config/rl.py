@@ -60,6 +60,12 @@ class EvaluateRL(ConfigBase):
         "Checkpoint used for the final evaluation and by `trainer evaluate`.",
         choices=("best", "last"),
     )
+    split: str = field(
+        "test",
+        "Episodes of the final evaluation: test, which no interim evaluation has played; or "
+        "validation, those of the interim evaluations, for tuning hyperparameters.",
+        choices=("test", "validation"),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ EVALUATION: Mapping[str, bool | None] = {
     "q_first_mean": None,
     "length_mean": None,
     "episodes": None,
+    "episodes_unfinished": False,
 }
 # Of the steps and updates since the last report. An agent adds its own figures.
 TRAINING: Mapping[str, bool | None] = {

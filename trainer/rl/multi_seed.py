@@ -19,7 +19,7 @@ from trainer.errors import UserError
 from trainer.io.files import write_json
 from trainer.io.records import Record, Value
 from trainer.rl import training
-from trainer.rl.evaluate import summarize_seeds
+from trainer.rl.evaluate import record_split, summarize_seeds
 from trainer.rl.loading import Trained, load
 
 
@@ -57,26 +57,29 @@ def train(
     workdir = WorkDirectory(path)
     writer = Files(workdir.metrics, workdir.tensorboard)
     writer.rewind(0)
-    writer.write(Record(combined["step"], "eval", time.time(), across))
+    writer.write(Record(combined["step"], record_split(experiment), time.time(), across))
     write_json(workdir.result, combined)
     return combined
 
 
 def evaluate(
-    experiment: ReinforcementLearning, path: str, distribution_config: DistributionConfig
+    experiment: ReinforcementLearning,
+    path: str,
+    split: str,
+    distribution_config: DistributionConfig,
 ) -> Mapping[str, Any]:
-    """Evaluates each run's selected checkpoint on greedy episodes.
+    """Evaluates each run's selected checkpoint on the greedy episodes of a split.
 
     Raises:
-      UserError: if there is no checkpoint.
+      UserError: if there is no such split, or no checkpoint.
     """
     agents = load_each(experiment, path, distribution_config)
     steps = [trained.step for trained in agents]
-    metrics = [trained.evaluator.evaluate_final() for trained in agents]
+    metrics = [trained.evaluator.evaluate_split(split) for trained in agents]
     if experiment.seeds == 1:
-        return {"split": "eval", "step": steps[0], "metrics": dict(metrics[0])}
+        return {"split": split, "step": steps[0], "metrics": dict(metrics[0])}
     across = summarize_seeds(metrics, experiment.seed)
-    return {"split": "eval", "step": steps, "metrics": dict(across)}
+    return {"split": split, "step": steps, "metrics": dict(across)}
 
 
 def load_each(
@@ -128,10 +131,9 @@ def _check_layout(experiment: ReinforcementLearning, path: str) -> None:
 def _across(
     experiment: ReinforcementLearning, results: Sequence[Mapping[str, Any]]
 ) -> Mapping[str, Value]:
-    finals = [
-        {name: result["metrics"][f"eval/{name}"] for name in ("return_mean", "episodes")}
-        for result in results
-    ]
+    split = record_split(experiment)
+    names = ("return_mean", "episodes", "episodes_unfinished")
+    finals = [{name: result["metrics"][f"{split}/{name}"] for name in names} for result in results]
     return summarize_seeds(finals, experiment.seed)
 
 
@@ -146,7 +148,7 @@ def _combine(
         "status": "finished",
         "task": experiment.task,
         "step": max(result["step"] for result in each),
-        "metrics": {f"eval/{name}": value for name, value in across.items()},
+        "metrics": {f"{record_split(experiment)}/{name}": value for name, value in across.items()},
         "seeds": {str(seed): result["metrics"] for seed, result in results.items()},
         "throughput": {
             name: sum(result["throughput"][name] for result in each) / len(each)

@@ -33,15 +33,15 @@ class _EnvironmentState(tf.train.experimental.PythonState):
 
     def __init__(self, environment: VectorEnvironment):
         self._environment = environment
-        self.is_lost = False
+        self.why_lost = ""
 
     def serialize(self) -> bytes:
-        """The environment's bytes; empty if it cannot be saved."""
+        """The environment's bytes."""
         return self._environment.state_bytes()
 
     def deserialize(self, string_value: bytes) -> None:
-        """Restores the environment, or records that it could not be saved."""
-        self.is_lost = not self._environment.restore_bytes(string_value)
+        """Restores the environment, or records why it cannot be restored."""
+        self.why_lost = self._environment.restore_bytes(string_value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,10 +182,11 @@ class ReinforcementLearningTask:
         return [*names, *(f"train/{name}" for name in exploration)]
 
     def start(self, step: int) -> None:
-        """Starts new episodes where a checkpoint could not hold the old ones."""
+        """Starts new episodes where those of a checkpoint cannot be restored."""
         del step
-        if any(state.is_lost for state in self._python_states):
-            print("the environments cannot be restored; starting new episodes", file=sys.stderr)
+        reasons = [state.why_lost for state in self._python_states if state.why_lost]
+        if reasons:
+            print(f"{reasons[0]}; starting new episodes", file=sys.stderr)
             for replica in self._replicas:
                 replica.collector.start_new_episodes()
                 replica.experience.end_episodes()

@@ -11,6 +11,7 @@ from trainer.engine.checkpoints import CheckpointInfo, restore
 from trainer.engine.distribution import Runtime
 from trainer.engine.schedule import Schedule
 from trainer.io.records import Value
+from trainer.rl.evaluate import record_split
 from trainer.rl.task import ReinforcementLearningTask
 
 _REPORTS_PER_RUN = 20
@@ -53,7 +54,7 @@ def train(
 
     def final_evaluation(found: CheckpointInfo) -> tuple[str, Mapping[str, Value]]:
         restore(found, {"agent": task.agent})
-        return "eval", task.evaluator.evaluate_final()
+        return record_split(experiment), task.evaluator.evaluate_final()
 
     return runner.run(
         runner.RunSpec(

@@ -1,11 +1,10 @@
 # ruff: noqa: ARG002
 """Environments as a user would write them, good and bad."""
 
-import ctypes
-
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.utils import EzPickle
 
 NOT_A_CLASS = 3
 
@@ -99,13 +98,68 @@ class OutsideItsSpace(Walk):
         return 9, *super().step(action)[1:]
 
 
-class Unpicklable(Vector):
+class ForgetsState(Walk, EzPickle):
+    """Like the Box2D and Atari environments: pickling keeps the constructor's arguments only."""
+
     def __init__(self):
-        self.handle = lambda: None
+        EzPickle.__init__(self)
+
+
+class Unseeded(Pixels):
+    """Its random numbers do not depend on the seed of its reset."""
+
+    def reset(self, *, seed=None, options=None):
+        self.np_random = np.random.default_rng()
+        return super().reset()
+
+
+class UnseededReward(Vector):
+    def step(self, action):
+        return np.zeros(2), float(np.random.default_rng().random()), False, False, {}
+
+
+class Learns(Vector):
+    """Carries something from one episode into the next."""
+
+    def __init__(self):
+        self.episodes = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.episodes += 1
+        return np.full(2, self.episodes), {}
+
+    def step(self, action):
+        return np.full(2, self.episodes), 1.0, False, False, {}
+
+
+class StopsWorking(Vector):
+    works = True
+
+    def step(self, action):
+        if not StopsWorking.works:
+            raise RuntimeError("the simulator is gone")
+        return super().step(action)
 
 
 class Continuous(Vector):
     action_space = Box(-np.arange(1.0, 41.0), np.ones(40), dtype=np.float64)
+
+
+class Shifting(Vector):
+    """Continuous actions, which it adds up; without end."""
+
+    action_space = Box(-1.0, 1.0, (2, 3), np.float64)
+
+    def reset(self, *, seed=None, options=None):
+        gymnasium.Env.reset(self, seed=seed)
+        self.place = self.np_random.normal(size=2)
+        return self.place, {}
+
+    def step(self, action):
+        assert action.shape == (2, 3)
+        self.place = self.place + action.sum(axis=-1) + self.np_random.normal(size=2)
+        return self.place, 0.0, False, False, {}
 
 
 class Composite(Vector):
@@ -119,13 +173,3 @@ class NeedsArguments(Vector):
 
 class NoSpaces(gymnasium.Env):
     pass
-
-
-class Pointer(Vector):
-    def __init__(self):
-        self.handle = ctypes.pointer(ctypes.c_int(1))
-
-
-class ComesNotBack(Vector):
-    def __setstate__(self, state):
-        raise RuntimeError("the simulator is gone")

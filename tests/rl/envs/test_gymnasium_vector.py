@@ -1,6 +1,7 @@
 """A batch of Gymnasium environments against the same environments stepped by hand."""
 
 import sys
+import zlib
 
 import gymnasium
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from trainer.compat.keras import tf
 from trainer.config import Environment as EnvironmentConfig
 from trainer.errors import UserError
-from trainer.rl.envs import registry
+from trainer.rl.envs import gymnasium_episode, registry
 from trainer.rl.envs.vector import failures_as_user_errors
 from trainer.rl.specs import Box
 
@@ -27,8 +28,12 @@ def roll(environment, carry, steps, batch=3):
     step = tf.function(environment.step)
     outputs = []
     for index in range(steps):
-        action = tf.constant([(index * 7 + i * 3) // 4 % environment.spec.action.n
-                              for i in range(batch)])  # fmt: skip
+        numbers = [(index * 7 + i * 3) // 4 for i in range(batch)]
+        if isinstance(environment.spec.action, Box):
+            size = len(environment.spec.action.low)
+            action = tf.constant([[number % 5 / 10 - 0.2] * size for number in numbers])
+        else:
+            action = tf.constant([number % environment.spec.action.n for number in numbers])
         carry, output = step(carry, action, SEED)
         outputs.append(tf.nest.map_structure(lambda value: value.numpy(), output))
     return carry, outputs
@@ -37,13 +42,16 @@ def roll(environment, carry, steps, batch=3):
 def test_steps_each_as_gymnasium_alone_does():
     ours = make("CartPole-v1", time_limit=12)
     carry = ours.initial(SEED, 3)
-    seeds = np.random.SeedSequence([1, 2]).generate_state(3)
+
+    def seed(environment, episode):
+        return zlib.crc32(f"1/2/{environment}/{episode}".encode()) & 0x7FFFFFFF
+
     theirs = [gymnasium.make("CartPole-v1", max_episode_steps=12) for _ in range(3)]
-    current = [env.reset(seed=int(seed))[0] for env, seed in zip(theirs, seeds, strict=True)]
+    current = [env.reset(seed=seed(i, 0))[0] for i, env in enumerate(theirs)]
     np.testing.assert_array_equal(ours.observe(carry), current)
     assert len(np.unique(current, axis=0)) == 3
     _, outputs = roll(ours, carry, 60)
-    returns, ends = np.zeros(3), 0
+    returns, episodes = np.zeros(3), np.zeros(3, int)
     for index, output in enumerate(outputs):
         for i, env in enumerate(theirs):
             action = (index * 7 + i * 3) // 4 % 2
@@ -54,11 +62,11 @@ def test_steps_each_as_gymnasium_alone_does():
             assert output.truncated[i] == truncated
             assert output.episode_return[i] == output.episode_length[i] == returns[i]
             if terminated or truncated:
-                observation, _ = env.reset()
                 returns[i] = 0
-                ends += 1
+                episodes[i] += 1
+                observation, _ = env.reset(seed=seed(i, episodes[i]))
             np.testing.assert_array_equal(output.reset_observation[i], observation)
-    assert ends > 6
+    assert episodes.sum() > 6
     assert {type(ours.spec.observation_shape), type(ours.spec.action.n)} == {tuple, int}
 
 
@@ -89,7 +97,16 @@ def test_time_limit_truncates_a_users_class():
 
 
 @pytest.mark.parametrize(
-    "name", ["CartPole-v1", "FrozenLake-v1", "own_environments:Walk", "own_environments:Pixels"]
+    "name",
+    [
+        "CartPole-v1",
+        "FrozenLake-v1",
+        "LunarLander-v3",
+        "own_environments:Walk",
+        "own_environments:Pixels",
+        "own_environments:ForgetsState",
+        "own_environments:Shifting",
+    ],
 )
 def test_a_restored_batch_continues_identically(name):
     first = make(name, time_limit=9)
@@ -98,28 +115,51 @@ def test_a_restored_batch_continues_identically(name):
     _, expected = roll(first, carry, 40)
     second = make(name, time_limit=9)
     second.initial(tf.constant([5, 5]), 3)
-    assert second.restore_bytes(state)
+    assert second.restore_bytes(state) == ""
+    assert second.state_bytes() == state
     _, actual = roll(second, carry, 40)
     tf.nest.map_structure(np.testing.assert_array_equal, actual, expected)
 
 
-@pytest.mark.parametrize("name", ["Unpicklable", "Pointer"])
-def test_what_does_not_pickle_says_so_and_starts_again(name):
-    ours = make(f"own_environments:{name}", frame_stack=2)
-    ours.initial(SEED, 2)
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Unseeded", "is not deterministic"),
+        ("UnseededReward", "is not deterministic"),
+        ("Learns", "is not deterministic"),
+        ("StopsWorking", "failed with RuntimeError: the simulator is gone"),
+    ],
+)
+def test_episodes_that_cannot_be_repeated_say_so_and_start_again(name, reason, monkeypatch):
+    first = make(f"own_environments:{name}", time_limit=9)
+    roll(first, first.initial(SEED, 3), 25)
+    second = make(f"own_environments:{name}", time_limit=9, frame_stack=2)
+    second.initial(SEED, 3)
+    message = f"environment 'own_environments:{name}' {reason}"
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["own_environments"].StopsWorking, "works", False)
+        assert second.restore_bytes(first.state_bytes()) == message
+    roll(second, second.initial(SEED, 3), 2)
+
+
+def test_environments_in_tensorflow_have_no_python_state():
+    ours = registry.make(EnvironmentConfig(name="Catch-v0"))
     assert ours.state_bytes() == b""
-    assert not ours.restore_bytes(b"")
-    assert registry.make(EnvironmentConfig(name="Catch-v0")).restore_bytes(b"")
+    assert ours.restore_bytes(b"") == ""
 
 
-def test_what_does_not_unpickle_says_so():
-    ours = make("own_environments:ComesNotBack")
-    ours.initial(SEED, 2)
-    state = ours.state_bytes()
-    assert state
-    assert not ours.restore_bytes(state)
-    # The batch is as it was.
-    roll(ours, ours.initial(SEED, 2), 3, batch=2)
+def test_the_record_of_an_episode_is_compact_and_bounded(monkeypatch):
+    monkeypatch.setattr(gymnasium_episode, "LONGEST_RECORD", 6000)
+    ours = make("own_environments:Pixels")
+    roll(ours, ours.initial(SEED, 3), 600)
+    # One byte per action, in base64.
+    assert 600 * 3 < len(ours.state_bytes()) < 600 * 3 * 4 / 3 + 400
+    assert ours.restore_bytes(ours.state_bytes()) == ""
+    monkeypatch.setattr(gymnasium_episode, "LONGEST_RECORD", 500)
+    short = make("own_environments:Pixels")
+    roll(short, short.initial(SEED, 3), 501)
+    assert len(short.state_bytes()) < 400
+    assert "has more than" in short.restore_bytes(short.state_bytes())
 
 
 @pytest.mark.parametrize(

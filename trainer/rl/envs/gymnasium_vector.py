@@ -1,7 +1,8 @@
 """Vectorized Gymnasium environments, stepped by one call outside the graph."""
 
+import base64
 import contextlib
-import pickle
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,12 @@ from numpy.typing import NDArray
 from trainer.compat.keras import tf
 from trainer.config import user_code
 from trainer.errors import UserError
+from trainer.rl.envs.gymnasium_episode import (
+    LONGEST_RECORD,
+    Episode,
+    Interface,
+    RecordedEnvironment,
+)
 from trainer.rl.envs.gymnasium_registry import Create, one_line
 from trainer.rl.envs.vector import EpisodeCarry, StepOutput, VectorEnvironment
 from trainer.rl.specs import ActionSpec, Box, Discrete, EnvironmentSpec
@@ -20,10 +27,11 @@ from trainer.rl.specs import ActionSpec, Box, Discrete, EnvironmentSpec
 class GymnasiumVector(VectorEnvironment):
     """Steps a list of environments one after another.
 
-    It is as fast as Gymnasium's `SyncVectorEnv`, and returns the last observation of an episode
-    without a search in infos. A new episode continues the random numbers of its environment, as
-    Gymnasium intends, so `step` ignores its seed. This object holds the environments: each batch
-    (of a replica, of an evaluation) needs its own.
+    It returns the last observation of an episode without a search in infos. Each episode is
+    reset with a seed that is a function of the seed of `initial`, the number of the environment
+    and the number of the episode, so `step` ignores its seed. A checkpoint holds these numbers and
+    the actions since the reset, which repeat the episodes. This object holds the environments:
+    each batch (of a replica, of an evaluation) needs its own.
     """
 
     in_graph = False
@@ -36,13 +44,15 @@ class GymnasiumVector(VectorEnvironment):
         """
         self.name = name
         self._create = create
-        self._environments = [create()]
         self._failure: UserError | None = None
-        action_space = getattr(self._environments[0], "action_space", None)
-        self._decode_action, action_spec = _action_decoding(name, action_space)
-        observation_space = getattr(self._environments[0], "observation_space", None)
-        self._encode, shape, self._dtype = _encoding(name, observation_space)
+        environment = create()
+        action_space = getattr(environment, "action_space", None)
+        decode_action, action_spec = _action_decoding(name, action_space)
+        observation_space = getattr(environment, "observation_space", None)
+        encode, shape, self._dtype = _encoding(name, observation_space)
         self.spec = EnvironmentSpec(shape, tf.as_dtype(self._dtype), action_spec)
+        self._interface = Interface(decode_action, encode, *_stored_action(action_spec))
+        self._environments = [RecordedEnvironment(environment, self._interface)]
 
     def initial(self, seed: tf.Tensor, batch_size: int) -> EpisodeCarry:
         """See the base class; the first call creates `batch_size` environments."""
@@ -104,35 +114,38 @@ class GymnasiumVector(VectorEnvironment):
         return self._failure
 
     def state_bytes(self) -> bytes:
-        """The environments with their random state; empty if they cannot be pickled."""
-        try:
-            return pickle.dumps(self._environments)
-        # Pickling a user's class may raise anything.
-        except Exception:
-            return b""
+        """The seeds and the actions of all current episodes, as JSON."""
+        episodes = [environment.episode()._asdict() for environment in self._environments]
+        for episode in episodes:
+            if episode["actions"] is not None:
+                episode["actions"] = base64.b64encode(episode["actions"]).decode()
+        return json.dumps(episodes).encode()
 
-    def restore_bytes(self, state: bytes) -> bool:
-        """See the base class."""
-        if not state:
-            return False
-        try:
-            self._environments = pickle.loads(state)
-        # Unpickling may fail as well; the caller then starts new episodes.
-        except Exception:
-            return False
-        return True
+    def restore_bytes(self, state: bytes) -> str:
+        """See the base class; repeats the episodes, which takes as long as their steps took."""
+        episodes = json.loads(state)
+        for environment, fields in zip(self._environments, episodes, strict=True):
+            if fields["actions"] is None:
+                return f"an episode of {self.name!r} has more than {LONGEST_RECORD:,} steps"
+            episode = Episode(**{**fields, "actions": base64.b64decode(fields["actions"])})
+            try:
+                is_same = environment.repeat(episode)
+            # An environment may raise anything.
+            except Exception as error:
+                return f"environment {self.name!r} failed with {user_code.describe(error)}"
+            if not is_same:
+                return f"environment {self.name!r} is not deterministic"
+        return ""
 
     def _reset(self, seed: NDArray[Any], batch_size: int) -> NDArray[Any]:
         with self._recorded("reset"):
             del self._environments[batch_size:]
             while len(self._environments) < batch_size:
-                self._environments.append(self._create())
+                self._environments.append(RecordedEnvironment(self._create(), self._interface))
             observations = self._empty(batch_size)
-            entropy = seed.astype(np.int64).view(np.uint64).tolist()
-            seeds = np.random.SeedSequence(entropy).generate_state(batch_size)
+            batch = "/".join(map(str, seed))
             for index, environment in enumerate(self._environments):
-                observation, _ = environment.reset(seed=int(seeds[index]))
-                observations[index] = self._encode(observation)
+                observations[index] = environment.start(f"{batch}/{index}")
             self._check_finite(observations, "observation")
             return observations
 
@@ -143,15 +156,14 @@ class GymnasiumVector(VectorEnvironment):
         terminated = np.empty([batch_size], bool)
         truncated = np.empty([batch_size], bool)
         first_observations = {}
+        stored_action = action.astype(self._interface.action_dtype)
         with self._recorded("step"):
             for index, environment in enumerate(self._environments):
-                observation, reward[index], terminated[index], truncated[index], _ = (
-                    environment.step(self._decode_action(action[index]))
+                next_observation[index], reward[index], terminated[index], truncated[index] = (
+                    environment.step(stored_action[index])
                 )
-                next_observation[index] = self._encode(observation)
                 if terminated[index] or truncated[index]:
-                    observation, _ = environment.reset()
-                    first_observations[index] = self._encode(observation)
+                    first_observations[index] = environment.start_next()
             reset_observation = next_observation.copy()
             for index, observation in first_observations.items():
                 reset_observation[index] = observation
@@ -206,6 +218,13 @@ def _action_decoding(name: str, space: Any) -> tuple[Callable[[Any], Any], Actio
     )
 
 
+def _stored_action(action_spec: ActionSpec) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """The dtype and shape in which an agent's action is recorded."""
+    if isinstance(action_spec, Discrete):
+        return np.min_scalar_type(action_spec.n - 1), ()
+    return np.dtype(np.float32), (len(action_spec.low),)
+
+
 def _encoding(name: str, space: Any) -> tuple[Callable[[Any], NDArray[Any]], tuple[int, ...], type]:
     """A function from observations to arrays, and the shape and dtype of the arrays."""
     if isinstance(space, gymnasium.spaces.Discrete):
@@ -224,9 +243,10 @@ def _encoding(name: str, space: Any) -> tuple[Callable[[Any], NDArray[Any]], tup
 
     if isinstance(space, gymnasium.spaces.Box) and space.shape:
         shape = space.shape
+        dtype = np.uint8 if space.dtype == np.uint8 else np.float32
 
         def array(observation: Any) -> NDArray[Any]:
-            value = np.asarray(observation)
+            value = np.ascontiguousarray(observation, dtype)
             if value.shape != shape:
                 raise UserError(
                     f"environment {name!r} must return observations of shape {shape}, as its "
@@ -234,7 +254,7 @@ def _encoding(name: str, space: Any) -> tuple[Callable[[Any], NDArray[Any]], tup
                 )
             return value
 
-        return array, shape, np.uint8 if space.dtype == np.uint8 else np.float32
+        return array, shape, dtype
 
     raise UserError(
         f"the observation space of {name!r} must be Discrete, or a Box with at least one axis; "

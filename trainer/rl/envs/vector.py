@@ -98,18 +98,18 @@ class VectorEnvironment(abc.ABC):
         return None
 
     def state_bytes(self) -> bytes:
-        """The Python state of the batch; empty if there is none, or if it cannot be saved."""
+        """The Python state of the batch; empty if there is none."""
         return b""
 
-    def restore_bytes(self, state: bytes) -> bool:
+    def restore_bytes(self, state: bytes) -> str:
         """Restores `state_bytes`, after `initial` created the batch.
 
         Returns:
-          False if the state could not be saved: the restored carry then has no environments,
-          and `initial` must start new episodes.
+          Why the state could not be restored, so that `initial` must start new episodes; empty if
+          it was restored.
         """
         del state
-        return True
+        return ""
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ class _Wrapper(VectorEnvironment):
     def state_bytes(self) -> bytes:
         return self._environment.state_bytes()
 
-    def restore_bytes(self, state: bytes) -> bool:
+    def restore_bytes(self, state: bytes) -> str:
         return self._environment.restore_bytes(state)
 
 
