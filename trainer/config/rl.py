@@ -59,6 +59,11 @@ class EvaluateRL(ConfigBase):
         "Checkpoint used for the final evaluation and by `trainer evaluate`.",
         choices=("best", "last"),
     )
+    split: str = field(
+        "test",
+        "Split of the final evaluation; use validation while tuning hyperparameters.",
+        choices=("test", "validation"),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

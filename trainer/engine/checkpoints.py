@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainer.compat.keras import tf
+from trainer.io import fence
 from trainer.io.files import write_json
 
 _PREFIX = "state"
@@ -77,6 +78,7 @@ class Checkpoints:
           loop_state: JSON-serializable; stored in the manifest.
           best_step: the step whose checkpoint is kept; -1 is none.
         """
+        fence.check()
         path = self._path(step)
         if not self._is_chief:
             path = os.path.join(self._directory, f".worker-{self._worker}")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
+from trainer.io import fence
 from trainer.io.files import read_text, write_text
 from trainer.io.paths import PathLike, to_path
 
@@ -38,6 +39,7 @@ def read_records(path: PathLike) -> list[Record]:
 
 def append_record(path: PathLike, record: Record) -> None:
     """Appends one record; its line is complete when the call returns."""
+    fence.check()
     with to_path(path).open("a") as file:
         file.write(format_line(record))
 

@@ -53,6 +53,8 @@ def train(
 
     def final_evaluation(found: CheckpointInfo) -> tuple[str, Mapping[str, Value]]:
         restore(found, {"agent": task.agent})
+        if experiment.evaluate.split == "validation":
+            return "eval", task.evaluator.evaluate_interim()
         return "eval", task.evaluator.evaluate_final()
 
     return runner.run(
