@@ -67,6 +67,11 @@ class Search:
         return {trial["id"]: trial for trial in json.loads(layout.state.read_text())["trials"]}
 
     @staticmethod
+    def worker(trial):
+        """The worker of a trial without its token."""
+        return trial["worker"].partition("@")[0]
+
+    @staticmethod
     def training(process):
         """The single training process of a search, or None."""
         children = psutil.Process(process.pid).children()

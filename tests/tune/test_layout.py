@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from trainer.io.fence import Fence, Fenced
 from trainer.tune import layout
 
 
@@ -32,7 +33,7 @@ CONTINUED = [
 
 def test_continue_from_copies_what_resuming_needs(source, tmp_path):
     target = tmp_path / "target"
-    layout.continue_from(source, target)
+    layout.continue_from(source, target, lambda: None)
     assert names(target) == CONTINUED
     assert (target / "config.json").read_text() == "config.json of the source"
     linked = os.stat(target / "checkpoints" / "00000030" / "state.index")
@@ -48,13 +49,21 @@ def test_incomplete_copy_is_repeated_and_a_complete_one_is_kept(source, tmp_path
         raise OSError("hard links are not supported")
 
     monkeypatch.setattr(os, "link", refuse)
-    layout.continue_from(source, target)
+    layout.continue_from(source, target, lambda: None)
     assert names(target) == CONTINUED
     assert (target / "checkpoints" / "00000030" / "state.index").read_bytes() == b"\0\1"
 
     (target / "metrics.jsonl").write_text("its own records")
-    layout.continue_from(source, target)
+    layout.continue_from(source, target, lambda: None)
     assert (target / "metrics.jsonl").read_text() == "its own records"
+
+
+def test_copy_stops_when_the_trial_has_been_given_away(source, tmp_path):
+    fence = Fence(str(tmp_path / "worker"), "a")
+    (tmp_path / "worker").write_text("b")
+    with pytest.raises(Fenced):
+        layout.continue_from(source, tmp_path / "target", fence.check)
+    assert not (tmp_path / "target").exists()
 
 
 def test_layout_of_local_and_remote_directories(tmp_path, monkeypatch):

@@ -167,6 +167,21 @@ def test_bayesian_oracle_proposes_nothing_twice():
     assert oracle.ask() is NoTrial.DONE
 
 
+@pytest.mark.parametrize("rate", [1e-2, 1.0])
+def test_bayesian_oracle_learns_from_a_baseline_in_its_space(rate):
+    firsts = []
+    for score in (None, 1.0):
+        oracle = Oracle(search(Bayesian(initial=1), SPACE[:1]), 1.0)
+        baseline = oracle.add_baseline({"optimizer.learning_rate": rate})
+        again = Oracle(search(Bayesian(initial=1), SPACE[:1]), 1.0)
+        again.restore(json.loads(json.dumps(oracle.state())))
+        again.tell(baseline.id, score)
+        firsts.append(again.ask())
+    assert {first.id for first in firsts} == {"0001"}
+    # Without a score to learn from the first proposal is random.
+    assert (firsts[0] == firsts[1]) == (rate == 1.0)
+
+
 def proposed(direction, evaluate):
     oracle = Oracle(search(Bayesian(initial=3), SPACE[:1], direction), 1.0)
     values = []

@@ -7,14 +7,15 @@ from trainer.tune.layout import Layout
 from trainer.tune.outcome import TrialStatus
 from trainer.tune.progress import summary
 from trainer.tune.space import Hyperband, Objective, Random, Search, Uniform
-from trainer.tune.study import Study, Trial
+from trainer.tune.study import Limits, Study
+from trainer.tune.trial import Trial
 
 
 def study(path, oracle=None, max_trials=4):
     search = Search(
         Objective("eval/loss", "min"), (Uniform("model.dropout", 0.0, 0.5),), oracle or Random()
     )
-    return Study(Layout(path), search, Supervised(), max_trials)
+    return Study(Layout(path), search, Supervised(), Limits(max_trials), baseline=False)
 
 
 TRIAL = Trial("0000", {"model.dropout": 0.1}, fraction=1.0, parent="", started=0.0)
@@ -40,6 +41,8 @@ def test_time_left_accounts_for_running_trials(tmp_path):
         "2 of 4 done, 1 running, 1 failed, best eval/loss 0.5 (trial 0000), about 0:02:40 left"
     )
     assert "about 0:01:20 left" in summary(begun, 2, now=140.0)
+    begun.limits = Limits(search_seconds=30.0)
+    assert summary(begun, 1, now=140.0).endswith((" 0:00:30 left", " 0:00:29 left"))
 
 
 def test_time_left_accounts_for_the_length_of_trials(tmp_path):

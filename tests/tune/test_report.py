@@ -13,7 +13,8 @@ from trainer.tune.importance import importance
 from trainer.tune.layout import Layout
 from trainer.tune.outcome import TrialStatus
 from trainer.tune.space import Choice, LogUniform, Objective, Search, Uniform, When
-from trainer.tune.study import Study, Trial
+from trainer.tune.study import Limits, Study
+from trainer.tune.trial import Trial
 
 SPACE = (
     LogUniform("optimizer.learning_rate", 1e-4, 1e-1),
@@ -43,7 +44,8 @@ class Structure(HTMLParser):
 
 
 def study(path, direction="min"):
-    return Study(Layout(path), Search(Objective("eval/loss", direction), SPACE), Supervised(), 20)
+    search = Search(Objective("eval/loss", direction), SPACE)
+    return Study(Layout(path), search, Supervised(), Limits(20))
 
 
 def trial(number, score=None, status="finished", reason="", **values):
@@ -97,12 +99,24 @@ def test_all_trials_are_listed_best_first(tmp_path, direction):
     assert "0.3" in page
 
 
-def test_longest_of_equal_trials_is_the_best(tmp_path):
+def test_shorter_trials_rank_after_longer_ones(tmp_path):
     made = study(tmp_path)
     long = trial(1, 0.5)
-    made.trials = trials(dataclasses.replace(trial(0, 0.5), fraction=1 / 3), long)
+    made.trials = trials(dataclasses.replace(trial(0, 0.1), fraction=1 / 3), long)
     assert made.best is long
     assert report.ranking(made)[0] is long
+    assert report.page(made).count("<circle") == 1
+
+
+def test_baseline_outside_the_space_is_drawn(tmp_path):
+    made = study(tmp_path)
+    outside = {"optimizer.learning_rate": 1.0, "optimizer.kind": "adamw", "model.dropout": 0.9}
+    baseline = dataclasses.replace(trial(0, 0.5, **outside), baseline=True)
+    made.trials = trials(baseline, *(trial(number, 0.1 * number) for number in range(1, 9)))
+    page = report.page(made)
+    parsed(page)
+    assert "the configuration as given" in page
+    assert "adamw" in page
 
 
 def test_page_is_self_contained_and_values_are_escaped(tmp_path):

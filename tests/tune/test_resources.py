@@ -23,7 +23,14 @@ def test_cores_are_divided_without_overlap():
 
 def test_one_trial_per_accelerator():
     assert [part.accelerator for part in divide(0, ["0", "3"], range(8))] == ["0", "3"]
-    assert [part.accelerator for part in divide(3, ["0", "3"], range(8))] == ["0", "3", "0"]
+
+
+def test_trials_that_share_a_gpu_grow_into_its_memory():
+    parts = divide(3, ["0", "3"], range(8))
+    assert [part.accelerator for part in parts] == ["0", "3", "0"]
+    growth = [part.environment({}).get("TF_FORCE_GPU_ALLOW_GROWTH") for part in parts]
+    assert growth == ["true", None, "true"]
+    assert str(parts[0]) == "GPU 0 (shared)"
 
 
 def test_trial_does_not_inherit_cluster_variables():

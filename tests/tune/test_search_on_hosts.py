@@ -1,76 +1,52 @@
-"""A search on several hosts: real processes on loopback, one of which is killed."""
+"""A search on several hosts: real processes on loopback, one of which freezes."""
 
 import json
+import signal
 import socket
+
+import psutil
 
 from trainer.tune.layout import Layout
 
-LEARNING_RATES = '(LogUniform("optimizer.learning_rate", 1e-3, 1e-1),), Random()'
+SEARCH = '(Uniform("model.dropout", 0.0, 0.1),)'
 
 
-def test_workers_join_and_leave_and_run_each_trial_once(command, tmp_path, start, seen):
+def test_frozen_worker_loses_its_trial_and_writes_nothing_more(command, tmp_path, start, seen):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     layout = Layout(tmp_path / "search")
-    arguments = command("search", LEARNING_RATES, "--max_trials=4", "--worker_timeout=3")
-    cluster = {"chief": [f"127.0.0.1:{port}"], "worker": ["127.0.0.1:1", "127.0.0.1:2"]}
+    # The training must outlast the timeout.
+    flags = ("--worker_timeout=3", "--max_trials=1", "--config.train.steps=2500")
+    arguments = command("search", SEARCH, *flags)
 
-    def by_tf_config(kind, index):
-        task = {"type": kind, "index": index}
-        return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
-
-    by_kerastuner = {
-        "KERASTUNER_ORACLE_IP": "127.0.0.1",
-        "KERASTUNER_ORACLE_PORT": str(port),
-    }
-    chief = start(*arguments, KERASTUNER_TUNER_ID="chief", **by_kerastuner)
-    killed = start(*arguments, **by_tf_config("worker", 0))
-    remaining = start(*arguments, KERASTUNER_TUNER_ID="remaining", **by_kerastuner)
-
-    def of_killed():
-        trials = seen.trials(layout).values()
-        return [trial["id"] for trial in trials if trial["worker"] == "worker-0/0"]
-
-    seen.wait_until(lambda: of_killed() and seen.has_trained(layout, of_killed()[0]), chief)
-    (reassigned,) = of_killed()
-    orphan = seen.training(killed)
-    killed.kill()
-    orphan.wait(timeout=10)
-    seen.wait_until(lambda: seen.trials(layout)[reassigned]["worker"] == "remaining/0", chief)
-    joining = start(*arguments, **by_tf_config("worker", 1))
-
-    errors = seen.finish(chief)
-    assert f"trial {reassigned}: no heartbeat from worker-0/0 for" in errors
-    seen.finish(remaining)
-    seen.finish(joining)
-    trials = seen.trials(layout)
-    assert list(trials) == ["0000", "0001", "0002", "0003"]
-    assert {trial["status"] for trial in trials.values()} == {"finished"}
-    assert trials[reassigned]["claims"] == ["worker-0/0", "remaining/0"]
-    assert "resuming at step" in layout.log(reassigned, 0).read_text()
-    others = [trial for name, trial in trials.items() if name != reassigned]
-    assert all(len(trial["claims"]) == 1 for trial in others)
-
-
-def test_first_worker_is_a_chief_that_trains(command, tmp_path, start, seen):
-    with socket.socket() as one, socket.socket() as other:
-        for free in (one, other):
-            free.bind(("127.0.0.1", 0))
-        hosts = [f"127.0.0.1:{free.getsockname()[1]}" for free in (one, other)]
-    layout = Layout(tmp_path / "search")
-    arguments = command("search", LEARNING_RATES, "--max_trials=2", "--config.train.steps=100")
-    processes = [
-        start(
+    def host(name):
+        return start(
             *arguments,
-            TF_CONFIG=json.dumps(
-                {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
-            ),
+            KERASTUNER_TUNER_ID=name,
+            KERASTUNER_ORACLE_IP="127.0.0.1",
+            KERASTUNER_ORACLE_PORT=str(port),
         )
-        for index in range(2)
-    ]
-    for process in processes:
-        seen.finish(process)
-    trials = seen.trials(layout).values()
-    assert {trial["status"] for trial in trials} == {"finished"}
-    assert {trial["worker"] for trial in trials} == {"worker-0/0", "worker-1/0"}
+
+    chief, frozen = host("chief"), host("frozen")
+    seen.wait_until(lambda: "0000" in seen.trials(layout), chief)
+    remaining = host("remaining")
+    seen.wait_until(lambda: seen.has_trained(layout, "0000"), frozen)
+    training = seen.training(frozen)
+    # Its training goes on, since only the worker itself stands still.
+    frozen.send_signal(signal.SIGSTOP)
+    seen.wait_until(lambda: training.status() == psutil.STATUS_ZOMBIE, chief)
+    assert "another process has taken over" in layout.log("0000", 0).read_text()
+    frozen.send_signal(signal.SIGCONT)
+    assert "trial 0000: no heartbeat from frozen/0@" in seen.finish(chief)
+    seen.finish(frozen)
+    seen.finish(remaining)
+
+    (trial,) = seen.trials(layout).values()
+    assert (trial["status"], trial["lost"]) == ("finished", 1)
+    workers = [worker.partition("@")[0] for worker in trial["claims"]]
+    assert workers == ["frozen/0", "remaining/0"]
+    assert "resuming at step" in layout.log("0000", 0).read_text()
+    records = (layout.workdir("0000", 0) / "metrics.jsonl").read_text().splitlines()
+    written = [(record["step"], record["split"]) for record in map(json.loads, records)]
+    assert len(written) == len(set(written)) + 1  # the final evaluation is an eval record too

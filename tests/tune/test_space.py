@@ -1,14 +1,23 @@
 """Search files: valid and invalid elements, and how values are applied."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.config import Supervised, Train, loading
+from trainer.config import (
+    Adam,
+    CosineSchedule,
+    ReinforcementLearning,
+    Supervised,
+    Train,
+    loading,
+)
 from trainer.config.overrides import apply, parse
 from trainer.errors import UserError
+from trainer.optim.optimizers import Optimizer
 from trainer.tune import validation
 from trainer.tune.space import (
     Bayesian,
@@ -118,10 +127,8 @@ def test_invalid_element_is_rejected(make, message):
             Search(ACCURACY, (Uniform("data.validation_fraction", 0.1, 0.2),)),
             "the same examples",
         ),
-        (
-            Search(ACCURACY, (Choice("seed", (1, 2)),), executions=2),
-            "executions of a trial differ",
-        ),
+        (Search(ACCURACY, (Choice("seed", (1, 2)),)), "set executions in the search file"),
+        (Search(Objective("train/accuracy"), (LEARNING_RATE,)), "a metric of eval"),
         (Search(ACCURACY, (Uniform("train.epochs", 1.0, 9.0),), Hyperband(1)), "Hyperband sets it"),
         (Search(ACCURACY, (LEARNING_RATE,), Hyperband(9.0)), "must be at most train.epochs = 10"),
     ],
@@ -149,8 +156,25 @@ def test_every_search_file_fits_the_configuration_in_its_docstring(path):
 
 def test_shortened_experiment_has_a_fraction_of_the_length():
     assert validation.shortened(Supervised(), 1 / 3).train.epochs == pytest.approx(10 / 3)
-    by_steps = Supervised(train=Train(steps=100))
-    assert validation.shortened(by_steps, 1 / 3).train.steps == 33
+    by_steps = Supervised(train=Train(steps=100), optimizer=Adam(schedule=CosineSchedule()))
+    third = validation.shortened(by_steps, 1 / 3)
+    assert third.train.steps == 33
+
+    def learning_rates(experiment):
+        schedule = Optimizer(experiment.optimizer, [], experiment.train.steps).learning_rate
+        return [float(schedule(step)) for step in (0, 16, 32)]
+
+    assert learning_rates(third) == learning_rates(by_steps)
+    hyperband = Search(ACCURACY, (LEARNING_RATE,), Hyperband(1))
+    validation.check(hyperband, by_steps)
+    by_epochs = dataclasses.replace(by_steps, train=Train())
+    with pytest.raises(UserError, match=r"a length in train\.steps"):
+        validation.check(hyperband, by_epochs)
+
+
+@pytest.mark.parametrize("experiment", [Supervised(), ReinforcementLearning()])
+def test_trials_are_blind_to_the_test_split(experiment):
+    assert validation.without_test_split(experiment).evaluate.split == "validation"
 
 
 def test_different_searches_differ_as_json():

@@ -29,6 +29,19 @@ def _search(values: absl_flags.FlagValues) -> None:
             "extends a finished search.",
         ),
         (
+            "max_seconds",
+            0,
+            0,
+            "Maximum duration of the search, over all its starts; 0: none. Running trials are "
+            "saved, and a larger number continues them.",
+        ),
+        (
+            "max_trial_seconds",
+            0,
+            0,
+            "Maximum duration of a trial, which is stopped then; 0: none.",
+        ),
+        (
             "parallel_trials",
             0,
             0,
@@ -44,6 +57,12 @@ def _search(values: absl_flags.FlagValues) -> None:
         ),
     ):
         absl_flags.DEFINE_integer(name, default, text, lower_bound=least, flag_values=values)
+    absl_flags.DEFINE_boolean(
+        "baseline",
+        True,
+        "The configuration as given is the first trial, so that the search returns nothing worse.",
+        flag_values=values,
+    )
 
 
 FLAGS = (flags.workdir, _search, flags.data_dir, distribution_flags.define)
@@ -68,13 +87,15 @@ def run(arguments: Sequence[str], started: float) -> None:
     with StopRequest() as stop:
         # Imported late because KerasTuner loads TensorFlow.
         from trainer.tune import search as searching
+        from trainer.tune.study import Limits
 
         study = searching.run(
             searching.Request(
                 search=search,
                 experiment=experiment,
                 workdir=values.workdir,
-                max_trials=values.max_trials,
+                limits=Limits(values.max_trials, values.max_trial_seconds, values.max_seconds),
+                baseline=values.baseline,
                 parallel_trials=values.parallel_trials,
                 worker_timeout=values.worker_timeout,
                 flags=_trial_flags(values),

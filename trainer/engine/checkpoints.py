@@ -17,6 +17,7 @@ from typing import Any
 
 from trainer.compat.keras import tf
 from trainer.errors import UserError
+from trainer.io import fence
 from trainer.io.files import sync, write_json
 from trainer.io.paths import is_remote
 
@@ -99,6 +100,7 @@ class Checkpoints:
           loop_state: JSON-serializable; stored in the manifest.
           best_step: the step whose checkpoint is kept; -1 is none.
         """
+        fence.check()
         path = self._path(step)
         if not self._is_chief:
             path = os.path.join(self._directory, f".worker-{self._worker}")

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from trainer.errors import UserError
+from trainer.io import fence
 from trainer.io.paths import PathLike, is_remote, to_path
 
 
@@ -44,6 +45,7 @@ def write_text(path: PathLike, text: str) -> None:
     Local files are written to a temporary file, synced and renamed. An object store makes an
     object visible only once it is complete.
     """
+    fence.check()
     target = to_path(path)
     if is_remote(path):
         target.write_text(text, encoding="utf-8")

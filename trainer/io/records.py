@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
+from trainer.io import fence
 from trainer.io.files import write_text
 from trainer.io.paths import PathLike, is_remote, to_path
 
@@ -45,6 +46,7 @@ def read_lines(path: PathLike) -> list[str]:
 
 def append_record(path: PathLike, record: Record) -> None:
     """Appends one record; its line is on disk when the call returns."""
+    fence.check()
     with to_path(path).open("a") as file:
         file.write(format_line(record))
         if not is_remote(path):

@@ -15,7 +15,7 @@ OPTIMIZERS: Mapping[str, Callable[..., keras.optimizers.Optimizer]] = {
     "sgd": keras.optimizers.SGD,
     "rmsprop": keras.optimizers.RMSprop,
 }
-_OURS = ("kind", "learning_rate", "schedule", "clip_norm")
+_OURS = ("kind", "learning_rate", "schedule", "schedule_steps", "clip_norm")
 
 
 class Optimizer(tf.Module):
@@ -37,13 +37,13 @@ class Optimizer(tf.Module):
         Args:
           config: the `optimizer` section.
           variables: what to update.
-          total_updates: length of the learning rate schedule.
+          total_updates: length of the run, and of its schedule unless the section sets it.
           scales_loss: whether the loss is scaled dynamically, as float16 needs.
         """
         super().__init__()
         self._variables = list(variables)
         self._clip_norm = config.clip_norm
-        self.learning_rate = LearningRate(config, total_updates)
+        self.learning_rate = LearningRate(config, config.schedule_steps or total_updates)
         # A tf.Module does not track a schedule by itself.
         self._learning_rate_scale = self.learning_rate.scale
         arguments: dict[str, Any] = {

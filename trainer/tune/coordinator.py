@@ -15,12 +15,16 @@ class HeartbeatReply(enum.Enum):
     """The answer to a heartbeat."""
 
     CONTINUE = "continue"
-    STOP = "stop"  # median stopping ends the trial
+    STOP = "stop"  # by median stopping or a time limit
     LOST = "lost"  # the trial has been assigned to another worker
 
 
 class Coordinator(Protocol):
-    """Assigns trials to workers. A worker has at most one trial at a time."""
+    """Assigns trials to workers.
+
+    A worker has at most one trial at a time. Its name is unique among all processes of a search,
+    earlier ones included, so that it also serves as the token of the trial's fence.
+    """
 
     def claim(self, worker: str) -> str | NoTrial:
         """Returns the id of a trial for the worker, or why there is none."""
@@ -29,4 +33,4 @@ class Coordinator(Protocol):
         """Records that the trial is still running."""
 
     def end(self, worker: str, trial_id: str) -> None:
-        """Records that the outcome of the trial has been written."""
+        """Records that the outcome of the trial has been written; it may be a release."""

@@ -8,7 +8,7 @@ from html import escape
 
 from trainer.tune.importance import position
 from trainer.tune.space import Choice, Dimension, Objective, to_text
-from trainer.tune.study import Trial
+from trainer.tune.trial import Trial
 
 _WIDTH, _HEIGHT = 960, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 40, 40, 50
@@ -92,8 +92,8 @@ def parallel_coordinates(
         parts.append(_label(x(axis), _TOP - 8, field or section))
         for height, name in _marks(dimension):
             parts.append(_label(x(axis) + 6, y(height) + 4, name, "start", halo=True))
-        if any(trial.values.get(dimension.path) is None for trial in trials):
-            parts.append(_label(x(axis) + 6, y(-0.1) + 4, "(not set)", "start", halo=True))
+        if any(position(dimension, trial.values.get(dimension.path)) < 0 for trial in trials):
+            parts.append(_label(x(axis) + 6, y(-0.1) + 4, "(none)", "start", halo=True))
     last = len(space)
     parts.append(_line(x(last), y(0), x(last), y(1), "axis"))
     parts.append(_label(x(last), _TOP - 8, objective.name))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.tune.space import Choice, Dimension, Integers, LogUniform, to_text
-from trainer.tune.study import Trial
+from trainer.tune.trial import Trial
 
 # With fewer trials a forest fits only noise.
 _MIN_TRIALS = 8
@@ -48,13 +48,20 @@ def importance(trials: Sequence[Trial], space: Sequence[Dimension]) -> dict[str,
 
 
 def position(dimension: Dimension, value: Any) -> float:
-    """Returns the position of a value in its dimension, 0 (low) to 1 (high); < 0 if not set."""
+    """Returns the position of a value in its dimension, 0 (low) to 1 (high).
+
+    The values of the baseline may lie outside: a number is then moved to the nearest end. A
+    position < 0 stands for none of the choices, or for a value that is not set.
+    """
     if value is None:
         return _NOT_SET
     if isinstance(dimension, Choice):
-        number = list(map(to_text, dimension.values)).index(to_text(value))
-        return number / max(1, len(dimension.values) - 1)
+        names = list(map(to_text, dimension.values))
+        if to_text(value) not in names:
+            return _NOT_SET
+        return names.index(to_text(value)) / max(1, len(names) - 1)
     low, high = float(dimension.low), float(dimension.high)
+    value = min(max(value, low), high)
     if isinstance(dimension, LogUniform) or (isinstance(dimension, Integers) and dimension.log):
         return float(np.log(value / low) / np.log(high / low))
     return (value - low) / (high - low)

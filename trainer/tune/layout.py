@@ -7,6 +7,7 @@ Paths are `pathlib.Path`, or `etils.epath.Path` for a bucket, which has the same
 import dataclasses
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from trainer.config import loading
@@ -67,6 +68,10 @@ class Layout:
         """Returns the path of the file with the id of the trial that this one resumes, if any."""
         return self.trial(trial_id) / "parent"
 
+    def fence(self, trial_id: str) -> Path:
+        """Returns the path of the file that names the worker that may write; see `io.fence`."""
+        return self.trial(trial_id) / "worker"
+
     def outcome(self, trial_id: str) -> Path:
         """Returns the path of the outcome of a trial, written by its worker."""
         return self.trial(trial_id) / "trial.json"
@@ -85,25 +90,27 @@ def read_experiment(path: Path) -> loading.Experiment:
     return loading.from_json(path.read_text(), str(path))
 
 
-def continue_from(source: Path, target: Path) -> None:
+def continue_from(source: Path, target: Path, check: Callable[[], None]) -> None:
     """Makes `target` a work directory that resumes from the checkpoints of `source`.
 
     Checkpoints do not change once written, so they are hard-linked if the file system allows
     it. Event files are rebuilt from metrics.jsonl when the run resumes. The configuration is
-    copied last, so that an incomplete copy is repeated.
+    copied last, so that an incomplete copy is repeated. `check` is called before each file.
     """
     if (target / "config.json").exists():
         return
-    _copy_tree(source / "checkpoints", target / "checkpoints")
+    _copy_tree(source / "checkpoints", target / "checkpoints", check)
     for name in ("metrics.jsonl", "config.json"):
+        check()
         write_text(target / name, (source / name).read_text())
 
 
-def _copy_tree(source: Path, target: Path) -> None:
+def _copy_tree(source: Path, target: Path, check: Callable[[], None]) -> None:
     for path in source.iterdir():
         if path.is_dir():
-            _copy_tree(path, target / path.name)
+            _copy_tree(path, target / path.name, check)
         else:
+            check()
             _copy(path, target / path.name)
 
 

@@ -112,6 +112,24 @@ class Oracle:
             parent=values.get(f"{_HYPERBAND}trial_id", ""),
         )
 
+    def add_baseline(self, values: Mapping[str, Value]) -> Proposal:
+        """Adds a trial of the full length that the oracle has not proposed.
+
+        Args:
+          values: of the dimensions that are fields of the experiment; they may lie outside the
+            space, and then the oracle does not learn from the score.
+        """
+        trial_id = f"{len(self._oracle.trials):04d}"
+        hyperparameters = self._oracle.hyperparameters.copy()
+        encoded = _encode_all(self._search.space, values)
+        hyperparameters.values = encoded or {}
+        # Until it has a score, the oracle ignores it.
+        trial = KerasTunerTrial(hyperparameters, trial_id, status="INVALID")
+        self._oracle.trials[trial_id] = trial
+        if encoded:
+            self._oracle._record_values(trial)
+        return Proposal(trial_id, values, fraction=1.0, parent="")
+
     @property
     def costs(self) -> list[float]:
         """The cost of each trial that will be proposed, in full trainings; [] if unlimited.
@@ -131,6 +149,10 @@ class Oracle:
         values again (Bayesian) or wait for it forever (Hyperband).
         """
         trial = self._oracle.trials[trial_id]
+        if trial_id not in self._oracle.start_order:
+            if score is not None and trial.hyperparameters.values:
+                trial.score, trial.best_step, trial.status = score, 0, "COMPLETED"
+            return
         if score is None:
             score = self._penalty()
         trial.status = "FAILED" if score is None else "COMPLETED"
@@ -232,6 +254,28 @@ def _hyperparameters(search: Search) -> Any:
         else:
             holder.Float(**common)
     return holder
+
+
+def _encode_all(
+    dimensions: Sequence[space.Dimension], values: Mapping[str, Value]
+) -> dict[str, Any] | None:
+    """Returns values as KerasTuner has them; None if they are not a point of the space."""
+    encoded: dict[str, Any] = {}
+    for dimension in dimensions:
+        when, value = dimension.when, values.get(dimension.path)
+        if when is not None and not (
+            when.path in encoded
+            and space.to_text(values[when.path]) in map(space.to_text, when.values)
+        ):
+            continue
+        if value is None or not space.contains(dimension, value):
+            return None
+        if isinstance(dimension, space.Choice):
+            text = space.to_text(value)
+            value = next(one for one in dimension.values if space.to_text(one) == text)
+            value = _encoded(dimension)(value)
+        encoded[dimension.path] = value
+    return encoded
 
 
 def _encoded(dimension: space.Dimension) -> Any:

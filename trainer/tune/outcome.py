@@ -31,7 +31,7 @@ class Outcome:
     """The content of trial.json.
 
     Attributes:
-      status: finished, failed, refused or stopped.
+      status: finished, failed, refused or stopped; waiting if the worker releases the trial.
       score: the mean objective of a finished trial.
       reason: why the trial failed or was refused, in one line.
     """
@@ -39,6 +39,11 @@ class Outcome:
     status: TrialStatus
     score: float | None = None
     reason: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """True if the trial has not ended."""
+        return self.status.is_open
 
     def write(self, path: Path) -> None:
         """Writes the outcome atomically."""

@@ -29,6 +29,8 @@ def summary(study: Study, parallel_trials: int, now: float) -> str:
     if best is not None:
         parts.append(f"best {study.search.objective.name} {best.score:.5g} (trial {best.id})")
     seconds = seconds_left(study, parallel_trials, now)
+    if study.limits.search_seconds:
+        seconds = min(seconds, max(0.0, study.limits.search_seconds - study.seconds))
     if seconds:
         parts.append(f"about {datetime.timedelta(seconds=round(seconds))} left")
     return ", ".join(parts)

@@ -83,20 +83,17 @@ class _Service(protos.get_service_grpc().OracleServicer):  # type: ignore[misc]
 
 
 @contextmanager
-def serve(coordinator: Coordinator, address: str) -> Iterator[threading.Lock]:
-    """Serves a coordinator at host:port; yields a lock that excludes calls.
+def serve(coordinator: Coordinator, address: str) -> Iterator[None]:
+    """Serves a coordinator, which several threads may call, at host:port.
 
     Raises:
       UserError: if the port is in use.
     """
-    lock = threading.Lock()
     # Without this option two chiefs could share a port silently.
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=4), options=[("grpc.so_reuseport", 0)]
     )
-    protos.get_service_grpc().add_OracleServicer_to_server(
-        _Service(LockedCoordinator(coordinator, lock)), server
-    )
+    protos.get_service_grpc().add_OracleServicer_to_server(_Service(coordinator), server)
     try:
         server.add_insecure_port(_listening(address))
     except RuntimeError:
@@ -105,13 +102,13 @@ def serve(coordinator: Coordinator, address: str) -> Iterator[threading.Lock]:
         ) from None
     server.start()
     try:
-        yield lock
+        yield
     finally:
         server.stop(grace=1.0).wait()
 
 
 class RemoteCoordinator:
-    """The coordinator of a chief in another process."""
+    """The coordinator of a chief in another process; several threads may call it."""
 
     def __init__(
         self, address: str, timeout: float, is_over: Callable[[], bool], patience: float = 600.0
@@ -134,7 +131,6 @@ class RemoteCoordinator:
         self._stub = protos.get_service_grpc().OracleStub(channel)
         self._last_reply = time.monotonic()
         self._has_replied = False
-        self._is_away = False
 
     def claim(self, worker: str) -> str | NoTrial:
         """As `Coordinator.claim`; WAIT while the chief does not reply.
@@ -158,9 +154,6 @@ class RemoteCoordinator:
 
     def heartbeat(self, worker: str, trial_id: str) -> HeartbeatReply:
         """As `Coordinator.heartbeat`; LOST if the chief does not reply for too long."""
-        if self._is_away and time.monotonic() - self._last_reply > self._trial_seconds:
-            # The call of another slot has just failed; a second one would take too long.
-            return HeartbeatReply.LOST
         request = protos.get_service().UpdateTrialRequest(trial_id=trial_id, metrics={}, step=0)
         response = self._call(self._stub.UpdateTrial, request, worker)
         if response is None:
@@ -180,11 +173,10 @@ class RemoteCoordinator:
             response = method(request, timeout=self._call_seconds, metadata=((_WORKER, worker),))
         except grpc.RpcError as error:
             if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                self._is_away = True
                 return None
             raise
         self._last_reply = time.monotonic()
-        self._has_replied, self._is_away = True, False
+        self._has_replied = True
         return response
 
 

@@ -8,7 +8,8 @@ from trainer.tune import figures
 from trainer.tune.importance import importance
 from trainer.tune.outcome import TrialStatus
 from trainer.tune.space import to_text
-from trainer.tune.study import Study, Trial
+from trainer.tune.study import Study
+from trainer.tune.trial import Trial, ranked
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2733; max-width: 1000px;
@@ -38,14 +39,13 @@ def write(study: Study) -> None:
 def ranking(study: Study) -> list[Trial]:
     """Returns the finished trials, best first, then stopped, failed, refused and open ones."""
     order = (
-        *(TrialStatus.FINISHED, TrialStatus.STOPPED, TrialStatus.FAILED),
-        *(TrialStatus.REFUSED, TrialStatus.RUNNING, TrialStatus.WAITING),
+        *(TrialStatus.STOPPED, TrialStatus.FAILED, TrialStatus.REFUSED),
+        *(TrialStatus.RUNNING, TrialStatus.WAITING),
     )
     sign = -1 if study.search.objective.direction == "max" else 1
-    return sorted(
-        study.trials.values(),
-        key=lambda trial: (order.index(trial.status), sign * (trial.score or 0.0), -trial.fraction),
-    )
+    others = [trial for trial in study.trials.values() if trial.status is not TrialStatus.FINISHED]
+    others.sort(key=lambda trial: (order.index(trial.status), sign * (trial.score or 0.0)))
+    return [*ranked(study.trials.values(), study.search.objective), *others]
 
 
 def page(study: Study) -> str:
@@ -55,9 +55,11 @@ def page(study: Study) -> str:
     objective = study.search.objective
     sections = [_heading(study)]
     if scored:
+        length = max(trial.fraction for trial in scored)
+        longest = [trial for trial in scored if trial.fraction == length]
         sections += [
             "<h2>Best score so far</h2>",
-            figures.best_so_far(scored, objective),
+            figures.best_so_far(longest, objective),
             "<h2>Hyperparameters and scores</h2>",
             '<p class="note">One line per trial; darker lines are better. Hover for details.</p>',
             figures.parallel_coordinates(scored, study.search.space, objective),
@@ -110,6 +112,8 @@ def _table(study: Study) -> str:
         is_best = not number and trial.status is TrialStatus.FINISHED
         row_class = f"{trial.status} first" if is_best else str(trial.status)
         parent = f"resumes {trial.parent}. " if trial.parent else ""
+        if trial.baseline:
+            parent = "the configuration as given. "
         cells = [
             trial.id,
             str(trial.status),

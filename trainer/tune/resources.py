@@ -17,14 +17,16 @@ class Resources:
     Attributes:
       cores: indices of CPU cores; empty: all.
       accelerator: the value of CUDA_VISIBLE_DEVICES; "" leaves it unchanged.
+      is_shared: whether another trial uses the accelerator too.
     """
 
     cores: tuple[int, ...] = ()
     accelerator: str = ""
+    is_shared: bool = False
 
     def __str__(self) -> str:
         if self.accelerator:
-            return f"GPU {self.accelerator}"
+            return f"GPU {self.accelerator}{' (shared)' if self.is_shared else ''}"
         return f"cores {','.join(map(str, self.cores))}" if self.cores else "all cores"
 
     def environment(self, outer: Mapping[str, str]) -> dict[str, str]:
@@ -34,6 +36,9 @@ class Resources:
         }
         if self.accelerator:
             inner["CUDA_VISIBLE_DEVICES"] = self.accelerator
+        if self.is_shared:
+            # By default the first process on a GPU takes nearly all of its memory.
+            inner["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
         return inner
 
 
@@ -50,7 +55,8 @@ def divide(
     if number == 1:
         return [Resources()]
     if gpus:
-        return [Resources(accelerator=gpus[slot % len(gpus)]) for slot in range(number)]
+        names = [gpus[slot % len(gpus)] for slot in range(number)]
+        return [Resources(accelerator=name, is_shared=names.count(name) > 1) for name in names]
     each = len(processor_cores) // number
     return [
         Resources(cores=tuple(processor_cores[slot * each : (slot + 1) * each]))

@@ -16,11 +16,14 @@ from trainer.tune.progress import Progress
 from trainer.tune.resources import Resources, divide_machine
 from trainer.tune.role import Role, RoleKind
 from trainer.tune.space import Search, describe
-from trainer.tune.study import Study, was_closed
+from trainer.tune.study import Limits, Study, was_closed
 from trainer.tune.trial_process import TrialSettings
 from trainer.tune.worker import run_trials
 
 _CHIEF_POLL_SECONDS = 0.5
+# Intervals between readings of the reports of trials, for median stopping.
+_LOCAL_CURVE_SECONDS = 1.0
+_REMOTE_CURVE_SECONDS = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Request:
       search: the content of the search file.
       experiment: the experiment that trials vary.
       workdir: the directory of the search.
-      max_trials: maximum number of trials; 0: all of the oracle, or 20.
+      limits: of trials and time.
+      baseline: whether the experiment itself is the first trial.
       parallel_trials: on this host; 0: one per GPU.
       worker_timeout: seconds without a heartbeat after which a trial is reassigned.
       flags: of `trainer train`, for every trial.
@@ -40,7 +44,8 @@ class Request:
     search: Search
     experiment: loading.Experiment
     workdir: str
-    max_trials: int
+    limits: Limits
+    baseline: bool
     parallel_trials: int
     worker_timeout: float
     flags: tuple[str, ...]
@@ -76,7 +81,8 @@ def _run_chief(
         layout,
         request.search,
         request.experiment,
-        request.max_trials,
+        request.limits,
+        request.baseline,
         progress.log,
         request.worker_timeout if role.kind is RoleKind.CHIEF else 0.0,
     )
@@ -89,16 +95,25 @@ def _run_chief(
     settings = _trial_settings(request, layout, descriptors)
     if resources:
         progress.log(_describe_resources(resources))
+    calls = threading.Lock()
+    coordinator = protocol.LockedCoordinator(study, calls)
+    poll = _Poll(study, calls, reporter)
     if role.kind is RoleKind.LOCAL:
-        run_trials(study, settings, role.name, resources, stop, on_poll=reporter.update)
+        run_trials(coordinator, settings, role.name, resources, stop, poll)
     else:
-        with protocol.serve(study, role.address) as calls:
+        with protocol.serve(coordinator, role.address):
             progress.log(f"chief: serving trials at {role.address}")
-            _serve_trials(study, calls, settings, role, resources, stop, reporter)
+            run_trials(coordinator, settings, role.name, resources, stop, poll)
+            _wait_for_workers(study, stop, poll)
     reporter.update()
     report.write(study)
     study.close()
     if study.best is None:
+        if study.is_out_of_time:
+            raise UserError(
+                "no trial finished within the time limit of the search; run the same command with "
+                "a larger --max_seconds"
+            )
         failed = [trial for trial in study.trials.values() if trial.score is None]
         reason = failed[-1].reason if failed else "there were no trials"
         raise UserError(f"none of {len(failed)} trials finished; the last one failed: {reason}")
@@ -138,24 +153,28 @@ class _Reporter:
         return sum(not trial.is_open for trial in self._study.trials.values())
 
 
-def _serve_trials(
-    study: Study,
-    calls: threading.Lock,
-    settings: TrialSettings,
-    role: Role,
-    resources: Sequence[Resources],
-    stop: StopRequest,
-    reporter: _Reporter,
-) -> None:
-    """Runs trials on this host, then waits until all workers know that the search is over."""
+class _Poll:
+    """What the searching process does between its other tasks."""
 
-    def poll() -> None:
-        with calls:
-            study.expire()
-            reporter.update()
+    def __init__(self, study: Study, calls: threading.Lock, reporter: _Reporter):
+        self._study = study
+        self._calls = calls
+        self._reporter = reporter
+        self._interval = _REMOTE_CURVE_SECONDS if study.layout.is_remote else _LOCAL_CURVE_SECONDS
+        self._next_curves = 0.0
 
-    coordinator = protocol.LockedCoordinator(study, calls)
-    run_trials(coordinator, settings, role.name, resources, stop, poll)
+    def __call__(self) -> None:
+        if time.monotonic() >= self._next_curves:
+            # Reads files, so it must not delay the calls of workers.
+            self._study.read_curves()
+            self._next_curves = time.monotonic() + self._interval
+        with self._calls:
+            self._study.expire()
+            self._reporter.update()
+
+
+def _wait_for_workers(study: Study, stop: StopRequest, poll: _Poll) -> None:
+    """Waits until all workers know that the search is over."""
     while not study.is_over or study.workers_to_notify():
         if stop.requested:
             raise Interrupted("search stopped; its workers wait for a chief")
@@ -194,8 +213,9 @@ def final_summary(study: Study) -> str:
     assert best is not None, "a search without a finished trial raises an error"
     root = study.layout.shown
     name = study.search.objective.name
+    finished = "time limit reached" if study.is_out_of_time else "finished"
     return (
-        f"finished: {len(study.trials)} trials, best {name} {best.score:.5g} "
+        f"{finished}: {len(study.trials)} trials, best {name} {best.score:.5g} "
         f"by trial {best.id}: {describe(best.values)}\n"
         f"files in {root}: report.html, search.json, best/config.json, trials/\n"
         f"next: trainer train --config={root}/best/config.json --workdir={root}/best/run"

@@ -260,6 +260,17 @@ class Search:
         return {**dataclasses.asdict(self), **named, **kinds}
 
 
+def contains(dimension: Dimension, value: object) -> bool:
+    """Returns True if a dimension can have a value."""
+    if isinstance(dimension, Choice):
+        return to_text(value) in map(to_text, dimension.values)  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if isinstance(dimension, Integers) and (value - dimension.low) % dimension.step:
+        return False
+    return dimension.low <= value <= dimension.high
+
+
 def to_text(value: Value) -> str:
     """Returns a value as an override on the command line takes it; exact for floats."""
     if isinstance(value, bool):

@@ -1,6 +1,7 @@
 """The state of a search: the status and the worker of each trial, in one file.
 
-Only `claim`, `end` and `expire` change it, and they save it before they return.
+Only `claim`, `end` and `expire` change it, and they save it before they return. They and
+`heartbeat` must not run at the same time.
 """
 
 import dataclasses
@@ -10,53 +11,39 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainer.config import loading, overrides
-from trainer.config.inspection import differences
+from trainer.config.inspection import differences, leaves
 from trainer.errors import UserError
 from trainer.io import files
 from trainer.tune import validation
 from trainer.tune.coordinator import HeartbeatReply, NoTrial
-from trainer.tune.layout import Layout, read_experiment
-from trainer.tune.median_stopping import Curve, read_curve, stopping_value
+from trainer.tune.layout import Layout
+from trainer.tune.median_stopping import MedianStopping
 from trainer.tune.oracle import Oracle, Proposal
 from trainer.tune.outcome import Outcome, TrialStatus
-from trainer.tune.space import Search, Value, describe
+from trainer.tune.space import Hyperband, Search, describe
+from trainer.tune.trial import Trial, ranked
 
 # For oracles without an end of their own.
 _DEFAULT_TRIALS = 20
 # If this many first trials are refused for one reason, the reason is not in the search space.
 _MIN_REFUSED = 3
+# A trial that was lost this often probably ends the host that runs it.
+_MAX_LOST = 3
 
 
-@dataclasses.dataclass
-class Trial:
-    """One trial.
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """The limits of a search; 0 means none.
 
     Attributes:
-      id, values, fraction, parent: as in `Proposal`.
-      status: the status.
-      worker: the worker that runs it, or ran it last.
-      claims: the workers that ran it, in order.
-      started, ended: when it was last claimed and when it ended, seconds since 1970.
-      score: the objective, if there is one.
-      reason: why it failed, was refused or was stopped.
+      trials: maximum number of trials; 0: all of the oracle, or 20.
+      trial_seconds: running time of a trial, over all its claims.
+      search_seconds: running time of the search, over all its starts.
     """
 
-    id: str
-    values: dict[str, Value]
-    fraction: float
-    parent: str
-    status: TrialStatus = TrialStatus.RUNNING
-    worker: str = ""
-    claims: list[str] = dataclasses.field(default_factory=list)
-    started: float = 0.0
-    ended: float = 0.0
-    score: float | None = None
-    reason: str = ""
-
-    @property
-    def is_open(self) -> bool:
-        """True until the trial has ended."""
-        return self.status.is_open
+    trials: int = 0
+    trial_seconds: float = 0.0
+    search_seconds: float = 0.0
 
 
 class Study:
@@ -64,6 +51,7 @@ class Study:
 
     Attributes:
       layout, search, experiment: as given.
+      limits: as given.
       max_trials: the maximum number of trials.
       budget: their total cost, in trainings of full length.
       trials: by id, in the order of the proposals.
@@ -74,7 +62,8 @@ class Study:
         layout: Layout,
         search: Search,
         experiment: loading.Experiment,
-        max_trials: int,
+        limits: Limits,
+        baseline: bool = True,
         log: Callable[[str], None] = lambda _: None,
         timeout: float = 0.0,
         clock: Callable[[], float] = time.time,
@@ -85,10 +74,11 @@ class Study:
           layout: the directory.
           search: the search.
           experiment: the experiment that trials vary, including its test split.
-          max_trials: maximum number of trials; 0: all of the oracle, or 20.
+          limits: of trials and time.
+          baseline: whether the experiment itself is the first trial of a new search.
           log: called with a line for each event.
           timeout: seconds without a heartbeat after which another worker resumes a trial; 0
-            for workers in this process, which send no heartbeats.
+            for workers in this process, whose heartbeats cannot fail.
           clock: returns seconds since 1970.
 
         Raises:
@@ -101,16 +91,17 @@ class Study:
         self._log = log
         self._timeout = timeout
         self._clock = clock
+        self.limits = limits
+        self._baseline = baseline
         self._base = validation.without_test_split(experiment)
+        self._opened = clock()
+        self._seconds_before = 0.0
         self._last_heartbeat: dict[str, float] = {}
         self._notified: set[str] = set()
-        self._curves: dict[str, Curve] = {}
+        self._median = MedianStopping(layout, search)
         self._oracle = Oracle(
             search, getattr(experiment.train, validation.length_field(experiment))
         )
-        costs = self._oracle.costs
-        self.max_trials = max_trials or len(costs) or _DEFAULT_TRIALS
-        self.budget = sum((costs or [1.0] * self.max_trials)[: self.max_trials])
         self._identity = {
             "config": json.loads(loading.to_json(experiment)),
             "search": json.loads(json.dumps(search.to_json())),
@@ -121,51 +112,88 @@ class Study:
             # If every trial was refused, the search starts again.
             if any(trial["status"] != TrialStatus.REFUSED for trial in state["trials"]):
                 self._restore(state)
+        costs = self._oracle.costs
+        if costs and self._baseline:
+            costs = [1.0, *costs]
+        self.max_trials = limits.trials or len(costs) or _DEFAULT_TRIALS
+        self.budget = sum((costs or [1.0] * self.max_trials)[: self.max_trials])
         self._save()
 
     def claim(self, worker: str) -> str | NoTrial:
-        """Assigns a trial to a worker: its own, else a waiting one, else a new one."""
+        """Assigns a trial to a worker: its own, else a waiting one, else a new one.
+
+        A worker that claims again while it has a trial did not receive the first answer.
+        """
         self._last_heartbeat[worker] = self._clock()
         for trial in self.trials.values():
             if trial.status is TrialStatus.RUNNING and trial.worker == worker:
                 return trial.id
         for trial in self.trials.values():
-            if trial.status is TrialStatus.WAITING:
-                return self._start(trial, worker)
+            if trial.status is TrialStatus.WAITING and not self.is_out_of_time:
+                if trial.lost < _MAX_LOST:
+                    return self._start(trial, worker)
+                reason = f"its worker or host was lost {trial.lost} times"
+                self._finish(trial, Outcome(TrialStatus.FAILED, reason=reason))
         while True:
-            enough = len(self.trials) >= self.max_trials
-            proposal = NoTrial.DONE if enough else self._oracle.ask()
+            proposal = self._propose()
             if isinstance(proposal, NoTrial):
                 if self.running or proposal is NoTrial.WAIT:
                     return NoTrial.WAIT
                 self._notified.add(worker)
                 return NoTrial.DONE
-            trial = Trial(**dataclasses.asdict(proposal))
+            trial = Trial(
+                **dataclasses.asdict(proposal), baseline=self._baseline and not self.trials
+            )
             self.trials[trial.id] = trial
-            if self._configure(proposal):
+            if self._configure(trial):
                 return self._start(trial, worker)
+
+    def _propose(self) -> Proposal | NoTrial:
+        if self.is_out_of_time or len(self.trials) >= self.max_trials:
+            return NoTrial.DONE
+        if self._baseline and not self.trials:
+            given = {leaf.path: leaf.value for leaf in leaves(self.experiment)}
+            paths = [dimension.path for dimension in self.search.space]
+            return self._oracle.add_baseline({path: given[path] for path in paths if path in given})
+        return self._oracle.ask()
 
     def heartbeat(self, worker: str, trial_id: str) -> HeartbeatReply:
         """Records a heartbeat; the reply tells whether the worker should continue the trial."""
         self._last_heartbeat[worker] = self._clock()
-        trial = self.trials[trial_id]
+        trial = self.trials.get(trial_id)
+        if trial is None:
+            # The worker's trial is of another search that used this address.
+            return HeartbeatReply.LOST
         if trial.status is TrialStatus.WAITING and trial.worker == worker:
             # The heartbeat came late, but no other worker has claimed the trial.
-            trial.status = TrialStatus.RUNNING
+            trial.status, trial.started = TrialStatus.RUNNING, self._clock()
+            trial.lost -= 1
         if trial.status is not TrialStatus.RUNNING or trial.worker != worker:
             return HeartbeatReply.LOST
-        if self._stopping_value(trial) is None:
+        if self.is_out_of_time or self._is_too_long(trial):
+            return HeartbeatReply.STOP
+        if self._median.stopping_value(trial, self.trials.values()) is None:
             return HeartbeatReply.CONTINUE
         return HeartbeatReply.STOP
 
     def end(self, worker: str, trial_id: str) -> None:
         """Reads the outcome of a trial, unless another worker has claimed it."""
-        trial = self.trials[trial_id]
-        if not trial.is_open or trial.worker != worker:
+        trial = self.trials.get(trial_id)
+        if trial is None or not trial.is_open or trial.worker != worker:
             return
         outcome = Outcome.read(self.layout.outcome(trial_id))
-        if outcome.status is TrialStatus.STOPPED:
-            outcome = Outcome(outcome.status, self._stopped_score(trial), "below the median")
+        is_stopped = outcome.status is TrialStatus.STOPPED
+        if outcome.is_open or (is_stopped and self.is_out_of_time):
+            self._release(trial)
+            trial.worker = ""
+            self._save()
+            return
+        if is_stopped:
+            reason = "below the median"
+            if self._is_too_long(trial):
+                reason = f"longer than {self.limits.trial_seconds:g} s"
+            score = self._median.score(trial, self.trials.values())
+            outcome = Outcome(outcome.status, score, reason)
         self._finish(trial, outcome)
 
     def expire(self) -> None:
@@ -173,13 +201,32 @@ class Study:
         now = self._clock()
         for trial in self.running:
             silent = now - self._last_heartbeat.setdefault(trial.worker, now)
-            if silent > self._timeout:
-                trial.status = TrialStatus.WAITING
+            if silent > self._timeout > 0:
+                self._release(trial)
+                trial.lost += 1
                 self._save()
                 self._log(
                     f"trial {trial.id}: no heartbeat from {trial.worker} for {silent:.0f} s; "
                     "another worker will resume it"
                 )
+
+    def read_curves(self) -> None:
+        """Reads what the trials have reported, for median stopping.
+
+        It may take long if the directory is in a bucket, and may run during other calls.
+        """
+        self._median.read(list(self.trials.values()))
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """True if the search has reached its time limit; open trials then wait for more time."""
+        limit = self.limits.search_seconds
+        return bool(limit) and self.seconds >= limit
+
+    @property
+    def seconds(self) -> float:
+        """How long the search has been running, over all its starts."""
+        return self._seconds_before + self._clock() - self._opened
 
     @property
     def running(self) -> list[Trial]:
@@ -193,11 +240,8 @@ class Study:
 
     @property
     def best(self) -> Trial | None:
-        """The best finished trial; of equal ones the longest, then the first."""
-        sign = 1 if self.search.objective.direction == "max" else -1
-        finished = [trial for trial in self.trials.values() if trial.status is TrialStatus.FINISHED]
-        ranked = sorted(finished, key=lambda trial: (-sign * _score(trial), -trial.fraction))
-        return ranked[0] if ranked else None
+        """The best of the longest finished trials; of equal ones the first."""
+        return next(iter(ranked(self.trials.values(), self.search.objective)), None)
 
     @property
     def refusal(self) -> str:
@@ -212,6 +256,8 @@ class Study:
     @property
     def is_over(self) -> bool:
         """True if there will be no more trials, as far as is known without a claim."""
+        if self.is_out_of_time:
+            return not self.running
         trials = self.trials.values()
         enough = len(trials) >= self.max_trials
         return bool(self._notified) or (enough and not any(trial.is_open for trial in trials))
@@ -231,51 +277,42 @@ class Study:
         trial.status, trial.worker = TrialStatus.RUNNING, worker
         trial.claims.append(worker)
         trial.started = self._clock()
+        # From here on, an earlier worker of the trial that is still alive must not write.
+        files.write_text(self.layout.fence(trial.id), worker)
         self._save()
-        self._log(f"trial {trial.id} {verb}: {describe(trial.values)}")
+        what = "the configuration as given  " if trial.baseline else ""
+        self._log(f"trial {trial.id} {verb}: {what}{describe(trial.values)}")
         return trial.id
 
-    def _configure(self, proposal: Proposal) -> bool:
+    def _release(self, trial: Trial) -> None:
+        trial.status = TrialStatus.WAITING
+        trial.seconds += self._clock() - trial.started
+
+    def _is_too_long(self, trial: Trial) -> bool:
+        limit = self.limits.trial_seconds
+        return bool(limit) and trial.seconds + self._clock() - trial.started >= limit
+
+    def _configure(self, trial: Trial) -> bool:
         """Writes the configuration of a new trial; returns False if it is invalid."""
         try:
-            experiment = overrides.apply(self._base, proposal.values)
-            parent = self.trials.get(proposal.parent)
+            experiment = self._with_values(self._base, trial)
+            parent = self.trials.get(trial.parent)
             if parent is not None and parent.score is None:
                 raise UserError(f"trial {parent.id}, which it would resume, has no score")
         except UserError as error:
-            outcome = Outcome(TrialStatus.REFUSED, reason=str(error))
-            self._finish(self.trials[proposal.id], outcome)
+            self._finish(trial, Outcome(TrialStatus.REFUSED, reason=str(error)))
             return False
-        if proposal.parent:
-            files.write_text(self.layout.parent(proposal.id), proposal.parent)
-        shortened = validation.shortened(experiment, proposal.fraction)
-        files.write_text(self.layout.config(proposal.id), loading.to_json(shortened))
+        if trial.parent:
+            files.write_text(self.layout.parent(trial.id), trial.parent)
+        if isinstance(self.search.oracle, Hyperband):
+            experiment = validation.shortened(experiment, trial.fraction)
+        files.write_text(self.layout.config(trial.id), loading.to_json(experiment))
         return True
 
-    def _stopping_value(self, trial: Trial) -> float | None:
-        """Returns the value at which the median rule stops a trial, or None."""
-        others = self.trials.values()
-        finished = [other for other in others if other.status is TrialStatus.FINISHED]
-        if not self.search.median_stopping or len(finished) < self.search.median_stopping:
-            return None
-        curves = [self._curve(other) for other in finished]
-        return stopping_value(self._curve(trial), curves, self.search.objective)
-
-    def _curve(self, trial: Trial) -> Curve:
-        """Returns the objective of a trial by step; finished trials are cached."""
-        if trial.id in self._curves:
-            return self._curves[trial.id]
-        curve = read_curve(self.layout.workdir(trial.id, 0), self.search.objective.name)
-        if trial.status is TrialStatus.FINISHED:
-            self._curves[trial.id] = curve
-        return curve
-
-    def _stopped_score(self, trial: Trial) -> float | None:
-        value = self._stopping_value(trial)
-        if value is None:
-            # The median has changed because other trials have finished since.
-            value = self.search.objective.best([value for _, value in self._curve(trial)])
-        return value
+    @staticmethod
+    def _with_values(experiment: loading.Experiment, trial: Trial) -> loading.Experiment:
+        # The values of the baseline are those of the experiment already.
+        return experiment if trial.baseline else overrides.apply(experiment, trial.values)
 
     def _finish(self, trial: Trial, outcome: Outcome) -> None:
         score = outcome.score
@@ -284,8 +321,8 @@ class Study:
         self._oracle.tell(trial.id, score)
         best = self.best
         if best is not None:
-            experiment = read_experiment(self.layout.config(best.id))
-            experiment = validation.with_test_split(experiment)
+            experiment = self._with_values(self.experiment, best)
+            experiment = validation.with_unused_seed(experiment, self.search)
             files.write_text(self.layout.best, loading.to_json(experiment))
         self._save()
         result = "" if score is None else f" with {self.search.objective.name} {score:.5g}"
@@ -298,19 +335,24 @@ class Study:
             {
                 **self._identity,
                 "over": over,
+                "seconds": self.seconds,
                 "trials": [dataclasses.asdict(trial) for trial in self.trials.values()],
                 "oracle": self._oracle.state(),
             },
         )
 
     def _restore(self, state: Mapping[str, Any]) -> None:
+        # Searches of earlier versions have neither a duration nor a baseline.
+        self._seconds_before = state.get("seconds", 0.0)
+        self._baseline = any(trial.get("baseline") for trial in state["trials"])
         self._oracle.restore(state["oracle"])
         for values in state["trials"]:
             trial = Trial(**{**values, "status": TrialStatus(values["status"])})
             trial.values = {path: _tuples(value) for path, value in trial.values.items()}
             if trial.status is TrialStatus.RUNNING and not self._timeout:
-                # Its worker was part of a process that has ended.
+                # Its worker was part of a process that was killed.
                 trial.status = TrialStatus.WAITING
+                trial.lost += 1
             self.trials[trial.id] = trial
 
     def _check_same(self, state: Mapping[str, Any]) -> None:
@@ -331,11 +373,6 @@ class Study:
 def was_closed(layout: Layout) -> bool:
     """Returns True if the file of a search says that it is over."""
     return layout.state.exists() and bool(files.read_json(layout.state)["over"])
-
-
-def _score(trial: Trial) -> float:
-    assert trial.score is not None, "finished trials have a score"
-    return trial.score
 
 
 def _tuples(value: Any) -> Any:

@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR
-from trainer.io import files
+from trainer.io import fence, files
+from trainer.io.fence import Fence, Fenced
 from trainer.io.paths import is_remote
 from trainer.tune.layout import Layout, continue_from, read_experiment
 from trainer.tune.median_stopping import final_value
@@ -20,6 +23,8 @@ from trainer.tune.resources import Resources
 # How often a process that was killed is restarted from its checkpoint.
 _MAX_RESTARTS = 1
 _MAX_REASON_CHARACTERS = 300
+# A process that was asked to stop saves its state within seconds, unless it hangs.
+_SECONDS_TO_STOP = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,20 +49,38 @@ class TrialSettings:
 class TrialProcess:
     """A running trial; call `poll` regularly."""
 
-    def __init__(self, settings: TrialSettings, trial_id: str, resources: Resources):
-        """Starts or resumes the trial; finished training runs are not repeated."""
+    def __init__(self, settings: TrialSettings, trial_id: str, worker: str, resources: Resources):
+        """Nothing runs before the first `poll`; finished training runs are not repeated.
+
+        Args:
+          settings: of all trials.
+          trial_id: the trial.
+          worker: the worker that has claimed it; it must not write for another one.
+          resources: where to run.
+        """
         self.trial_id = trial_id
+        self._fence = Fence(str(settings.layout.fence(trial_id)), worker)
+        self._abandoned = threading.Event()
         self._settings = settings
         self._resources = resources
         self._scores: list[float] = []
         self._restarts = 0
-        self._stopping = False
+        self._stopping_since = 0.0
         # Output is written to a local file, and copied to a bucket afterwards.
         self._local_logs = tempfile.TemporaryDirectory(prefix="trainer-tune-")
-        self._process = self._start()
+        self._process: subprocess.Popen[bytes] | None = None
 
     def poll(self) -> Outcome | None:
-        """Returns the outcome, or None while the trial is running."""
+        """Starts the trial, or returns its outcome, or None while it is running.
+
+        Raises:
+          Fenced: if the trial has been given to another worker.
+        """
+        if self._abandoned.is_set():
+            raise Fenced(f"trial {self.trial_id} has been given to another worker")
+        if self._process is None:
+            self._process = self._start()
+            return None
         status = self._process.poll()
         if status is None:
             return None
@@ -70,7 +93,7 @@ class TrialProcess:
             if self._restarts == _MAX_RESTARTS:
                 return Outcome(TrialStatus.FAILED, reason=f"{_describe_exit(status)}, twice")
             self._restarts += 1
-            self._process = self._start()
+            self._process = None
             return None
         if status == EXIT_USER_ERROR:
             return Outcome(self._refused_or_failed(), reason=self._last_line("error: "))
@@ -80,19 +103,48 @@ class TrialProcess:
     @property
     def is_alive(self) -> bool:
         """True while a process is running."""
-        return self._process.poll() is None
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def _stopping(self) -> bool:
+        return self._stopping_since > 0.0
 
     def stop(self) -> None:
-        """Asks the process to save its state and exit."""
+        """Asks the process to save its state and exit; call it again until the process ends."""
+        if self._process is None:
+            return
         if not self._stopping:
-            self._stopping = True
+            self._stopping_since = time.monotonic()
             self._process.terminate()
+        elif time.monotonic() - self._stopping_since > _SECONDS_TO_STOP:
+            self._process.kill()
+
+    def abandon(self) -> None:
+        """Kills the process for good, and makes the next `poll` raise; any thread may call it."""
+        self._abandoned.set()
+        if self._process is not None:
+            self._process.kill()
 
     def kill(self) -> None:
         """Kills the process; its last checkpoint remains."""
-        self._process.kill()
-        self._process.wait()
+        self.abandon()
+        if self._process is not None:
+            self._process.wait()
+
+    def write(self, outcome: Outcome) -> None:
+        """Writes the outcome, after the process has ended.
+
+        Raises:
+          Fenced: if the trial has been given to another worker.
+        """
         self._keep_log()
+        self._check()
+        outcome.write(self._settings.layout.outcome(self.trial_id))
+
+    def _check(self) -> None:
+        if self._abandoned.is_set():
+            raise Fenced(f"trial {self.trial_id} has been given to another worker")
+        self._fence.check()
 
     def _end_execution(self) -> Outcome | None:
         name = self._settings.objective
@@ -106,7 +158,7 @@ class TrialProcess:
         self._restarts = 0
         if self._stopping:
             return Outcome(TrialStatus.STOPPED)
-        self._process = self._start()
+        self._process = None
         return None
 
     def _refused_or_failed(self) -> TrialStatus:
@@ -119,7 +171,10 @@ class TrialProcess:
         workdir = layout.workdir(self.trial_id, execution)
         parent = layout.parent(self.trial_id)
         if parent.exists():
-            continue_from(layout.workdir(parent.read_text(), execution), workdir)
+            source = layout.workdir(parent.read_text(), execution)
+            continue_from(source, workdir, self._check)
+        self._check()
+        environment = self._resources.environment(os.environ)
         with self._log().open("ab") as log:
             return subprocess.Popen(
                 [
@@ -127,7 +182,7 @@ class TrialProcess:
                     ",".join(map(str, self._resources.cores)),
                     *command(layout, self.trial_id, execution, self._settings.flags),
                 ],
-                env=self._resources.environment(os.environ),
+                env={**environment, fence.VARIABLE: self._fence.to_variable()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -148,7 +203,8 @@ class TrialProcess:
 
     def _keep_log(self) -> None:
         kept = self._settings.layout.log(self.trial_id, len(self._scores))
-        if is_remote(kept):
+        if is_remote(kept) and self._log().exists():
+            self._check()
             files.write_text(kept, self._log().read_text(errors="replace"))
 
     def _last_line(self, prefix: str = "") -> str:

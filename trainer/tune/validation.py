@@ -36,18 +36,16 @@ def load(path: str) -> Search:
 
 def without_test_split(experiment: loading.Experiment) -> loading.Experiment:
     """Returns the experiment as trials run it: evaluated on the validation split."""
-    return _with_split(experiment, "validation")
+    return overrides.apply(experiment, {"evaluate.split": "validation"})
 
 
-def with_test_split(experiment: loading.Experiment) -> loading.Experiment:
-    """Returns the experiment of a trial as the user runs it: evaluated on the test split."""
-    return _with_split(experiment, "test")
+def with_unused_seed(experiment: loading.Experiment, search: Search) -> loading.Experiment:
+    """Returns an experiment with a seed that no trial of a search has.
 
-
-def _with_split(experiment: loading.Experiment, split: str) -> loading.Experiment:
-    if not isinstance(experiment, Supervised):
-        return experiment
-    return overrides.apply(experiment, {"evaluate.split": split})
+    A trial is chosen for the luck of its seed too; with another seed, and for agents with other
+    episodes, its figures are unbiased.
+    """
+    return overrides.apply(experiment, {"seed": experiment.seed + search.executions})
 
 
 def check(search: Search, experiment: loading.Experiment) -> None:
@@ -58,7 +56,12 @@ def check(search: Search, experiment: loading.Experiment) -> None:
         cannot be searched.
     """
     _check_objective(search, experiment)
-    _check_experiment(experiment)
+    if not isinstance(experiment, Supervised) and experiment.seeds > 1:
+        raise UserError(
+            "seeds must be 1 in a search; set executions=K in the search file to train each trial "
+            f"with K seeds. Received: {experiment.seeds}"
+        )
+    with_unused_seed(experiment, search)
     reserved = _reserved_fields(search, experiment)
     for dimension in search.space:
         if dimension.path in reserved:
@@ -70,6 +73,7 @@ def check(search: Search, experiment: loading.Experiment) -> None:
                 f"Hyperband's shortest * factor must be at most train."
                 f"{length_field(experiment)} = {length:g}. Received: {search.oracle}"
             )
+        _check_schedule(search, experiment)
     _check_kinds(search, experiment)
     by_path = {dimension.path: dimension for dimension in search.space}
     for dimension in search.space:
@@ -85,19 +89,23 @@ def _check_objective(search: Search, experiment: loading.Experiment) -> None:
         )
     if name not in known:
         raise unknown_name("objective", name, known)
+    if not name.startswith("eval/"):
+        raise UserError(f"a search selects on a metric of eval. Received: {name!r}")
 
 
-def _check_experiment(experiment: loading.Experiment) -> None:
-    if isinstance(experiment, Supervised):
-        if experiment.evaluate.split != "test":
-            raise UserError(
-                "evaluate.split is set by the search; leave it at test. "
-                f"Received: {experiment.evaluate.split!r}"
-            )
-    elif experiment.seeds > 1:
+def _check_schedule(search: Search, experiment: loading.Experiment) -> None:
+    """Checks that Hyperband's shorter trials can follow the schedule of the full length."""
+    path = "optimizer.schedule.kind"
+    kinds = {experiment.optimizer.schedule.kind}
+    for dimension in search.space:
+        if isinstance(dimension, Choice) and dimension.path == path:
+            kinds = set(map(to_text, dimension.values))
+    fixed = experiment.optimizer.schedule_steps or length_field(experiment) == "steps"
+    if kinds != {"constant"} and not fixed:
         raise UserError(
-            "seeds must be 1 in a search; set executions=K in the search file to train each trial "
-            f"with K seeds. Received: {experiment.seeds}"
+            "Hyperband with a schedule that decays needs a length in train.steps instead of "
+            f"train.epochs, for example --config.train.steps=1000. Received: {path}="
+            f"{','.join(sorted(kinds))}"
         )
 
 
@@ -108,11 +116,21 @@ def length_field(experiment: loading.Experiment) -> str:
 
 
 def shortened(experiment: loading.Experiment, fraction: float) -> loading.Experiment:
-    """Returns the experiment with a fraction of its length, at least one step."""
+    """Returns the experiment with a fraction of its length, at least one step.
+
+    Its schedules keep the full length, so that it can be extended as if it had not been short.
+    """
     name = length_field(experiment)
-    length = getattr(experiment.train, name) * fraction
+    length = getattr(experiment.train, name)
+    if name == "epochs":
+        return overrides.apply(experiment, {"train.epochs": length * fraction})
+    schedule_steps = experiment.optimizer.schedule_steps or length
     return overrides.apply(
-        experiment, {f"train.{name}": length if name == "epochs" else max(1, round(length))}
+        experiment,
+        {
+            "train.steps": max(1, round(length * fraction)),
+            "optimizer.schedule_steps": schedule_steps,
+        },
     )
 
 
@@ -121,10 +139,10 @@ def _reserved_fields(search: Search, experiment: loading.Experiment) -> dict[str
     reserved = {
         "evaluate.split": "the search sets it",
         "task": "the configuration file sets it",
+        "seed": "it is no property of a configuration; set executions in the search file",
         "seeds": "set executions in the search file",
+        "optimizer.schedule_steps": "set it in the experiment",
     }
-    if search.executions > 1:
-        reserved["seed"] = "the executions of a trial differ in it"
     if isinstance(search.oracle, Hyperband):
         reserved["train.steps"] = reserved["train.epochs"] = "Hyperband sets it"
     if isinstance(experiment, Supervised):
