@@ -130,6 +130,8 @@ def test_every_setting_is_read_somewhere(experiment):
 WHOLE_PROGRAM = {
     "cli/test_commands.py",
     "cli/test_wrong_inputs.py",
+    "engine/test_crashes.py",
+    "engine/test_several_workers.py",
     "io/test_gcs.py",
     "models/test_formulas.py",
     "rl/envs/test_classic.py",

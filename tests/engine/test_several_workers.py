@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import time
 
 import pytest
@@ -19,18 +18,8 @@ ARGUMENTS = (
 )
 
 
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 @pytest.fixture
-def job(start):
+def job(start, free_ports):
     """A function that starts the workers of a job, each with arguments of its own."""
 
     def launch(*arguments_of_workers, count=2):

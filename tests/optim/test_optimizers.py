@@ -17,7 +17,7 @@ def test_every_kind_of_the_configuration_has_an_optimizer():
 def updated(config, gradient, updates=1, scales_loss=False):
     """Two variables after updates with a constant gradient."""
     variables = [tf.Variable([1.0, 2.0]), tf.Variable([[3.0]])]
-    optimizer = Optimizer(config, variables, total_updates=100, scales_loss=scales_loss)
+    optimizer = Optimizer(config, variables, schedule_updates=100, scales_loss=scales_loss)
     for _ in range(updates):
         with tf.GradientTape() as tape:
             loss = tf.add_n(
@@ -75,7 +75,7 @@ def test_clipping_is_by_the_global_norm(clip_norm):
 
 def test_the_norm_before_clipping_is_returned():
     variables = [tf.Variable([1.0, 2.0]), tf.Variable([[3.0]])]
-    optimizer = Optimizer(SGD(clip_norm=0.1), variables, total_updates=10)
+    optimizer = Optimizer(SGD(clip_norm=0.1), variables, schedule_updates=10)
     norm = optimizer.apply([tf.constant(g) for g in GRADIENT])
     np.testing.assert_allclose(norm, 1.3, rtol=1e-6)
 

@@ -185,14 +185,20 @@ def test_the_first_update_takes_no_time_to_compile():
 
 
 @pytest.mark.parametrize(
-    ("n_step", "collect_steps", "min_size"), [(3, 2, 64), (1, 1, 33)], ids=["multi", "single"]
+    ("n_step", "collect_steps", "min_size", "steps", "schedule_steps"),
+    [(3, 2, 64, 160, 0), (1, 1, 33, 160, 0), (1, 1, 33, 999, 160)],
+    ids=["multi", "single", "longer run"],
 )
-def test_the_learning_rate_falls_to_0_with_the_last_update(n_step, collect_steps, min_size):
+def test_the_learning_rate_falls_to_0_with_the_schedules_last_update(
+    n_step, collect_steps, min_size, steps, schedule_steps
+):
     config = dataclasses.replace(
         SMALL,
         agent=DQN(n_step=n_step, replay=UniformReplay(capacity=300, min_size=min_size)),
-        optimizer=Adam(learning_rate=1e-3, schedule=LinearSchedule()),
-        train=dataclasses.replace(SMALL.train, steps=160, collect_steps=collect_steps),
+        optimizer=Adam(
+            learning_rate=1e-3, schedule=LinearSchedule(), schedule_steps=schedule_steps
+        ),
+        train=dataclasses.replace(SMALL.train, steps=steps, collect_steps=collect_steps),
     )
     made = task(config, jit="off")
     made.advance(160 // made.steps_per_iteration - 1)

@@ -40,7 +40,9 @@ class _Optimizer(ConfigBase):
     learning_rate: float = field(1e-3, "Peak learning rate.", above=0.0)
     schedule: Schedule = dataclasses.field(default_factory=ConstantSchedule)
     schedule_steps: int = field(
-        0, "Length of the learning rate schedule in steps; 0: the run's length.", minimum=0
+        0,
+        "Length of the schedule in steps, however long the run is; 0: the run's length.",
+        minimum=0,
     )
     clip_norm: float = field(
         0.0, "Maximum global L2 norm of the gradients; 0 disables clipping.", minimum=0.0

@@ -29,7 +29,7 @@ class Optimizer(tf.Module):
         self,
         config: OptimizerConfig,
         variables: Sequence[tf.Variable],
-        total_updates: int,
+        schedule_updates: int,
         scales_loss: bool = False,
     ):
         """Creates all slots, in the strategy scope in force.
@@ -37,13 +37,13 @@ class Optimizer(tf.Module):
         Args:
           config: the `optimizer` section.
           variables: what to update.
-          total_updates: length of the run, and of its schedule unless the section sets it.
+          schedule_updates: length of the learning rate schedule.
           scales_loss: whether the loss is scaled dynamically, as float16 needs.
         """
         super().__init__()
         self._variables = list(variables)
         self._clip_norm = config.clip_norm
-        self.learning_rate = LearningRate(config, config.schedule_steps or total_updates)
+        self.learning_rate = LearningRate(config, schedule_updates)
         # A tf.Module does not track a schedule by itself.
         self._learning_rate_scale = self.learning_rate.scale
         arguments: dict[str, Any] = {

@@ -27,7 +27,7 @@ class Learner(tf.Module):
         self,
         agent: Agent,
         config: OptimizerConfig,
-        total_updates: int,
+        schedule_updates: int,
         global_batch_size: int,
         replicas: int,
         compiles: bool,
@@ -38,7 +38,7 @@ class Learner(tf.Module):
         Args:
           agent: what is trained.
           config: the optimizer's section.
-          total_updates: length of the learning rate schedule.
+          schedule_updates: length of the learning rate schedule.
           global_batch_size: transitions per update, over all replicas.
           replicas: how many sum their gradients.
           compiles: whether XLA compiles updates; a sum over replicas is outside XLA.
@@ -46,7 +46,7 @@ class Learner(tf.Module):
         """
         super().__init__()
         self._agent = agent
-        self.optimizer = Optimizer(config, agent.trainable_variables, total_updates, scales_loss)
+        self.optimizer = Optimizer(config, agent.trainable_variables, schedule_updates, scales_loss)
         self._global_batch_size = global_batch_size
         self._replicas = replicas
         self._compiles = compiles and replicas == 1

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from trainer.compat.keras import tf
-from trainer.config.rl import ReinforcementLearning, TrainRL
+from trainer.config.rl import ReinforcementLearning
 from trainer.engine import distribution
 from trainer.engine.checkpoints import State
 from trainer.engine.distribution import Runtime
@@ -98,14 +98,14 @@ class ReinforcementLearningTask:
             "use a smaller agent.replay.capacity",
             f"{replay.capacity} transitions",
         )
-        self._iterations = _iterations(train)
+        self._schedule_iterations = _schedule_iterations(config)
         compiles = compiles_agents(config, runtime)
         with self._strategy.scope():
             self.agent = base.build(config, spec)
             self._learner = Learner(
                 self.agent,
                 base.optimizer_section(config),
-                total_updates(config, self.agent.n_step),
+                schedule_updates(config, self.agent.n_step),
                 train.global_batch_size,
                 runtime.replicas,
                 compiles,
@@ -278,10 +278,13 @@ class ReinforcementLearningTask:
 
     def _learn(self) -> None:
         replica, updates = self._replica(), self._updates_per_block
-        progress = tf.cast(self._iterations_done, tf.float32) / self._iterations
+        done = tf.cast(self._iterations_done, tf.float32)
+        progress = tf.minimum(done / self._schedule_iterations, 1.0)
         seed = seeds.at(replica.stream, replica.draws)
         replica.draws.assign_add(1)
-        sample = replica.experience.batches(updates, self._replica_batch_size, seed, progress)
+        sample = replica.experience.batches(
+            updates, self._replica_batch_size, seed, tf.minimum(progress, 1.0)
+        )
         priorities, sums = self._learner.learn(sample, updates)
         replica.experience.feedback(sample, priorities)
         replica.learning_sums.assign_add(tf.cast(sums, tf.float64))
@@ -340,18 +343,21 @@ def check(config: ReinforcementLearning, runtime: Runtime) -> None:
         )
 
 
-def total_updates(config: ReinforcementLearning, n_step: int) -> int:
-    """The number of updates of a whole run; none happens before the replay has its minimum."""
+def schedule_updates(config: ReinforcementLearning, n_step: int) -> int:
+    """The updates of a whole schedule; none happens before the replay has its minimum."""
     train = config.train
     rows = math.ceil(config.agent.replay.min_size / train.num_envs)
     # A transition is stored n_step - 1 steps after it began.
     first_iteration = math.ceil((rows + n_step - 1) / train.collect_steps)
-    return max(0, _iterations(train) - first_iteration + 1) * train.gradient_steps
+    iterations = _schedule_iterations(config) - first_iteration + 1
+    return max(0, iterations) * train.gradient_steps
 
 
-def _iterations(train: TrainRL) -> int:
-    """Iterations of a whole run."""
-    return math.ceil(train.steps / (train.num_envs * train.collect_steps))
+def _schedule_iterations(config: ReinforcementLearning) -> int:
+    """The iterations over which the learning rate and the importance exponent change."""
+    train = config.train
+    steps = base.optimizer_section(config).schedule_steps or train.steps
+    return math.ceil(steps / (train.num_envs * train.collect_steps))
 
 
 def _sums(size: int) -> tf.Variable:

@@ -58,7 +58,7 @@ class ClassificationTask:
             self._optimizer = Optimizer(
                 experiment.optimizer,
                 self.network.trainable_variables,
-                total_steps,
+                experiment.optimizer.schedule_steps or total_steps,
                 scales_loss=runtime.precision == "mixed_float16",
             )
             self._step = step
