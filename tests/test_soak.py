@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import time
 
 import pytest
@@ -56,6 +57,17 @@ RUNS = {
 assert sum(kills for _, _, kills, _ in RUNS.values()) == 50
 
 
+def end(worker, was_killed):
+    try:
+        _, error = worker.communicate(timeout=40)
+    except subprocess.TimeoutExpired:
+        # The other worker was killed before they were connected, so this one waits for it.
+        worker.terminate()
+        _, error = worker.communicate(timeout=20)
+    expected = (-signal.SIGKILL,) if was_killed else (75, -signal.SIGTERM)
+    assert worker.returncode in expected, error
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", RUNS)
@@ -96,11 +108,7 @@ def test_a_run_killed_again_and_again_ends_like_an_undisturbed_run(
         assert killed.poll() is None, killed.communicate()
         killed.send_signal(signal.SIGKILL)
         for worker in workers:
-            _, error = worker.communicate(timeout=60)
-            expected = (-signal.SIGKILL,) if worker is killed else (75, -signal.SIGTERM)
-            if worker is not killed and worker.poll() is None:
-                worker.terminate()
-            assert worker.returncode in expected, error
+            end(worker, was_killed=worker is killed)
     finish(launch("run"))
     assert state_digest(run) == state_digest(tmp_path / "alone")
     assert progress.records(run) == progress.records(tmp_path / "alone")
