@@ -12,6 +12,7 @@ import pytest
 
 from trainer.compat.keras import tf
 from trainer.engine.checkpoints import Checkpoints
+from trainer.engine.lock import held
 from trainer.engine.runner import checkpoint_of, select_checkpoint
 
 ARGUMENTS = (
@@ -42,6 +43,15 @@ def test_a_damaged_best_checkpoint_is_not_passed_off_as_the_best(tmp_path, capsy
         "the best checkpoint, of step 1, is corrupt (state-0.index has changed since it was "
         "written); using the checkpoint of step 3\n"
     )
+
+
+def test_a_second_process_in_the_work_directory_is_refused(tmp_path, start):
+    with held(str(tmp_path)):
+        process = start(*SMALL, f"--workdir={tmp_path}")
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert f"error: another process is training in --workdir={tmp_path}" in error
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def wait_for_handler(process):

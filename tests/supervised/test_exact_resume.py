@@ -1,8 +1,6 @@
 """Real processes, really killed: the end is that of a run that was left alone, bit for bit."""
 
-import random
 import signal
-import time
 
 import pytest
 
@@ -40,14 +38,13 @@ def undisturbed(tmp_path_factory, request):
     return workdir
 
 
-@pytest.mark.parametrize("after", [0, 30, 120, 300, 480])
-def test_sigkill_at_a_random_moment(after, tmp_path, start, undisturbed, progress, state_digest):
+@pytest.mark.parametrize("after", [0, 120])
+def test_sigkill(after, tmp_path, start, undisturbed, progress, state_digest):
     workdir = tmp_path / "run"
     killed = start(*command(workdir))
     progress.wait_for_step(workdir, after, killed)
-    time.sleep(random.uniform(0, 0.5))
     killed.send_signal(signal.SIGKILL)
-    assert killed.wait() in (-signal.SIGKILL, 0)
+    assert killed.wait() == -signal.SIGKILL
 
     again = start(*command(workdir))
     _, errors = again.communicate()
@@ -56,14 +53,11 @@ def test_sigkill_at_a_random_moment(after, tmp_path, start, undisturbed, progres
     assert progress.records(workdir) == progress.records(undisturbed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_a_signal_stops_with_the_state_saved(
-    number, tmp_path, start, undisturbed, progress, state_digest
-):
+def test_a_signal_stops_with_the_state_saved(tmp_path, start, undisturbed, progress, state_digest):
     workdir = tmp_path / "run"
     stopped = start(*command(workdir))
     progress.wait_for_step(workdir, 60, stopped)
-    stopped.send_signal(number)
+    stopped.send_signal(signal.SIGINT)
     _, errors = stopped.communicate()
     assert stopped.returncode == 75, errors
     assert "run the same command to resume" in errors
