@@ -12,6 +12,7 @@ from trainer.engine.checkpoints import State
 from trainer.engine.distribution import Runtime
 from trainer.metrics import table
 from trainer.metrics.accumulators import Accumulators, summed_variable, zeros
+from trainer.models.moving_statistics import synchronize
 from trainer.optim.optimizers import Optimizer
 from trainer.supervised.classifier import Classifier, cross_entropy
 
@@ -230,6 +231,7 @@ class ClassificationTask:
         logits: tf.Tensor,
     ) -> None:
         norm = self._optimizer.apply(gradients)
+        synchronize(self.network.non_trainable_variables)
         self._step.assign_add(1)
         self._loss_sum.assign_add(loss)
         self._norm_sum.assign_add(norm)
