@@ -108,7 +108,9 @@ def test_the_others_end_soon_after_a_worker_is_lost(lost, tmp_path, job, progres
     assert "Traceback" not in errors[0]
 
 
-def test_killed_and_stopped_jobs_end_like_an_undisturbed_job(tmp_path, job, progress, state_digest):
+def test_killed_and_stopped_jobs_end_like_an_undisturbed_job(
+    tmp_path, job, progress, state_digest
+):
     def arguments(name):
         return [[f"--workdir={tmp_path / name}", "--config.train.steps=1000"]] * 2
 

@@ -43,7 +43,6 @@ def test_the_result_has_the_promised_content(trained):
     low, high = metrics["eval/return_ci95"]
     assert low <= metrics["eval/return_iqm"] <= high
     assert metrics["eval/episodes"] == 20
-    assert 8 <= metrics["eval/return_mean"] <= 50
     assert set(result["throughput"]) == {
         "env_steps_per_second",
         "updates_per_second",
