@@ -1,15 +1,9 @@
 """Rules of the layout, checked in the source."""
 
 import ast
-import inspect
 from pathlib import Path
 
 import pytest
-
-from trainer.config import ReinforcementLearning, Supervised
-from trainer.config.inspection import leaves
-from trainer.config.overrides import apply
-from trainer.optim.optimizers import OPTIMIZERS
 
 PACKAGE = Path(__file__).parent.parent / "trainer"
 # Bottom to top, as in docs/decisions/0012-layout.md; a module imports from lower layers and
@@ -91,39 +85,6 @@ def test_there_are_no_catch_all_modules():
 def test_no_file_has_grown_beyond_one_idea():
     for path in FILES:
         assert len(path.read_text().splitlines()) <= 400, path
-
-
-@pytest.mark.parametrize("experiment", [Supervised(), ReinforcementLearning()])
-def test_every_setting_is_read_somewhere(experiment):
-    calls = [
-        node
-        for path in FILES
-        if room(path) != "config"
-        for node in ast.walk(ast.parse(path.read_text()))
-    ]
-    read = {node.attr for node in calls if isinstance(node, ast.Attribute)}
-    # `getattr(section, "field")` reads too.
-    read |= {
-        node.args[1].value
-        for node in calls
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "getattr"
-        and isinstance(node.args[1], ast.Constant)
-    }
-    # An optimizer's own fields are the arguments of its Keras class.
-    for optimizer in OPTIMIZERS.values():
-        read |= set(inspect.signature(optimizer).parameters)
-    required = {"model": "builder", "agent": "builder", "data": "source"}
-    variants = [experiment]
-    for leaf in leaves(experiment):
-        for kind in leaf.kinds:
-            section = leaf.path.removesuffix(".kind")
-            more = {f"{section}.{required[section]}": "a:b"} if kind == "custom" else {}
-            variants.append(apply(experiment, {leaf.path: kind, **more}))
-    for variant in variants:
-        for leaf in leaves(variant):
-            assert leaf.field.name in read, f"{leaf.path} is never read"
 
 
 # Tests of the whole program, and of several modules together.

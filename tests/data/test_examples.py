@@ -12,11 +12,16 @@ TARGETS = np.arange(2500, dtype=np.int32)
 class Doubled(Examples):
     """Examples computed on access, through the abstract interface alone."""
 
+    def __init__(self):
+        self.devices = set()
+
     def __len__(self):
         return 2500
 
     def at(self, positions):
-        return tf.cast(positions, tf.float32)[:, None] * 2, tf.cast(positions, tf.int32)
+        features = tf.cast(positions, tf.float32)[:, None] * 2
+        self.devices.add(features.device[-5:])
+        return features, tf.cast(positions, tf.int32)
 
     def select(self, positions):
         raise NotImplementedError
@@ -42,6 +47,14 @@ def test_chunks_are_all_features_in_order():
         chunks = list(examples.chunks())
         assert max(map(len, chunks)) <= 1024
         np.testing.assert_array_equal(np.concatenate(chunks), expected)
+
+
+def test_examples_are_read_on_the_host():
+    examples = Doubled()
+    # Another default device, as a GPU is where there is one.
+    with tf.device("/cpu:1"):
+        list(examples.chunks())
+    assert examples.devices == {"CPU:0"}
 
 
 def test_the_signature_survives_json_exactly():

@@ -121,3 +121,18 @@ def test_dropout_is_off_in_evaluation():
     inputs = tf.ones([8, 8])
     layer = Dropout(0.9, 0, tf.Variable(0, dtype=tf.int64), "dropout")
     np.testing.assert_array_equal(layer(inputs, training=False), inputs)
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.01])
+def test_small_rates_are_kept_under_mixed_precision(rate):
+    """bfloat16 has 128 numbers in [0.5, 1), so a mask drawn in it drops 0.0079 of the units."""
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        layer = Dropout(rate, 0, tf.Variable(0, dtype=tf.int64), "dropout")
+        outputs = layer(tf.ones([1000, 1000]), training=True)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert outputs.dtype == tf.bfloat16
+    dropped = np.mean(outputs.numpy() == 0)
+    # Four standard deviations of the mean of a million draws.
+    assert abs(dropped - rate) < 4 * np.sqrt(rate / 1e6)

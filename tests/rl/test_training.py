@@ -44,7 +44,6 @@ def test_the_result_has_the_promised_content(trained):
     low, high = metrics["test/return_ci95"]
     assert low <= metrics["test/return_iqm"] <= high
     assert metrics["test/episodes"] == 20
-    assert 8 <= metrics["test/return_mean"] <= 50
     assert all(name.startswith("test/") for name in metrics)
     assert set(result["throughput"]) == {
         "env_steps_per_second",

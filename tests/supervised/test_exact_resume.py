@@ -4,6 +4,9 @@ import signal
 
 import pytest
 
+from trainer.cli.main import run
+from trainer.engine.distribution import Runtime
+
 ARGUMENTS = (
     "train",
     "--config=configs/digits_cnn.py",
@@ -91,3 +94,34 @@ def test_the_newest_checkpoint_truncated(tmp_path, start, undisturbed, progress,
     assert f"resuming at step {int(before.name)} from {before}" in errors
     assert state_digest(workdir) == state_digest(undisturbed)
     assert progress.records(workdir) == progress.records(undisturbed)
+
+
+def test_batch_norm_and_dropout_on_two_replicas(tmp_path, monkeypatch, progress, state_digest):
+    """The moving statistics of the replicas differ unless each update synchronizes them."""
+    arguments = (
+        *ARGUMENTS,
+        "--config.model.filters=4",
+        "--config.model.batch_norm=true",
+        "--config.train.steps=40",
+        "--config.train.evaluate_every=5",
+        "--config.train.report_every=5",
+        "--config.train.checkpoint_every=20",
+        "--strategy=mirrored",
+        "--virtual_devices=2",
+    )
+    undisturbed, stopped = tmp_path / "undisturbed", tmp_path / "stopped"
+    assert run([*arguments, f"--workdir={undisturbed}"]) == 0
+    asked = iter(range(10**6))
+    sum_over_workers = Runtime.sum_over_workers
+
+    def stop_in_time(self, value):
+        return sum_over_workers(self, value or float(next(asked) >= 4))
+
+    monkeypatch.setattr(Runtime, "sum_over_workers", stop_in_time)
+    assert run([*arguments, f"--workdir={stopped}"]) == 75
+    monkeypatch.undo()
+    (last,) = (record["step"] for record in progress.records(stopped)[-1:])
+    assert 5 <= last < 35
+    assert run([*arguments, f"--workdir={stopped}"]) == 0
+    assert progress.records(stopped) == progress.records(undisturbed)
+    assert state_digest(stopped) == state_digest(undisturbed)

@@ -43,8 +43,10 @@ class Examples(abc.ABC):
     def chunks(self) -> Iterator[NDArray[Any]]:
         """The stored features of all examples in order, in parts of at most 1024."""
         for first in range(0, len(self), _CHUNK):
-            positions = tf.range(first, min(first + _CHUNK, len(self)), dtype=tf.int64)
-            yield self.at(positions)[0].numpy()
+            with tf.device("/cpu:0"):
+                positions = tf.range(first, min(first + _CHUNK, len(self)), dtype=tf.int64)
+                features = self.at(positions)[0]
+            yield features.numpy()
 
 
 class InMemoryExamples(Examples):

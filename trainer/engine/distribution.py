@@ -122,6 +122,8 @@ def create(config: DistributionConfig) -> Runtime:
       UserError: if a requested device is missing, or TF_CONFIG is invalid.
       Interrupted: if a worker of the cluster does not start.
     """
+    # Several processes, such as the trials of a search, can then share a GPU.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     kind, reason = choose(config)
     if config.virtual_devices:
         _split_devices(config.virtual_devices, "GPU" if _uses_gpu(kind) else "CPU")

@@ -1,6 +1,7 @@
 """Classification as a task of the loop: updates, metrics and evaluation under a strategy."""
 
 import functools
+import time
 from collections.abc import Mapping, Sequence
 
 from trainer.compat.keras import keras, tf
@@ -12,6 +13,7 @@ from trainer.engine.checkpoints import State
 from trainer.engine.distribution import Runtime
 from trainer.metrics import table
 from trainer.metrics.accumulators import Accumulators, summed_variable, zeros
+from trainer.models.moving_statistics import synchronize
 from trainer.optim.optimizers import Optimizer
 from trainer.supervised.classifier import Classifier, cross_entropy
 
@@ -66,6 +68,7 @@ class ClassificationTask:
             self._loss_sum = summed_variable([])
             self._norm_sum = summed_variable([])
             self._updates = summed_variable([])
+            self._waited = summed_variable([])
             self._accumulators = Accumulators(self._metrics[1:], self._num_classes)
         self.state: State = {
             "network": self.network,
@@ -79,6 +82,7 @@ class ClassificationTask:
             "metrics": self._accumulators,
         }
         self.parameters: Sequence[tf.Variable] = [*self.network.variables, *self._optimizer.slots]
+        self._runs_on_host = runtime.name == "cpu"
         # Without XLA every network tried was faster on a CPU, up to 6 times; see docs/LOG.md.
         self._compiles = runtime.compiles(default_on_cpu=False)
 
@@ -107,11 +111,22 @@ class ClassificationTask:
             step,
             self._augment,
         )
+        if not self._runs_on_host:
+            pipeline = batches.with_waiting_time(pipeline)
         self._batches = iter(self._strategy.distribute_datasets_from_function(pipeline))
 
     def advance(self, iterations: int) -> float:
-        """Runs `iterations` updates in one call; returns the seconds spent waiting for input."""
-        return float(self._train_chunk(self._batches, tf.constant(iterations)))
+        """Runs `iterations` updates in one call; returns the seconds spent waiting for input.
+
+        On GPUs and TPUs it is the time for which the pipeline had no batch for the thread that
+        copies batches to the devices, which is an upper bound of the time that they were idle.
+        """
+        started = time.perf_counter()
+        self._waited.assign(0.0)
+        self._train_chunk(self._batches, tf.constant(iterations))
+        waited = float(self._waited.read_value()) / self._runtime.workers
+        # The thread may have waited for the first batches before this call.
+        return min(waited, time.perf_counter() - started)
 
     def metrics(self) -> Mapping[str, float]:
         """Means over the updates since the last `reset_metrics`, and the learning rate."""
@@ -162,16 +177,21 @@ class ClassificationTask:
     @tf.function
     def _train_chunk(
         self, iterator: tf.distribute.DistributedIterator, iterations: tf.Tensor
-    ) -> tf.Tensor:
-        """Updates on `iterations` batches; returns seconds waited for them, float64."""
-        waited = tf.constant(0.0, tf.float64)
+    ) -> None:
+        """Updates on `iterations` batches, and adds up the seconds waited for them."""
         for _ in tf.range(iterations):
-            asked = tf.timestamp()
-            batch = next(iterator)
-            with tf.control_dependencies(self._local_tensors(batch)):
-                waited += tf.timestamp() - asked
+            batch = self._timed_batch(iterator) if self._runs_on_host else next(iterator)
             self._strategy.run(self._train_step, args=batch)
-        return waited
+
+    def _timed_batch(self, iterator: tf.distribute.DistributedIterator) -> Batch:
+        """The next batch, and each replica's part of the seconds waited for it."""
+        # On a GPU the second time would follow the batch's copy, and that the updates before it:
+        # the host could not prepare an update while the last one runs.
+        asked = tf.timestamp()
+        batch = next(iterator)
+        with tf.control_dependencies(self._local_tensors(batch)):
+            waited = tf.timestamp() - asked
+        return *batch, tf.cast(waited / self._runtime.local_replicas, tf.float32)
 
     @tf.function
     def _evaluate_batches(
@@ -188,7 +208,8 @@ class ClassificationTask:
             )
         return totals
 
-    def _train_step(self, features: tf.Tensor, targets: tf.Tensor) -> None:
+    def _train_step(self, features: tf.Tensor, targets: tf.Tensor, waited: tf.Tensor) -> None:
+        self._waited.assign_add(waited)
         if not self._compiles or self._runtime.name == "tpu":
             self._update(features, targets)
         elif self._runtime.replicas == 1:
@@ -230,6 +251,7 @@ class ClassificationTask:
         logits: tf.Tensor,
     ) -> None:
         norm = self._optimizer.apply(gradients)
+        synchronize(self.network.non_trainable_variables)
         self._step.assign_add(1)
         self._loss_sum.assign_add(loss)
         self._norm_sum.assign_add(norm)

@@ -9,6 +9,7 @@ from trainer.data.pipelines.batches import (
     evaluation_pipeline,
     evaluation_steps,
     training_pipeline,
+    with_waiting_time,
 )
 from trainer.data.pipelines.order import permuted_indices
 
@@ -90,3 +91,13 @@ def test_features_stay_with_their_labels():
     context = tf.distribute.InputContext(1, 0, 1)
     for features, batch_labels in training_pipeline(numbered(50), 0, 8, 0)(context).take(9):
         np.testing.assert_array_equal(features[:, 0], batch_labels)
+
+
+def test_waiting_times_follow_the_same_batches():
+    context = tf.distribute.InputContext(1, 0, 1)
+    plain = training_pipeline(numbered(50), 0, 8, 0)
+    timed = with_waiting_time(plain)(context).take(4)
+    for (features, targets), (*batch, waited) in zip(plain(context), timed, strict=False):
+        np.testing.assert_array_equal(batch[0], features)
+        np.testing.assert_array_equal(batch[1], targets)
+        assert 0 <= float(waited) < 10

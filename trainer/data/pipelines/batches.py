@@ -34,6 +34,22 @@ def training_pipeline(
     return pipeline
 
 
+def with_waiting_time(pipeline: PipelineFactory) -> PipelineFactory:
+    """Appends to each batch the seconds that its reader waited for it, float32 `[]`.
+
+    Both times are taken on the host, so nothing waits for an accelerator.
+    """
+
+    def timed(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        # `zip` reads its data sets one after the other.
+        clock = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
+        return tf.data.Dataset.zip(clock, pipeline(context), clock).map(
+            lambda asked, batch, ready: (*batch, tf.cast(ready - asked, tf.float32))
+        )
+
+    return timed
+
+
 def evaluation_pipeline(examples: Examples, global_batch_size: int) -> PipelineFactory:
     """Batches `(features, targets, weights)` of every example once, in order.
 
