@@ -9,6 +9,7 @@ import pytest
 from trainer.cli.main import run
 from trainer.compat.keras import keras, tf
 from trainer.config import (
+    CNN,
     DQN,
     MLP,
     SGD,
@@ -362,3 +363,25 @@ def test_an_environment_that_fails_is_one_line(
     assert status == 2, errors
     assert errors[-1].startswith("error: ")
     assert expected in errors[-1]
+
+
+def test_batch_normalization_of_an_agent_is_equal_on_all_replicas():
+    config = dataclasses.replace(
+        SMALL,
+        environment=Environment(name="Catch-v0"),
+        model=CNN(filters=(4,), units=(8,), batch_norm=True),
+        agent=DQN(replay=UniformReplay(capacity=300, min_size=64)),
+    )
+    made = task(config, "mirrored", jit="off")
+    made.advance(12)
+    assert made._learner.optimizer.iterations.numpy() > 0
+    statistics = [
+        variable
+        for variable in made.agent.non_trainable_variables
+        if variable.synchronization == tf.VariableSynchronization.ON_READ
+    ]
+    # Mean and variance of the network and of the target network.
+    assert len(statistics) >= 2
+    for variable in statistics:
+        first, second = (copy.numpy() for copy in variable.values)
+        np.testing.assert_array_equal(first, second, err_msg=variable.name)

@@ -9,6 +9,7 @@ from trainer.config import user_code
 from trainer.config.models import CustomModel, Model
 from trainer.errors import UserError
 from trainer.models.context import Context
+from trainer.models.moving_statistics import equal_on_all_replicas
 
 Builder = Callable[[Model, tf.Tensor, Context], tf.Tensor]
 
@@ -27,12 +28,15 @@ def find_builder(config: Model) -> Builder:
 def build_features(config: Model, inputs: tf.Tensor, context: Context) -> tf.Tensor:
     """Features `[B, F]` of a symbolic input `[B, ...]`.
 
+    The task calls `moving_statistics.synchronize` after each update.
+
     Raises:
       UserError: if the architecture does not fit inputs of this shape.
     """
     shape = tuple(inputs.shape[1:])
     try:
-        return find_builder(config)(config, inputs, context)
+        with equal_on_all_replicas():
+            return find_builder(config)(config, inputs, context)
     except ValueError as error:
         if "negative" not in str(error).lower():
             raise

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from trainer.compat.keras import tf
 from trainer.config.optimizers import Optimizer as OptimizerConfig
+from trainer.models.moving_statistics import synchronize
 from trainer.optim.optimizers import Optimizer
 from trainer.rl.agents.base import Agent, AgentLoss
 from trainer.rl.experience.replay import Sample
@@ -111,6 +112,7 @@ class Learner(tf.Module):
                 loss += tf.cast(extra, tf.float32) / self._replicas
         gradients = self.optimizer.gradients(tape, loss)
         norm = self.optimizer.apply(gradients)
+        synchronize(self._agent.variables)
         self._agent.after_update(self.optimizer.iterations)
         return losses.priorities, self._sums(losses, norm)
 

@@ -6,7 +6,6 @@ from trainer.data.examples import Signature
 from trainer.data.normalization import normalize
 from trainer.models.building import build_network
 from trainer.models.context import Context
-from trainer.models.moving_statistics import equal_on_all_replicas
 
 
 class Classifier:
@@ -30,13 +29,12 @@ class Classifier:
         """
         keras.utils.set_random_seed(experiment.seed)
         self.signature = signature
-        with equal_on_all_replicas():
-            self.network = build_network(
-                experiment.model,
-                signature.input_shape,
-                len(signature.classes),
-                Context(experiment.seed, step),
-            )
+        self.network = build_network(
+            experiment.model,
+            signature.input_shape,
+            len(signature.classes),
+            Context(experiment.seed, step),
+        )
 
     def logits(self, features: tf.Tensor, training: bool) -> tf.Tensor:
         """Logits `[B, classes]` float32 of stored examples `[B, ...]`."""
