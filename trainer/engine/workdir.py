@@ -30,7 +30,7 @@ class WorkDirectory:
 
     @property
     def signature(self) -> str:
-        """What prediction needs to know about the data: shapes, classes, normalization."""
+        """The data that the run began with: shapes, classes, normalization, digests."""
         return os.path.join(self.path, "signature.json")
 
     @property

@@ -15,6 +15,7 @@ from trainer.engine.workdir import check_usable
 from trainer.errors import UserError, unknown_name
 from trainer.io.records import Value
 from trainer.metrics import table
+from trainer.supervised import run_data
 from trainer.supervised.evaluate import evaluate_checkpoint
 from trainer.supervised.task import ClassificationTask
 
@@ -27,8 +28,11 @@ def train(
     distribution_config: DistributionConfig,
     data_dir: str,
     session: runner.Session,
+    accept_changed_data: bool = False,
 ) -> Mapping[str, Any] | None:
     """Trains, or resumes, in the work directory `path`; returns what `runner.run` returns.
+
+    Resuming with data that have changed is refused unless `accept_changed_data`.
 
     Raises:
       UserError: if data, model or strategy do not fit; nothing has been written then.
@@ -43,6 +47,7 @@ def train(
         dataset = load(experiment.data, data_dir)
         if split == "validation":
             dataset = _without_test(dataset)
+        dataset = run_data.for_training(dataset, path, accept_changed_data)
         _check_batch(experiment.train.global_batch_size, dataset, runtime.replicas)
         schedule = make_schedule(experiment, len(dataset.splits["train"]))
     finished = runner.finished_result(path, experiment) if runtime.is_chief else None
