@@ -95,39 +95,28 @@ def test_changed_data_are_refused_and_continued_only_on_purpose(train, table, tm
     assert "changed data" not in error
 
 
-def test_other_values_in_as_many_rows_are_refused(train, table):
+def test_what_the_run_cannot_use_is_one_line(train, table, evaluate, tmp_path):
     table(rows(200))
     assert train()[0] == 0
-    changed = rows(200)
-    changed[7] = (*changed[7][:2], "no" if changed[7][2] == "yes" else "yes")
-    table(changed)
+    began = signature(tmp_path)
+    other_label = rows(200)
+    other_label[7] = (*other_label[7][:2], "no" if other_label[7][2] == "yes" else "yes")
+    table(other_label)
     status, error = train(steps=2 * STEPS)
     assert status == 2
     assert "other contents or another order" in error
 
-
-def test_a_class_that_the_run_does_not_know_is_one_line(train, table, evaluate):
-    table(rows(200))
-    assert train()[0] == 0
+    more = ("--accept_changed_data",)
     table(rows(200, classes=("maybe", "no", "yes")))
-    for arguments in ((), ("--accept_changed_data",)):
-        status, error = train(*arguments, steps=2 * STEPS)
+    for status, error in (train(steps=40), train(*more, steps=40), evaluate()[::2]):
         assert status == 2
         assert "no class 'maybe'" in error
         assert "Traceback" not in error
-    status, _, error = evaluate()
-    assert status == 2
-    assert "no class 'maybe'" in error
-    assert "Traceback" not in error
-
-
-def test_another_column_is_one_line(train, table, evaluate):
-    table(rows(200))
-    assert train()[0] == 0
     table([(a, *row) for a, row in enumerate(rows(200))], header="c,a,b,label")
-    for status, error in (train("--accept_changed_data", steps=2 * STEPS), evaluate()[::2]):
+    for status, error in (train(*more, steps=40), evaluate()[::2]):
         assert status == 2
-        assert "has the columns a, b" in error
+        assert "the run has the columns a, b" in error
+    assert signature(tmp_path) == began
 
 
 def test_evaluation_uses_the_scaling_and_the_classes_of_the_run(train, table, evaluate):
