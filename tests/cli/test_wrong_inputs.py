@@ -180,6 +180,17 @@ CASES = {
         "line 2",
         lambda here: write(here / "t.csv", rows("1,,yes", *GOOD_ROWS)),
     ),
+    "a continuous label": (
+        csv(),
+        "'label' has the number 2.25 on line 2, which is not a class",
+        lambda here: write(here / "t.csv", rows(*(f"{i},{-i},{i / 4 + 2}" for i in range(1, 90)))),
+    ),
+    "a label that counts": (
+        csv(),
+        "'label' has 60 different numbers in 100 rows, too many for classes",
+        lambda here: write(here / "t.csv", rows(*(f"{i},{-i},{i % 60}.0" for i in range(100)))),
+    ),
+    "a seed that NumPy cannot take": (train("--config.seed=5000000000"), "seed must be >= 0 and <"),
     "nan in a table": (
         csv(),
         "line 3",

@@ -9,6 +9,7 @@ from trainer.config import (
     TFDS,
     Adam,
     CustomModel,
+    Digits,
     RandomCrop,
     ReinforcementLearning,
     Supervised,
@@ -31,6 +32,16 @@ def test_int_is_converted_for_a_float_field():
         (lambda: SGD(nesterov=True), "nesterov=True requires momentum > 0"),
         (lambda: DQN(v_min=1.0, v_max=1.0), "v_min must be < v_max"),
         (lambda: TFDS(validation_split="test"), "must differ"),
+        (
+            lambda: Supervised(seed=2**32),
+            "seed must be >= 0 and < 4294967296. Received: 4294967296",
+        ),
+        (lambda: ReinforcementLearning(seed=2**32), "seed must be >= 0 and < 4294967296"),
+        (
+            lambda: ReinforcementLearning(seed=2**32 - 2, seeds=3),
+            "seed . seeds must be <= 4294967296",
+        ),
+        (lambda: Digits(split_seed=2**32), "split_seed must be >= 0 and < 4294967296"),
         (lambda: UniformReplay(capacity=1), "min_size must be <= capacity"),
     ],
 )

@@ -1,9 +1,10 @@
+import dataclasses
 import json
 
 import numpy as np
 
 from trainer.compat.keras import tf
-from trainer.data.examples import Examples, InMemoryExamples, Signature
+from trainer.data.examples import Contents, Examples, InMemoryExamples, Signature
 
 FEATURES = np.random.default_rng(0).integers(0, 256, (2500, 3), np.uint8)
 TARGETS = np.arange(2500, dtype=np.int32)
@@ -61,4 +62,6 @@ def test_the_signature_survives_json_exactly():
     original = Signature(
         "image", (6, 5, 3), (6, 5, 3), ("a", "b"), (), (1.5,) * 3, (0.1 + 1e-17,) * 3
     )
+    assert Signature.from_json(json.loads(json.dumps(original.to_json()))) == original
+    original = dataclasses.replace(original, splits=(Contents("train", 3, "ab"),))
     assert Signature.from_json(json.loads(json.dumps(original.to_json()))) == original

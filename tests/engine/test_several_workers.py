@@ -62,6 +62,30 @@ def test_different_configurations_are_refused(tmp_path, job):
         assert "error: workers 0 and 1 have different configurations" in error
 
 
+OWN_DATA = """
+import json, os
+import numpy as np
+from trainer.data.examples import InMemoryExamples, Source
+
+def load(config, data_dir):
+    features = np.random.default_rng(0).integers(0, 256, (200, 2, 2, 1), np.uint8)
+    targets = np.arange(200, dtype=np.int32) % 2
+    targets[7] ^= json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+    return Source({"train": InMemoryExamples(features, targets)}, ("a", "b"))
+"""
+
+
+def test_different_data_are_refused(tmp_path, job, monkeypatch):
+    (tmp_path / "own_data.py").write_text(OWN_DATA)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    source = ("--config.data.kind=custom", "--config.data.source=own_data:load")
+    workers = job(*[[f"--workdir={tmp_path / 'run'}", *source]] * 2)
+    statuses, errors = ends(workers, 60)
+    assert statuses == [2, 2], errors
+    for error in errors:
+        assert "error: workers 0 and 1 have different data" in error
+
+
 def test_an_error_of_the_chief_ends_all_workers(tmp_path, job):
     (tmp_path / "thesis.txt").write_text("mine")
     statuses, errors = ends(job(*[[f"--workdir={tmp_path}"]] * 2), 60)

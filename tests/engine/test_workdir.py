@@ -1,6 +1,6 @@
 import pytest
 
-from trainer.config import Supervised, Train, loading
+from trainer.config import ReinforcementLearning, Supervised, Train, loading
 from trainer.engine import workdir
 from trainer.errors import UserError
 
@@ -25,6 +25,24 @@ def test_same_experiment_can_resume(tmp_path):
 def test_more_epochs_can_resume(tmp_path):
     make(tmp_path / "run", EXPERIMENT)
     workdir.check_usable(str(tmp_path / "run"), Supervised(train=Train(epochs=99)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        (Supervised(train=Train(epochs=5)), Supervised(train=Train(epochs=2)), "train.epochs: 5"),
+        (Supervised(train=Train(steps=5)), Supervised(train=Train(steps=2)), "train.steps: 5 → 2"),
+        (
+            ReinforcementLearning(seeds=3),
+            ReinforcementLearning(seeds=2),
+            "seeds: 3 → 2",
+        ),
+    ],
+)
+def test_a_shorter_experiment_is_refused(old, new, shown, tmp_path):
+    make(tmp_path / "run", old)
+    with pytest.raises(UserError, match=f"can only be extended.*{shown}"):
+        workdir.check_usable(str(tmp_path / "run"), new)
 
 
 def test_other_experiment_is_refused_with_its_differences(tmp_path):

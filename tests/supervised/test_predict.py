@@ -1,12 +1,22 @@
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from trainer.cli.main import run
+from trainer.compat.keras import keras
 from trainer.data.examples import Signature
 from trainer.errors import UserError
 from trainer.supervised.predict import read_examples
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def float32():
+    yield
+    keras.mixed_precision.set_global_policy("float32")
 
 
 def signature(kind="image", shape=(6, 5, 3), columns=()):
@@ -36,6 +46,50 @@ def test_rows_of_a_table_are_named_by_line(tmp_path):
     path.write_text("x,z\n1,2\n")
     with pytest.raises(UserError, match=r"unknown column.*Received: 'y'"):
         list(read_examples([str(path)], signature("table", (2,), ("x", "y"))))
+
+
+def test_prediction_computes_like_evaluation(tmp_path, monkeypatch, request, capsys):
+    monkeypatch.chdir(request.config.rootpath)
+    random = np.random.default_rng(0)
+    lines = [
+        ",".join(map(str, [*row, int(row[0] > row[1])])) for row in random.normal(size=(90, 4))
+    ]
+    for name, part in (("train", lines[:60]), ("test", lines[60:])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["a,b,c,d,label", *part]) + "\n")
+    workdir = f"--workdir={tmp_path / 'run'}"
+    table = f"--config.data.path={tmp_path / 'train.csv'}"
+    test_table = f"--config.data.test_path={tmp_path / 'test.csv'}"
+    arguments = ("--config.data.kind=csv", table, test_table, "--config.model.kind=mlp")
+    arguments = (*arguments, "--config.train.steps=5", "--config.train.global_batch_size=32")
+    assert run(["train", "--config=configs/digits_cnn.py", workdir, *arguments]) == 0
+
+    def output(*arguments):
+        capsys.readouterr()
+        assert run([*arguments, workdir]) == 0
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    labels = [line.rpartition(",")[2] for line in lines[60:]]
+    losses = []
+    for flag in (
+        "--precision=float32",
+        "--precision=mixed_bfloat16",
+        "--precision=auto",
+        "--virtual_devices=2",
+    ):
+        (evaluated,) = output("evaluate", flag)
+        predicted = output("predict", flag, str(tmp_path / "test.csv"))
+        shares = [p["probabilities"][label] for p, label in zip(predicted, labels, strict=True)]
+        losses.append(evaluated["metrics"]["loss"])
+        assert -np.mean(np.log(shares)) == pytest.approx(losses[-1], rel=1e-6)
+    # A precision makes a difference that the comparison sees.
+    assert losses[0] != pytest.approx(losses[1], rel=1e-5)
+
+
+def test_one_process_predicts(tmp_path, monkeypatch, capsys):
+    cluster = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+    assert run(["predict", f"--workdir={tmp_path}", "a.png"]) == 2
+    assert "predict runs in one process" in capsys.readouterr().err
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -32,6 +32,16 @@ def data_dir(values: flags.FlagValues) -> None:
     )
 
 
+def accept_changed_data(values: flags.FlagValues) -> None:
+    """Defines `--accept_changed_data`."""
+    flags.DEFINE_boolean(
+        "accept_changed_data",
+        False,
+        "Resume a supervised run although its data have changed; its scaling and classes stay.",
+        flag_values=values,
+    )
+
+
 def split(values: flags.FlagValues) -> None:
     """Defines `--split`."""
     flags.DEFINE_string("split", "test", "train | validation | test.", flag_values=values)

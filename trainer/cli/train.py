@@ -13,7 +13,12 @@ from trainer.tune import hypertune
 USAGE = "trainer train --config=FILE --workdir=DIR [--config.section.field=value …] [flags]"
 TAKES_CONFIG = True
 _WIDTH = 80
-FLAGS = (flags.workdir, flags.data_dir, distribution_flags.define)
+FLAGS = (
+    flags.workdir,
+    flags.data_dir,
+    flags.accept_changed_data,
+    distribution_flags.define,
+)
 
 
 def run(arguments: Sequence[str], started: float) -> None:
@@ -42,7 +47,12 @@ def run(arguments: Sequence[str], started: float) -> None:
                 from trainer.supervised.training import train
 
                 result = train(
-                    experiment, values.workdir, distribution_config, values.data_dir, session
+                    experiment,
+                    values.workdir,
+                    distribution_config,
+                    values.data_dir,
+                    session,
+                    values.accept_changed_data,
                 )
             else:
                 from trainer.rl.multi_seed import train as train_agent

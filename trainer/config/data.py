@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from trainer.config.fields import ConfigBase, field
+from trainer.config.fields import SEEDS, ConfigBase, field
 from trainer.errors import UserError
 
 
@@ -19,6 +19,7 @@ class _Data(ConfigBase):
         0,
         "Seed of the split; independent of `seed`, so that runs with other seeds are comparable.",
         minimum=0,
+        below=SEEDS,
     )
     normalize: str = field(
         "unit",

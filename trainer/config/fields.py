@@ -8,6 +8,9 @@ from typing import Any
 
 from trainer.errors import UserError, unknown_name
 
+# NumPy and Keras take seeds of 32 bits.
+SEEDS = 2**32
+
 
 @dataclasses.dataclass(frozen=True)
 class Allowed:
@@ -24,7 +27,7 @@ class Allowed:
         if self.choices:
             return " | ".join(self.choices)
         bounds = [
-            f"{sign} {bound:g}"
+            f"{sign} {bound if isinstance(bound, int) else format(bound, 'g')}"
             for sign, bound in (
                 (">", self.above),
                 (">=", self.minimum),

@@ -4,7 +4,7 @@ import dataclasses
 
 from trainer.config.agents import DQN, Agent, QLinear
 from trainer.config.cadence import Cadence
-from trainer.config.fields import ConfigBase, field
+from trainer.config.fields import SEEDS, ConfigBase, field
 from trainer.config.models import MLP, Model
 from trainer.config.optimizers import Adam, Optimizer
 from trainer.errors import UserError
@@ -73,7 +73,7 @@ class ReinforcementLearning(ConfigBase):
     """A reinforcement learning experiment, as stored in `config.json`."""
 
     task: str = field("rl", "Task.", choices=("rl",))
-    seed: int = field(0, "Seed of everything random.", minimum=0)
+    seed: int = field(0, "Seed of everything random.", minimum=0, below=SEEDS)
     seeds: int = field(
         1,
         "Number of runs, with seeds seed, seed + 1, …, each in its own folder; the result "
@@ -88,7 +88,11 @@ class ReinforcementLearning(ConfigBase):
     evaluate: EvaluateRL = dataclasses.field(default_factory=EvaluateRL)
 
     def validate(self) -> None:
-        """Checks that no optimizer is set for an agent that has its own."""
+        """Checks the last seed, and that no optimizer is set for an agent that has its own."""
+        if self.seed + self.seeds > SEEDS:
+            raise UserError(
+                f"seed + seeds must be <= {SEEDS}. Received: {self.seed} + {self.seeds}"
+            )
         if isinstance(self.agent, QLinear) and self.optimizer != Adam():
             raise UserError(
                 "agent.kind 'q_linear' learns with agent.alpha; leave optimizer.* at its defaults, "

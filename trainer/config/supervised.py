@@ -5,7 +5,7 @@ import dataclasses
 from trainer.config.augment import Augmentation
 from trainer.config.cadence import Cadence
 from trainer.config.data import Data, Digits
-from trainer.config.fields import ConfigBase, field, sections
+from trainer.config.fields import SEEDS, ConfigBase, field, sections
 from trainer.config.models import CNN, Model
 from trainer.config.optimizers import Adam, Optimizer
 
@@ -64,6 +64,7 @@ class Supervised(ConfigBase):
         0,
         "Seed of the initial weights, the order of examples, augmentation and dropout.",
         minimum=0,
+        below=SEEDS,
     )
     data: Data = dataclasses.field(default_factory=Digits)
     augment: tuple[Augmentation, ...] = sections((), "Applied in order to each training batch.")

@@ -87,8 +87,23 @@ class InMemoryExamples(Examples):
 
 
 @dataclasses.dataclass(frozen=True)
+class Contents:
+    """What tells whether a split has changed.
+
+    Attributes:
+      split: its name.
+      examples: how many there are.
+      sha256: digest of their features and targets in order.
+    """
+
+    split: str
+    examples: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Signature:
-    """What prediction needs of a data set, without the data.
+    """What a run needs of its data set for prediction without the data, and to know it again.
 
     The network's input is (x − offset) · scale of a stored example x.
 
@@ -100,6 +115,7 @@ class Signature:
       columns: headers of a table's features; empty for images.
       offset: per channel or column.
       scale: per channel or column.
+      splits: the contents of the splits that training uses; empty until it does.
     """
 
     kind: str
@@ -109,6 +125,7 @@ class Signature:
     columns: tuple[str, ...]
     offset: tuple[float, ...]
     scale: tuple[float, ...]
+    splits: tuple[Contents, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The content of signature.json."""
@@ -121,7 +138,9 @@ class Signature:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in mapping.items()
         }
-        return cls(**values)
+        # Runs of an earlier version have no digests.
+        splits = tuple(Contents(**split) for split in mapping.get("splits", ()))
+        return cls(**{**values, "splits": splits})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -47,7 +47,8 @@ class RunSpec:
       schedule: length and cadence.
       checkpoints_to_keep: number of newest checkpoints kept, beside the best.
       weights: best or last: which checkpoint the final evaluation uses.
-      signature: written as signature.json, for prediction without the data; None: no file.
+      signature: written as signature.json, and equal on all workers; of a run that is resumed,
+        the stored one. None: no file.
       final_evaluation: the split and metrics of a checkpoint.
     """
 

@@ -5,10 +5,11 @@ A path may be local or remote, for example `gs://bucket/run`.
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from trainer.config import loading
-from trainer.config.inspection import differences
+from trainer.config.inspection import differences, leaves
 from trainer.errors import UserError
 from trainer.io.files import read_text
 from trainer.io.paths import check_bucket, is_remote, nearest_existing, to_path
@@ -30,7 +31,7 @@ class WorkDirectory:
 
     @property
     def signature(self) -> str:
-        """What prediction needs to know about the data: shapes, classes, normalization."""
+        """The data that the run began with: shapes, classes, normalization, digests."""
         return os.path.join(self.path, "signature.json")
 
     @property
@@ -69,15 +70,16 @@ def check_usable(path: str, experiment: loading.Experiment) -> None:
 
     Raises:
       UserError: if the directory is not writable, contains something else, or belongs to an
-        experiment that differs in more than its length.
+        experiment that is longer or differs in more than its length.
     """
     if not path:
         raise UserError("--workdir=DIR is required: the directory where the run is stored")
     _check_writable(path)
     if to_path(WorkDirectory(path).config).exists():
+        held = load_experiment(path)
         fields = [
             difference
-            for difference in differences(load_experiment(path), experiment)
+            for difference in differences(held, experiment)
             if not difference.startswith(_MAY_GROW)
         ]
         if fields:
@@ -85,11 +87,35 @@ def check_usable(path: str, experiment: loading.Experiment) -> None:
                 f"--workdir={path} contains a run with a different configuration "
                 f"({'; '.join(fields)}); choose another directory or use the same configuration"
             )
+        check_not_shorter(path, _lengths(held), _lengths(experiment))
     elif to_path(path).exists() and not all(map(_is_ours, to_path(path).iterdir())):
         raise UserError(
             f"--workdir={path} is not empty and contains no config.json, so it is not a run of "
             "trainer; choose another directory"
         )
+
+
+def check_not_shorter(path: str, old: Mapping[str, float], new: Mapping[str, float]) -> None:
+    """Checks that no length of a run shrinks; its result would be that of a longer run.
+
+    Args:
+      path: the work directory.
+      old: the lengths that the run has, by name.
+      new: the lengths asked for; 0 stands for another unit, which is not compared.
+
+    Raises:
+      UserError: with what is shorter.
+    """
+    shorter = [f"{name}: {old[name]} → {new[name]}" for name in old if 0 < new[name] < old[name]]
+    if shorter:
+        raise UserError(
+            f"the run in --workdir={path} can only be extended ({'; '.join(shorter)}); choose "
+            "another directory, or train for at least as long"
+        )
+
+
+def _lengths(experiment: loading.Experiment) -> dict[str, float]:
+    return {leaf.path: leaf.value for leaf in leaves(experiment) if leaf.path in _MAY_GROW}
 
 
 def _is_ours(file: Path) -> bool:

@@ -12,6 +12,7 @@ from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.runner import checkpoint_of
 from trainer.errors import unknown_name
 from trainer.io.records import Value
+from trainer.supervised import run_data
 from trainer.supervised.task import ClassificationTask
 
 
@@ -24,13 +25,17 @@ def evaluate(
 ) -> Mapping[str, Any]:
     """The metrics of a run's selected checkpoint on a split, with its step.
 
+    Scaling and classes are those that the run began with, whatever the data are now.
+
     Raises:
-      UserError: if there is no such split, no checkpoint, or the data are gone.
+      UserError: if there is no such split, no checkpoint, the data are gone, or the network
+        cannot use them.
     """
     found = checkpoint_of(path, experiment.evaluate.checkpoint)
     dataset = load(experiment.data, data_dir)
     if split not in dataset.splits:
         raise unknown_name("value of --split", split, dataset.splits)
+    dataset = run_data.for_evaluation(dataset, split, run_data.stored_signature(path))
     runtime = distribution.create(distribution_config)
     task = ClassificationTask(experiment, dataset, runtime, total_steps=1)
     metrics = evaluate_checkpoint(found, task, dataset, split)

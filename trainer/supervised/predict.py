@@ -12,34 +12,49 @@ from trainer.config.supervised import Supervised
 from trainer.data.decoding import decode_image, fit_image
 from trainer.data.examples import Signature
 from trainer.data.sources.csv_reader import read_rows
+from trainer.engine import distribution
 from trainer.engine.checkpoints import restore
+from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.runner import checkpoint_of
-from trainer.engine.workdir import WorkDirectory
-from trainer.io.files import read_bytes, read_json
+from trainer.io.files import read_bytes
 from trainer.supervised.classifier import Classifier
+from trainer.supervised.run_data import stored_signature
 
 _BATCH_SIZE = 256
 
 
-def predict(experiment: Supervised, path: str, files: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+def predict(
+    experiment: Supervised,
+    path: str,
+    files: Sequence[str],
+    distribution_config: DistributionConfig,
+) -> Iterator[Mapping[str, Any]]:
     """A prediction per image file and per row of a CSV file, in order.
+
+    Strategy and precision are chosen as in evaluation.
 
     Raises:
       UserError: if a file cannot be used, or there is no checkpoint.
     """
     found = checkpoint_of(path, experiment.evaluate.checkpoint)
-    signature = Signature.from_json(read_json(WorkDirectory(path).signature))
-    classifier = Classifier(experiment, signature, tf.Variable(0, dtype=tf.int64))
+    signature = stored_signature(path)
+    strategy = distribution.create(distribution_config).strategy
+    with strategy.scope():
+        classifier = Classifier(experiment, signature, tf.Variable(0, dtype=tf.int64))
     restore(found, {"network": classifier.network})
 
-    @tf.function(reduce_retracing=True)
+    @tf.function
     def softmax(batch: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(classifier.logits(batch, training=False))
+        # Every replica computes the whole batch, and the first one's is used.
+        logits = strategy.run(classifier.logits, args=(batch, False))
+        return tf.nn.softmax(strategy.experimental_local_results(logits)[0])
 
     examples = read_examples(files, signature)
     while part := list(islice(examples, _BATCH_SIZE)):
         names, features = zip(*part, strict=True)
-        for name, probabilities in zip(names, softmax(np.stack(features)).numpy(), strict=True):
+        for name, probabilities in zip(
+            names, softmax(tf.constant(np.stack(features))).numpy(), strict=True
+        ):
             yield _prediction(name, probabilities, signature.classes)
 
 

@@ -1,20 +1,32 @@
 """`trainer train` for a supervised experiment: from configuration to result."""
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
+from trainer.compat.keras import tf
+from trainer.config.optimizers import Optimizer
 from trainer.config.supervised import Supervised, Train
 from trainer.data.examples import Dataset
 from trainer.data.loading import load
 from trainer.engine import agreement, distribution, runner
-from trainer.engine.checkpoints import CheckpointInfo
+from trainer.engine.checkpoints import CheckpointInfo, Checkpoints
 from trainer.engine.distribution_config import DistributionConfig
+from trainer.engine.loop_state import LoopState
 from trainer.engine.schedule import Schedule
-from trainer.engine.workdir import check_usable
+from trainer.engine.workdir import (
+    WorkDirectory,
+    check_not_shorter,
+    check_usable,
+    load_experiment,
+)
 from trainer.errors import UserError, unknown_name
+from trainer.io.paths import to_path
 from trainer.io.records import Value
 from trainer.metrics import table
+from trainer.optim.schedules import LearningRate
+from trainer.supervised import run_data
 from trainer.supervised.evaluate import evaluate_checkpoint
 from trainer.supervised.task import ClassificationTask
 
@@ -27,8 +39,11 @@ def train(
     distribution_config: DistributionConfig,
     data_dir: str,
     session: runner.Session,
+    accept_changed_data: bool = False,
 ) -> Mapping[str, Any] | None:
     """Trains, or resumes, in the work directory `path`; returns what `runner.run` returns.
+
+    Resuming with data that have changed is refused unless `accept_changed_data`.
 
     Raises:
       UserError: if data, model or strategy do not fit; nothing has been written then.
@@ -43,13 +58,19 @@ def train(
         dataset = load(experiment.data, data_dir)
         if split == "validation":
             dataset = _without_test(dataset)
+        dataset = run_data.for_training(dataset, path, accept_changed_data)
         _check_batch(experiment.train.global_batch_size, dataset, runtime.replicas)
-        schedule = make_schedule(experiment, len(dataset.splits["train"]))
+        train_size = len(dataset.splits["train"])
+        schedule = make_schedule(experiment, train_size)
+        if runtime.is_chief:
+            _check_not_shorter(experiment, path, train_size)
     finished = runner.finished_result(path, experiment) if runtime.is_chief else None
     if any(runtime.texts_of_workers("finished" if finished else "")):
         if finished:
             runner.announce_finished(finished)
         return finished
+    if runtime.is_chief:
+        _announce_jump(experiment.optimizer, path, schedule.total_steps)
     task = ClassificationTask(experiment, dataset, runtime, schedule.total_steps)
 
     def final_evaluation(found: CheckpointInfo) -> tuple[str, Mapping[str, Value]]:
@@ -81,6 +102,45 @@ def _without_test(dataset: Dataset) -> Dataset:
         )
     splits = {name: split for name, split in dataset.splits.items() if name != "test"}
     return Dataset(splits, dataset.signature)
+
+
+def _check_not_shorter(experiment: Supervised, path: str, train_size: int) -> None:
+    """Compares updates, since `train.steps` and `train.epochs` are different units."""
+    if not to_path(WorkDirectory(path).config).exists():
+        return
+    held = load_experiment(path)
+    assert isinstance(held, Supervised), "check_usable has compared the tasks"
+    old, new = (total_steps(each.train, train_size) for each in (held, experiment))
+    check_not_shorter(path, {"updates": old}, {"updates": new})
+
+
+def _announce_jump(optimizer: Optimizer, path: str, total: int) -> None:
+    """Says on stderr if a run's new length changes the learning rate at which it resumes.
+
+    Args:
+      optimizer: the configuration.
+      path: the work directory.
+      total: the new length, updates.
+    """
+    # The others do not depend on the length, and reading a checkpoint takes time.
+    if optimizer.schedule.kind == "constant" or optimizer.schedule_steps:
+        return
+    found, _ = Checkpoints(WorkDirectory(path).checkpoints, keep=1).newest()
+    if found is None:
+        return
+    state = LoopState(**found.loop_state)
+    scale = 0.5**state.rollbacks
+    old, new = (
+        scale * float(LearningRate(optimizer, length)(tf.constant(state.step)))
+        for length in (state.total_steps, total)
+    )
+    if not math.isclose(old, new, rel_tol=1e-6, abs_tol=1e-12):
+        print(
+            f"the learning rate jumps from {old:.3g} to {new:.3g} at step {state.step}, because "
+            f"its schedule ends at step {total} instead of {state.total_steps}; to avoid this, "
+            "set optimizer.schedule_steps to the final length before the first start",
+            file=sys.stderr,
+        )
 
 
 def make_schedule(experiment: Supervised, train_size: int) -> Schedule:

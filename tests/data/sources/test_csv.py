@@ -50,6 +50,16 @@ def test_integer_classes_are_in_numeric_order(tmp_path):
     assert dataset.signature.classes == tuple(str(number) for number in range(12))
 
 
+def test_numbers_that_are_classes(tmp_path):
+    for labels in ("1.0", "2.0"), map(str, range(19)), ("1.5", "2.5", "n/a"):
+        labels = tuple(labels)
+        rows = [f"{n},{n},x,{labels[n % len(labels)]}" for n in range(60)]
+        dataset = load(
+            CSV(path=table(tmp_path / "t.csv", rows), label="fraud", ignore=("note",)), ""
+        )
+        assert dataset.signature.classes == labels
+
+
 @pytest.mark.parametrize(
     ("rows", "header", "expected"),
     [

@@ -65,13 +65,13 @@ class Table:
         values = np.empty((len(self.rows), len(indices)), np.float32)
         # The network computes in float32, where larger numbers are infinite.
         with np.errstate(over="ignore"):
-            for number, row in enumerate(self.rows):
-                values[number] = [_number(row[index]) for index in indices]
-        for number, place in np.argwhere(~np.isfinite(values)):
+            for place, row in enumerate(self.rows):
+                values[place] = [number(row[index]) for index in indices]
+        for place, column in np.argwhere(~np.isfinite(values)):
             raise UserError(
-                f"{self._cell(self.lines[number], columns[place])} must be a finite number; "
+                f"{self._cell(self.lines[place], columns[column])} must be a finite number; "
                 "correct it, or exclude the column with data.ignore. "
-                f"Received: {self.rows[number][indices[place]]!r}"
+                f"Received: {self.rows[place][indices[column]]!r}"
             )
         # Equal rows must have equal bytes, and -0 equals 0.
         return values + np.float32(0)
@@ -80,7 +80,8 @@ class Table:
         return f"{self.path}, line {line}, column {column!r}"
 
 
-def _number(cell: str) -> float:
+def number(cell: str) -> float:
+    """The number in a cell; NaN if it is none."""
     try:
         return float(cell)
     except ValueError:

@@ -1,0 +1,108 @@
+"""Whether the data are still those that a run began with, and how a run uses others."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.compat.keras import tf
+from trainer.data.examples import Contents, Dataset, Examples, Signature
+from trainer.errors import UserError
+
+_CHUNK = 1024
+
+
+def contents(split: str, examples: Examples) -> Contents:
+    """The number of examples and the digest of their dtypes, shapes and bytes, in order."""
+    digest = hashlib.sha256()
+    for first in range(0, len(examples), _CHUNK):
+        positions = tf.range(first, min(first + _CHUNK, len(examples)), dtype=tf.int64)
+        for array in (tensor.numpy() for tensor in examples.at(positions)):
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return Contents(split, len(examples), digest.hexdigest())
+
+
+def with_contents(dataset: Dataset) -> Dataset:
+    """The data set with the contents of its splits in the signature."""
+    splits = tuple(contents(name, examples) for name, examples in dataset.splits.items())
+    return Dataset(dataset.splits, dataclasses.replace(dataset.signature, splits=splits))
+
+
+def differences(old: Sequence[Contents], new: Sequence[Contents]) -> list[str]:
+    """How the splits of the data differ from those of a run; empty if they are equal.
+
+    Args:
+      old: the splits when the run began.
+      new: the splits now.
+    """
+    before, now = ({each.split: each for each in splits} for splits in (old, new))
+    found = []
+    for name in sorted(before | now):
+        absent = Contents(name, 0, "")
+        had, has = before.get(name, absent), now.get(name, absent)
+        if has.examples != had.examples:
+            found.append(f"{name} has {has.examples} examples, and had {had.examples}")
+        elif has != had:
+            found.append(f"{name} has {has.examples} examples with other contents or another order")
+    return found
+
+
+def adopt(dataset: Dataset, signature: Signature) -> Dataset:
+    """The data set with the scaling, the classes and the class numbers of a run.
+
+    Args:
+      dataset: what the run's data are now.
+      signature: of the run.
+
+    Raises:
+      UserError: if an example has another shape or other columns than the run's, or a class is
+        new.
+    """
+    now = dataset.signature
+    if now.columns != signature.columns:
+        raise UserError(
+            f"the table has the columns {', '.join(now.columns)}, but the run has the columns "
+            f"{', '.join(signature.columns)}; restore them, or train in another directory"
+        )
+    if now.stored_shape != signature.stored_shape:
+        raise UserError(
+            f"the examples have the shape {now.stored_shape}, but the run has the shape "
+            f"{signature.stored_shape}; restore them, or train in another directory"
+        )
+    number = {name: index for index, name in enumerate(signature.classes)}
+    for name in now.classes:
+        if name not in number:
+            raise UserError(
+                f"the run has no class {name!r}, and its network cannot get one: its classes are "
+                f"{', '.join(signature.classes)}; remove these examples, or train in another "
+                "directory"
+            )
+    splits = dataset.splits
+    if now.classes != signature.classes:
+        numbers = np.array([number[name] for name in now.classes], np.int32)
+        splits = {name: _Renumbered(split, numbers) for name, split in splits.items()}
+    return Dataset(splits, signature)
+
+
+class _Renumbered(Examples):
+    """Examples whose class numbers are those of another list of classes."""
+
+    def __init__(self, examples: Examples, numbers: NDArray[np.int32]):
+        """Takes int32 `[classes]`: the new number of each class."""
+        self._examples = examples
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def at(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See the base class."""
+        features, targets = self._examples.at(positions)
+        return features, tf.gather(tf.constant(self._numbers), targets)
+
+    def select(self, positions: NDArray[np.int64]) -> "_Renumbered":
+        """See the base class."""
+        return _Renumbered(self._examples.select(positions), self._numbers)

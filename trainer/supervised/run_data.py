@@ -1,0 +1,60 @@
+"""The data of an existing run: its stored signature decides, not what the data are now."""
+
+import sys
+
+from trainer.data import changes
+from trainer.data.examples import Dataset, Signature
+from trainer.engine.workdir import WorkDirectory
+from trainer.errors import UserError
+from trainer.io.files import read_json
+from trainer.io.paths import to_path
+
+
+def stored_signature(path: str) -> Signature:
+    """The signature of the run in a work directory that has a checkpoint."""
+    return Signature.from_json(read_json(WorkDirectory(path).signature))
+
+
+def for_training(dataset: Dataset, path: str, accept_changes: bool) -> Dataset:
+    """The data set with the signature that the run in `path` has, or gets if it begins now.
+
+    Args:
+      dataset: what the configuration describes, without splits that the run must not see.
+      path: the work directory.
+      accept_changes: continue a run with changed data; its scaling and classes stay.
+
+    Raises:
+      UserError: if the data have changed since the run began and that is not accepted, or the
+        run's network cannot use them.
+    """
+    if not to_path(WorkDirectory(path).signature).exists():
+        return changes.with_contents(dataset)
+    stored = stored_signature(path)
+    dataset = changes.with_contents(changes.adopt(dataset, stored))
+    changed = "; ".join(changes.differences(stored.splits, dataset.signature.splits))
+    # Runs of an earlier version have nothing to compare with.
+    if not changed or not stored.splits:
+        return dataset
+    if not accept_changes:
+        raise UserError(
+            f"the data have changed since the run in --workdir={path} began: {changed}; restore "
+            "them, train in another directory, or continue with --accept_changed_data, which "
+            "keeps the run's scaling and classes"
+        )
+    print(f"continuing with changed data: {changed}", file=sys.stderr)
+    return dataset
+
+
+def for_evaluation(dataset: Dataset, split: str, signature: Signature) -> Dataset:
+    """The data set with a run's scaling and classes; says so if the split has changed.
+
+    Raises:
+      UserError: if the run's network cannot use the data.
+    """
+    dataset = changes.adopt(dataset, signature)
+    # A run that must not see its test split has no digest of it.
+    if before := [each for each in signature.splits if each.split == split]:
+        now = changes.contents(split, dataset.splits[split])
+        for change in changes.differences(before, [now]):
+            print(f"the data differ from the run's: {change}", file=sys.stderr)
+    return dataset
