@@ -9,8 +9,9 @@ import pytest
 ARGUMENTS = (
     "train",
     "--config=configs/digits_cnn.py",
-    "--config.model.kind=mlp",
+    "--config.model.filters=4",
     "--config.model.units=8",
+    "--config.model.batch_norm=true",
     "--config.train.global_batch_size=32",
     "--config.train.report_every=100",
     "--config.train.evaluate_every=100",
