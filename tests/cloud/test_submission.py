@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-from trainer.cli import submit
 from trainer.cli.main import run
 from trainer.engine.preemption import StopRequest
 
@@ -181,9 +180,8 @@ def test_flags_may_have_one_dash(capfd):
 def test_closed_terminal_stops_the_submission_but_not_under_nohup(before, stops):
     restored = signal.signal(signal.SIGHUP, before)
     try:
-        stop = StopRequest()
-        submit._stop_on_hang_up(stop)
-        signal.raise_signal(signal.SIGHUP)
+        with StopRequest() as stop:
+            signal.raise_signal(signal.SIGHUP)
         assert stop.requested == stops
     finally:
         signal.signal(signal.SIGHUP, restored)

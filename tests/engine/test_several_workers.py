@@ -132,7 +132,7 @@ def test_killed_and_stopped_jobs_end_like_an_undisturbed_job(tmp_path, job, prog
     # The second worker leaves the talking and the files to the first.
     assert errors[1] == ""
     result = json.loads((tmp_path / "alone" / "result.json").read_text())
-    assert result["metrics"]["test/accuracy"] > 0.6
+    assert result["metrics"]["test/accuracy"] > 0.4
     run = tmp_path / "run"
     workers = job(*arguments("run"))
     progress.wait_for_step(run, 100, workers[0])

@@ -109,7 +109,7 @@ def test_new_episodes_truncate_the_old_ones():
         lambda variable: variable.numpy(), replica.experience._n_step._recent
     )
     for state in task._python_states:
-        state.is_lost = True
+        state.why_lost = "lost"
     task.start(0)
     carry, _ = replica.collector._read_state()
     assert np.abs(replica.collector.environment.observe(carry)).max() <= 0.05

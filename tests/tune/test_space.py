@@ -161,7 +161,8 @@ def test_shortened_experiment_has_a_fraction_of_the_length():
     assert third.train.steps == 33
 
     def learning_rates(experiment):
-        schedule = Optimizer(experiment.optimizer, [], experiment.train.steps).learning_rate
+        length = experiment.optimizer.schedule_steps or experiment.train.steps
+        schedule = Optimizer(experiment.optimizer, [], length).learning_rate
         return [float(schedule(step)) for step in (0, 16, 32)]
 
     assert learning_rates(third) == learning_rates(by_steps)

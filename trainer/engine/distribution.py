@@ -146,7 +146,7 @@ def _connect(config: DistributionConfig, cluster: ClusterSpec) -> tf.distribute.
         with peers.default_signals():
             return _multi_worker(config)
     except tf.errors.OpError as error:
-        reason = peers.lost_message(peers.unreachable(others))
+        reason = peers.lost_message(peers.lost(others))
         raise Interrupted(f"the workers could not be connected: {reason}") from error
 
 

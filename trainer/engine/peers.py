@@ -103,11 +103,13 @@ def watched(workers: Mapping[int, str]) -> Iterator[None]:
     def watch() -> None:
         failures = dict.fromkeys(workers, 0)
         while not ended.wait(_PROBE_SECONDS):
-            lost = unreachable(workers)
-            failures = {n: failures[n] + 1 if n in lost else 0 for n in workers}
+            missing = unreachable(workers)
+            failures = {n: failures[n] + 1 if n in missing else 0 for n in workers}
             if any(count >= _FAILURES for count in failures.values()):
                 if not ended.wait(_PATIENCE_SECONDS):
-                    print(f"{lost_message(lost)}; run the same command to resume", file=sys.stderr)
+                    print(
+                        f"{lost_message(missing)}; run the same command to resume", file=sys.stderr
+                    )
                     sys.stderr.flush()
                     os._exit(EXIT_INTERRUPTED)
                 return
@@ -119,13 +121,21 @@ def watched(workers: Mapping[int, str]) -> Iterator[None]:
         ended.set()
 
 
-def lost_message(lost: Sequence[int]) -> str:
+def lost(workers: Mapping[int, str]) -> list[int]:
+    """The workers that are unreachable; waits a moment for a killed one to release its port."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while not (found := unreachable(workers)) and time.monotonic() < until:
+        time.sleep(0.2)
+    return found
+
+
+def lost_message(numbers: Sequence[int]) -> str:
     """One line about lost workers; for none, about a connection that was lost."""
-    if not lost:
+    if not numbers:
         return "the connection to another worker was lost"
-    if len(lost) == 1:
-        return f"worker {lost[0]} was lost"
-    return f"workers {', '.join(map(str, lost))} were lost"
+    if len(numbers) == 1:
+        return f"worker {numbers[0]} was lost"
+    return f"workers {', '.join(map(str, numbers))} were lost"
 
 
 def _accepts(host: str) -> bool:

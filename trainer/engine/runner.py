@@ -128,6 +128,7 @@ def run(spec: RunSpec, path: str, runtime: Runtime, session: Session) -> Mapping
     }
     agreement.check_equal(runtime, facts)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_full_disk_as_user_error(path))
         check_lock = _no_lock
         with agreement.shared_errors(runtime):
             if runtime.is_chief:
@@ -136,8 +137,6 @@ def run(spec: RunSpec, path: str, runtime: Runtime, session: Session) -> Mapping
         agreement.check_shared_directory(runtime, path)
         if runtime.is_chief:
             prepare(path, spec.experiment, spec.signature)
-        stack.enter_context(_full_disk_as_user_error(path))
-        stack.enter_context(_lost_workers_as_interruption(runtime))
         stack.enter_context(session.stop.at_once("stopped with the state saved"))
         return _run(spec, path, runtime, session, check_lock, startup)
 
@@ -325,14 +324,19 @@ def _full_disk_as_user_error(path: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _lost_workers_as_interruption(runtime: Runtime) -> Iterator[None]:
+def watching_workers(runtime: Runtime) -> Iterator[None]:
+    """A context that ends soon after another worker is lost.
+
+    Raises:
+      Interrupted: if one is lost.
+    """
     try:
         with peers.watched(runtime.other_workers):
             yield
     except tf.errors.OpError as error:
         if runtime.workers == 1 or not isinstance(error, _ERRORS_OF_A_LOST_WORKER):
             raise
-        raise Interrupted(peers.lost_message(peers.unreachable(runtime.other_workers))) from error
+        raise Interrupted(peers.lost_message(peers.lost(runtime.other_workers))) from error
 
 
 def _no_lock() -> None:

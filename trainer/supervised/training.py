@@ -51,6 +51,18 @@ def train(
     """
     runtime = distribution.create(distribution_config)
     runner.announce(runtime)
+    with runner.watching_workers(runtime):
+        return _train(experiment, path, runtime, data_dir, session, accept_changed_data)
+
+
+def _train(
+    experiment: Supervised,
+    path: str,
+    runtime: distribution.Runtime,
+    data_dir: str,
+    session: runner.Session,
+    accept_changed_data: bool,
+) -> Mapping[str, Any] | None:
     split = experiment.evaluate.split
     with agreement.shared_errors(runtime):
         if runtime.is_chief:
