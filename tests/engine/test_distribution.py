@@ -129,3 +129,23 @@ def test_evaluation_counts_every_example_once():
     metrics = made.evaluate_split(part)
     np.testing.assert_allclose(metrics["accuracy"], accuracy, rtol=1e-6)
     np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-5)
+
+
+def test_reported_metrics_do_not_depend_on_where_two_replicas_resumed(tmp_path):
+    def run(stops):
+        made = task(MODELS["linear"], DISTRIBUTIONS["mirrored"])
+        done = 0
+        for stop in (*stops, 60):
+            made.advance(stop - done)
+            done = stop
+            checkpoint = tf.train.Checkpoint(
+                accumulators=tf.train.Checkpoint(**made.accumulators), **made.state
+            )
+            prefix = checkpoint.write(str(tmp_path / f"{stops}-{stop}"))
+            if stop < 60:
+                checkpoint.read(prefix).assert_consumed()
+        return made.metrics()
+
+    undisturbed = run(())
+    for stops in ((7,), (20, 41), (13, 29, 53)):
+        assert run(stops) == undisturbed

@@ -26,7 +26,7 @@ def updated(config, gradient, updates=1, scales_loss=False):
                     for v, g in zip(variables, gradient, strict=True)
                 ]
             )
-        optimizer.apply(optimizer.gradients(tape, loss))
+        optimizer.apply(optimizer.gradients(tape, loss), loss)
     assert int(optimizer.iterations) == updates
     return [variable.numpy() for variable in variables]
 
@@ -76,7 +76,7 @@ def test_clipping_is_by_the_global_norm(clip_norm):
 def test_the_norm_before_clipping_is_returned():
     variables = [tf.Variable([1.0, 2.0]), tf.Variable([[3.0]])]
     optimizer = Optimizer(SGD(clip_norm=0.1), variables, schedule_updates=10)
-    norm = optimizer.apply([tf.constant(g) for g in GRADIENT])
+    norm, _ = optimizer.apply([tf.constant(g) for g in GRADIENT], tf.constant(0.0))
     np.testing.assert_allclose(norm, 1.3, rtol=1e-6)
 
 

@@ -52,10 +52,23 @@ def _empty_batch(num_classes: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 
 
 def summed_variable(shape: Sequence[int]) -> tf.Variable:
-    """A float32 variable of zeros that each replica adds to; reading it sums the replicas."""
+    """A float32 variable of zeros that each replica adds to; reading it sums the replicas.
+
+    A checkpoint holds the sum only, so a resumed run adds in another order. Whole numbers, such as
+    counts, are exact in any order.
+    """
+    return _on_read(shape, tf.VariableAggregation.SUM)
+
+
+def equal_variable(shape: Sequence[int]) -> tf.Variable:
+    """A float32 variable of zeros to which all replicas add the same values."""
+    return _on_read(shape, tf.VariableAggregation.ONLY_FIRST_REPLICA)
+
+
+def _on_read(shape: Sequence[int], aggregation: tf.VariableAggregation) -> tf.Variable:
     return tf.Variable(
         tf.zeros(shape),
         trainable=False,
         synchronization=tf.VariableSynchronization.ON_READ,
-        aggregation=tf.VariableAggregation.SUM,
+        aggregation=aggregation,
     )

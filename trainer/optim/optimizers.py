@@ -86,25 +86,30 @@ class Optimizer(tf.Module):
             scaled = self._optimizer.get_scaled_loss(loss)
         return self._optimizer.get_unscaled_gradients(tape.gradient(scaled, self._variables))
 
-    def apply(self, gradients: list[tf.Tensor]) -> tf.Tensor:
+    def apply(self, gradients: list[tf.Tensor], loss: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Sums gradients over replicas, clips them by their global norm and applies them.
 
         Call it in a replica context. Clipping follows the sum, so that the update does not
         depend on the number of replicas.
 
+        Args:
+          gradients: of this replica's share of the loss.
+          loss: that share, scalar; it is summed with the gradients.
+
         Returns:
-          The global norm before clipping, scalar float32, equal on all replicas.
+          The global norm before clipping and the loss, scalars float32, equal on all replicas.
         """
         replica = tf.distribute.get_replica_context()
         if replica.num_replicas_in_sync > 1:
-            gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+            sums = replica.all_reduce(tf.distribute.ReduceOp.SUM, [*gradients, loss])
+            *gradients, loss = sums
         norm = global_norm(gradients)
         if self._clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, norm)
         self._optimizer.apply_gradients(
             zip(gradients, self._variables, strict=True), skip_gradients_aggregation=True
         )
-        return norm
+        return norm, loss
 
 
 def global_norm(gradients: Sequence[tf.Tensor]) -> tf.Tensor:

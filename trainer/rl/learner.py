@@ -111,7 +111,7 @@ class Learner(tf.Module):
             for extra in self._agent.extra_losses:
                 loss += tf.cast(extra, tf.float32) / self._replicas
         gradients = self.optimizer.gradients(tape, loss)
-        norm = self.optimizer.apply(gradients)
+        norm, _ = self.optimizer.apply(gradients, loss)
         synchronize(self._agent.variables)
         self._agent.after_update(self.optimizer.iterations)
         return losses.priorities, self._sums(losses, norm)

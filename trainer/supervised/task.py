@@ -12,7 +12,7 @@ from trainer.data.pipelines import batches
 from trainer.engine.checkpoints import State
 from trainer.engine.distribution import Runtime
 from trainer.metrics import table
-from trainer.metrics.accumulators import Accumulators, summed_variable, zeros
+from trainer.metrics.accumulators import Accumulators, equal_variable, summed_variable, zeros
 from trainer.models.moving_statistics import synchronize
 from trainer.optim.optimizers import Optimizer
 from trainer.supervised.classifier import Classifier, cross_entropy
@@ -65,9 +65,9 @@ class ClassificationTask:
             )
             self._step = step
             # Training reports the loss that it minimizes, with label smoothing.
-            self._loss_sum = summed_variable([])
-            self._norm_sum = summed_variable([])
-            self._updates = summed_variable([])
+            self._loss_sum = equal_variable([])
+            self._norm_sum = equal_variable([])
+            self._updates = equal_variable([])
             self._waited = summed_variable([])
             self._accumulators = Accumulators(self._metrics[1:], self._num_classes)
         self.state: State = {
@@ -130,12 +130,11 @@ class ClassificationTask:
 
     def metrics(self) -> Mapping[str, float]:
         """Means over the updates since the last `reset_metrics`, and the learning rate."""
-        # Each replica counts every update, and adds the norm that all replicas share.
-        updates = max(1.0, float(self._updates.read_value())) / self._runtime.replicas
+        updates = max(1.0, float(self._updates.read_value()))
         return {
             "loss": float(self._loss_sum.read_value()) / updates,
             **self._accumulators.results(),
-            "gradient_norm": float(self._norm_sum.read_value()) / updates / self._runtime.replicas,
+            "gradient_norm": float(self._norm_sum.read_value()) / updates,
             "learning_rate": self._optimizer.current_learning_rate(),
         }
 
@@ -250,7 +249,7 @@ class ClassificationTask:
         loss: tf.Tensor,
         logits: tf.Tensor,
     ) -> None:
-        norm = self._optimizer.apply(gradients)
+        norm, loss = self._optimizer.apply(gradients, loss)
         synchronize(self.network.non_trainable_variables)
         self._step.assign_add(1)
         self._loss_sum.assign_add(loss)
