@@ -105,7 +105,7 @@ def check(scenario, select, server, tmp_path, state_digest, progress):
 @pytest.mark.parametrize("scenario", STEPS)
 def test_a_run_killed_at_some_writes_resumes(scenario, server, tmp_path, state_digest, progress):
     def some(numbers):
-        return sorted(random.sample(numbers, 4))
+        return sorted(random.sample(numbers, 3))
 
     check(scenario, some, server, tmp_path, state_digest, progress)
 

@@ -19,8 +19,10 @@ ARGUMENTS = (
 )
 
 
-# LunarLander cannot be pickled with its state.
-@pytest.mark.parametrize("environment", ["CartPole-v1", "LunarLander-v3"])
+# LunarLander cannot be pickled with its state. test_gymnasium_vector.py restores it in seconds.
+@pytest.mark.parametrize(
+    "environment", ["CartPole-v1", pytest.param("LunarLander-v3", marks=pytest.mark.slow)]
+)
 def test_killed_and_stopped_runs_end_like_an_undisturbed_run(
     environment, tmp_path, start, progress, state_digest
 ):
