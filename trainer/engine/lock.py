@@ -7,7 +7,6 @@ not renewed for a while can be taken over.
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import signal
@@ -21,6 +20,7 @@ from collections.abc import Callable, Iterator
 from trainer.compat.keras import tf
 from trainer.engine.workdir import WorkDirectory
 from trainer.errors import Interrupted, UserError
+from trainer.io import files
 from trainer.io.paths import is_remote
 
 # A killed process releases its lock a moment after its end.
@@ -68,15 +68,8 @@ def _taken(path: str, holder: str) -> UserError:
 def _flock(file: str, path: str) -> Iterator[None]:
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        until = time.monotonic() + _LOCAL_TIMEOUT_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise _taken(path, "") from None
-                time.sleep(0.1)
+        if not files.lock(descriptor, _LOCAL_TIMEOUT_SECONDS):
+            raise _taken(path, "")
         yield
     finally:
         os.close(descriptor)

@@ -1,8 +1,10 @@
 """Reads and writes whole files, local or remote. A reader never sees a partly written file."""
 
 import errno
+import fcntl
 import json
 import os
+import time
 from typing import Any
 
 from trainer.errors import UserError
@@ -72,6 +74,22 @@ def sync(path: PathLike) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def lock(descriptor: int, seconds: float) -> bool:
+    """Locks an open local file for this process; returns whether it did within `seconds`.
+
+    The lock ends with the last process that has the descriptor, however that ends.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.1)
 
 
 def is_disk_full(error: Exception) -> bool:

@@ -1,8 +1,8 @@
 """Moving statistics, such as batch normalization's, that are equal on all replicas.
 
 Keras keeps one copy per replica, updates each from its replica's batch, and averages the copies
-when they are read or saved. A resumed run would then start from other statistics than those that
-the undisturbed run goes on with. Here the copies are averaged after each update instead.
+when they are read or saved. A resumed run would then continue with other statistics than an
+undisturbed run. Here the copies are averaged after each update instead.
 """
 
 import contextlib

@@ -1,12 +1,11 @@
 """The lock of a search directory: one search at a time, its remaining trials included."""
 
-import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from trainer.errors import UserError
+from trainer.io import files
 from trainer.tune.layout import Layout
 
 # The trials of a killed search end a moment after it.
@@ -28,7 +27,11 @@ def held(layout: Layout) -> Iterator[tuple[int, ...]]:
         return
     descriptor = _open(layout)
     try:
-        _lock(descriptor, str(layout.root))
+        if not files.lock(descriptor, _TIMEOUT_SECONDS):
+            raise UserError(
+                f"another search is running in --workdir {str(layout.root)!r}; wait for it to end, "
+                "or stop it"
+            )
         yield (descriptor,)
     finally:
         os.close(descriptor)
@@ -43,18 +46,3 @@ def _open(layout: Layout) -> int:
             f"--workdir {str(layout.root)!r} is not writable ({error.strerror}); choose another "
             "directory"
         ) from None
-
-
-def _lock(descriptor: int, root: str) -> None:
-    until = time.monotonic() + _TIMEOUT_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > until:
-                raise UserError(
-                    f"another search is running in --workdir {root!r}; wait for it to end, or "
-                    "stop it"
-                ) from None
-            time.sleep(0.1)
