@@ -11,7 +11,7 @@ from trainer.cli.main import run
 from trainer.engine.preemption import StopRequest
 
 CONFIG = "--config=configs/digits_cnn.py"
-TPU = ("--target=tpu-vm", "--zone=us-central2-b", "--accelerator=v4-8", "--workdir=gs://b/run")
+TPU = ("--target=tpu-vm", "--zone=us-central2-b", "--accelerator=v6e-8", "--workdir=gs://b/run")
 GPU = ("--target=gpu-vm", "--zone=us-central1-a", "--accelerator=nvidia-l4", "--workdir=gs://b/r")
 VERTEX = (
     "--target=vertex",
@@ -34,7 +34,7 @@ REFUSED = {
     "unknown target": (["--target=gpu"], "Did you mean 'gpu-vm'?"),
     "unknown command": ([*TPU, "--command=trian"], "Did you mean 'train'?"),
     "unknown command, one dash": ([*TPU, "-command=trian"], "Did you mean 'train'?"),
-    "unknown flag": ([*TPU, "--acelerator=v4-8"], "Did you mean '--accelerator'?"),
+    "unknown flag": ([*TPU, "--acelerator=v6e-8"], "Did you mean '--accelerator'?"),
     "junk": ([*TPU, "now"], "Received: now"),
     "wrong override": ([*TPU, "--config.train.epoch=1"], "Did you mean 'train.epochs'?"),
     "local work directory": ([*TPU, "--workdir=runs/x"], "--workdir=gs://"),

@@ -7,6 +7,7 @@ be set only in the one process that uses the TPU: docs/decisions/0024-tpu-stack.
 
 import contextlib
 import dataclasses
+import fcntl
 import http.client
 import importlib.util
 import os
@@ -50,6 +51,8 @@ ONE_HOST = "one TPU host; several are not supported yet"
 
 _BUILD = "tensorflow-tpu"
 _DEV = Path("/dev")
+# libtpu holds a POSIX lock on it while a process uses the TPU.
+_LOCK_FILE = Path("/tmp/libtpu_lockfile")
 _LOAD = "TPU_LOAD_LIBRARY"
 _PLUGIN = "TF_PLUGGABLE_DEVICE_LIBRARY_PATH"
 _XLA_FLAGS = "TF_XLA_FLAGS"
@@ -116,7 +119,7 @@ def find(
         if not is_required:
             return None
         raise UserError(
-            f"this machine has no TPU ({dev}/accel* and {dev}/vfio/N do not exist): run this on a "
+            f"this machine has no TPU ({dev}/accel* and {dev}/vfio/N do not exist); run this on a "
             "TPU VM, in a container with docker run --privileged, or use --strategy=cpu. "
             "Received: --strategy=tpu"
         )
@@ -125,14 +128,14 @@ def find(
         if not is_required:
             return None
         raise UserError(
-            "the type of this machine's TPU is unknown: set TPU_ACCELERATOR_TYPE, for example to "
+            "the type of this machine's TPU is unknown; set TPU_ACCELERATOR_TYPE, for example to "
             "v6e-8. Received: no TPU_ACCELERATOR_TYPE, and no answer from the metadata server"
         )
     _check_hosts(accelerator, environment)
     found = LocalTPU(accelerator, api(accelerator))
     if found.api == "pjrt" and not _version().startswith(f"{PJRT_TENSORFLOW}."):
         raise UserError(
-            f"TPU {accelerator} needs the TPU build of TensorFlow {PJRT_TENSORFLOW}: make setup "
+            f"TPU {accelerator} needs the TPU build of TensorFlow {PJRT_TENSORFLOW}; make setup "
             "ACCELERATOR=tpu, or pip install --no-deps -r requirements/tpu.txt. "
             f"Received: {_BUILD} {_version() or 'not installed'}"
         )
@@ -140,7 +143,10 @@ def find(
 
 
 def prepare(
-    is_required: bool, environment: MutableMapping[str, str] | None = None, dev: Path = _DEV
+    is_required: bool,
+    environment: MutableMapping[str, str] | None = None,
+    dev: Path = _DEV,
+    lock_file: Path = _LOCK_FILE,
 ) -> LocalTPU | None:
     """Finds the TPU and sets the variables with which TensorFlow loads it, if it needs any.
 
@@ -150,9 +156,10 @@ def prepare(
       is_required: as for `find`.
       environment: the variables to read and set; None: those of this process.
       dev: the directory of the device files.
+      lock_file: the file that libtpu locks.
 
     Raises:
-      UserError: as for `find`.
+      UserError: as for `find`, or if another process uses the TPU.
       RuntimeError: if TensorFlow has been imported.
     """
     environment = os.environ if environment is None else environment
@@ -160,6 +167,7 @@ def prepare(
     if found and found.api == "pjrt":
         if "tensorflow" in sys.modules:
             raise RuntimeError("the TPU must be prepared before TensorFlow is imported")
+        _check_unused(lock_file)
         # With the plug-in, TPU_LOAD_LIBRARY=0 aborts the import.
         environment.pop(_LOAD, None)
         environment.update(_pjrt_variables(environment))
@@ -202,16 +210,35 @@ def _check_hosts(accelerator: str, environment: Mapping[str, str]) -> None:
     name, _, size = accelerator.partition("-")
     generation = GENERATIONS.get(name)
     workers = environment.get("TPU_WORKER_HOSTNAMES", "").split(",")
-    is_larger = generation is not None and size.isdecimal()
-    if is_larger and int(size) > generation.largest_on_one_host or len(workers) > 1:
-        raise UserError(f"{ONE_HOST}. Received: TPU {accelerator}, {len(workers)} workers")
+    is_slice = (
+        generation is not None and size.isdecimal() and int(size) > generation.largest_on_one_host
+    )
+    if is_slice or len(workers) > 1:
+        raise UserError(f"{ONE_HOST}. Received: TPU {accelerator}, {len(workers)} worker(s)")
+
+
+def _check_unused(lock_file: Path) -> None:
+    """Checks that no other process uses the TPU; the import of TensorFlow would abort.
+
+    A process that uses the TPU itself must not call this: closing the file releases its lock.
+    """
+    try:
+        with lock_file.open("r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UserError(
+            "another process uses the TPU, or another user has left its lock; end that process, "
+            f"or remove {lock_file}. Received: {error.strerror}"
+        ) from None
 
 
 def _pjrt_variables(environment: Mapping[str, str]) -> dict[str, str]:
     spec = importlib.util.find_spec("libtpu")
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
-            "libtpu is not installed: pip install --no-deps -r requirements/tpu.txt. "
+            "libtpu is not installed; pip install --no-deps -r requirements/tpu.txt. "
             f"Received: {_BUILD} {_version()} without libtpu"
         )
     flags = environment.get(_XLA_FLAGS, "").split()
