@@ -47,6 +47,8 @@ setup(
         "tpu": [
             "libtpu==0.0.10",
             "tensorboard==2.19.*",
+            # Newer ones cannot be imported with the protobuf 5 of this TensorFlow.
+            "tensorflow-metadata<1.18",
             "tensorflow-tpu==2.19.1",
             "tf_keras==2.19.0",
         ],
