@@ -8,12 +8,10 @@ be set only in the one process that uses the TPU: docs/decisions/0024-tpu-stack.
 import contextlib
 import dataclasses
 import fcntl
-import http.client
 import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -119,9 +117,8 @@ def find(
         if not is_required:
             return None
         raise UserError(
-            f"this machine has no TPU ({dev}/accel* and {dev}/vfio/N do not exist); run this on a "
-            "TPU VM, in a container with docker run --privileged, or use --strategy=cpu. "
-            "Received: --strategy=tpu"
+            "this machine has no TPU; run this on a TPU VM, in a container with docker run "
+            f"--privileged, or use --strategy=cpu. Received: no {dev}/accel* and no {dev}/vfio/N"
         )
     accelerator = accelerator_type(environment)
     if not accelerator:
@@ -254,6 +251,9 @@ def _pjrt_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _version() -> str:
     """Returns the version of TensorFlow's build for TPUs; empty if it is not installed."""
+    # Imported here, like http.client, because every command would wait for it.
+    from importlib import metadata
+
     try:
         return metadata.version(_BUILD)
     except metadata.PackageNotFoundError:
@@ -265,6 +265,8 @@ def _metadata(attribute: str, host: str) -> str:
 
     Source: https://cloud.google.com/compute/docs/metadata/querying-metadata
     """
+    import http.client
+
     # Unlike urllib, http.client does not use a proxy of the environment.
     connection = http.client.HTTPConnection(host, timeout=_METADATA_SECONDS)
     try:
