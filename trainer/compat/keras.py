@@ -11,6 +11,7 @@ import sys
 import absl.logging
 
 from trainer.compat.import_silence import quiet_imports
+from trainer.errors import UserError
 
 
 def _refuse_another_keras() -> None:
@@ -32,7 +33,17 @@ with quiet_imports():
     import tf_keras as keras
 
     # The first query of the devices prints the messages of their drivers.
-    tf.config.list_physical_devices()
+    _problem = ""
+    try:
+        tf.config.list_physical_devices()
+    except tf.errors.OpError as error:
+        _problem = error.message.splitlines()[0]
+
+if _problem:
+    raise UserError(
+        "TensorFlow cannot initialize the devices of this machine; end other processes that use "
+        f"them, or restart it. Received: {_problem}"
+    )
 
 tf.get_logger().setLevel(logging.ERROR)
 absl.logging.set_verbosity(absl.logging.ERROR)
