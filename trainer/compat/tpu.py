@@ -203,6 +203,11 @@ def is_hidden(environment: Mapping[str, str]) -> bool:
     return environment.get(_LOAD) == "0"
 
 
+def is_plugin_requested(environment: Mapping[str, str]) -> bool:
+    """Returns whether TensorFlow, imported with these variables, loads a plug-in."""
+    return bool(environment.get(_PLUGIN))
+
+
 def _check_hosts(accelerator: str, environment: Mapping[str, str]) -> None:
     name, _, size = accelerator.partition("-")
     generation = GENERATIONS.get(name)
