@@ -28,13 +28,13 @@ setup(
         "pillow>=10",
         "psutil>=5.9",
         "scikit-learn>=1.4,<2",
-        "tensorboard>=2.20,<2.22",
-        "tensorflow>=2.20,<2.22",
+        "tensorboard>=2.19,<2.22",
+        "tensorflow>=2.19,<2.22",
         "tensorflow-datasets>=4.9.7,<4.10",
         # Its own pins cannot be met on newer Pythons. The lock installs it there without them.
         "tf-agents==0.19.0; python_version < '3.12'",
         # Same minor version as TensorFlow; pip takes the newest of both.
-        "tf_keras>=2.20,<2.22",
+        "tf_keras>=2.19,<2.22",
         "threadpoolctl>=3",
         "tomli>=2; python_version < '3.11'",
         "tqdm>=4.60",
@@ -43,8 +43,15 @@ setup(
     extras_require={
         "cpu": ["tensorflow-cpu>=2.20,<2.22"],
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
-        # A newer libtpu, which pip would pick, aborts at import with this TensorFlow.
-        "tpu": ["tensorflow-tpu==2.20.0", "libtpu==0.0.21", "tf_keras==2.20.1"],
+        # The last release that can use TPU v5e, v5p and v6e: docs/decisions/0024-tpu-stack.md.
+        "tpu": [
+            "libtpu==0.0.10",
+            "tensorboard==2.19.*",
+            # Newer ones cannot be imported with the protobuf 5 of this TensorFlow.
+            "tensorflow-metadata<1.18",
+            "tensorflow-tpu==2.19.1",
+            "tf_keras==2.19.0",
+        ],
         "dev": [
             # LunarLander and BipedalWalker of Gymnasium.
             "box2d>=2.3.10",
@@ -65,7 +72,7 @@ setup(
             "pytest-xdist>=3.5",
             "ruff>=0.5",
             # Resolves the lock: make lock.
-            "uv>=0.8",
+            "uv>=0.13",
         ],
     },
     entry_points={"console_scripts": ["trainer = trainer.__main__:main"]},

@@ -1,6 +1,7 @@
 """Writes requirements/*.txt: the exact versions that are installed, for every Python at once.
 
-    python tools/lock.py
+    python tools/lock.py         all files
+    python tools/lock.py tpu     only tpu.txt, near the versions that are locked already
 
 Needs `uv` beside this Python, and a package index. The ranges come from setup.py and what
 TF-Agents needs from pyproject.toml. Decision 0011 says why the lock exists.
@@ -21,25 +22,41 @@ HEADER = "# Written by `make lock`; do not edit. Install with: pip install --no-
 COMMON = "common.txt"
 
 
-def main() -> None:
-    """Resolves everything, then writes all files."""
+# The build for TPUs brings the module itself, and asks for a release of the package for Windows
+# that does not exist.
+NOT_WITH_TPU = ("tensorflow", "tensorflow-intel")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Resolves everything, then writes all files; with the argument `tpu`, only its file."""
     with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        default = _resolve(scratch, "default")
-        tensorflow = _of(default, "tensorflow")
-        version = tensorflow.partition("==")[2]
-        common = [line for line in default if line != tensorflow]
-        gpu = _resolve(scratch, "gpu", extra="gpu", constraints=default)
-        dev = _resolve(scratch, "dev", extra="dev", constraints=default)
-        # `tensorflow` itself is resolved at the version of the build for TPUs, then left out.
-        tpu = _resolve(scratch, "tpu", extra="tpu", override="tensorflow==2.20.0", prefer=default)
+        if [*arguments] == ["tpu"]:
+            _lock_tpu(Path(folder), [*_read(COMMON), *_read("default.txt")])
+        elif not arguments:
+            _lock_all(Path(folder))
+        else:
+            sys.exit(f"the argument is tpu, or none. Received: {' '.join(arguments)}")
+
+
+def _lock_all(scratch: Path) -> None:
+    default = _resolve(scratch, "default")
+    tensorflow = _of(default, "tensorflow")
+    version = tensorflow.partition("==")[2]
+    common = [line for line in default if line != tensorflow]
+    gpu = _resolve(scratch, "gpu", extra="gpu", constraints=default)
+    dev = _resolve(scratch, "dev", extra="dev", constraints=default)
     included = f"-r {COMMON}"
+    _lock_tpu(scratch, default)
     _write(COMMON, common)
     _write("default.txt", [included, tensorflow])
     _write("cpu.txt", [included, f"tensorflow-cpu=={version}"])
     _write("gpu.txt", [included, *_without(gpu, common)])
-    _write("tpu.txt", [line for line in tpu if line != _of(tpu, "tensorflow")])
     _write("dev.txt", _without(dev, default))
+
+
+def _lock_tpu(scratch: Path, prefer: Sequence[str]) -> None:
+    tpu = _resolve(scratch, "tpu", extra="tpu", excludes=NOT_WITH_TPU, prefer=prefer)
+    _write("tpu.txt", tpu)
 
 
 def _resolve(
@@ -47,7 +64,7 @@ def _resolve(
     name: str,
     extra: str = "",
     constraints: Sequence[str] = (),
-    override: str = "",
+    excludes: Sequence[str] = (),
     prefer: Sequence[str] = (),
 ) -> list[str]:
     """The newest versions that setup.py allows, one `name==version ; marker` per line.
@@ -57,7 +74,7 @@ def _resolve(
       name: of the result among these files.
       extra: an extra of setup.py to resolve too.
       constraints: lines that the result must agree with.
-      override: a requirement that replaces what any package asks for.
+      excludes: packages to leave out, whatever asks for them.
       prefer: lines to follow where the requirements allow it.
     """
     output = scratch / f"{name}.txt"
@@ -66,8 +83,8 @@ def _resolve(
     inputs.write_text(TF_AGENTS)
     arguments = ["--universal", f"--python-version={OLDEST_PYTHON}", f"--output-file={output}"]
     arguments += ["--quiet", "--no-header", "--no-annotate"]
-    for option, lines in (("constraint", constraints), ("override", [override])):
-        if any(lines):
+    for option, lines in (("constraints", constraints), ("excludes", excludes)):
+        if lines:
             file = scratch / f"{name}-{option}.txt"
             file.write_text("\n".join(lines))
             arguments += [f"--{option}={file}"]
@@ -91,9 +108,15 @@ def _without(lines: Iterable[str], others: Iterable[str]) -> list[str]:
     return [line for line in lines if line not in known]
 
 
+def _read(name: str) -> list[str]:
+    """The packages that a file names itself."""
+    lines = (FOLDER / name).read_text().splitlines()
+    return [line for line in lines if not line.startswith(("-", "#"))]
+
+
 def _write(name: str, lines: Iterable[str]) -> None:
     (FOLDER / name).write_text(HEADER.format(name=f"requirements/{name}") + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -103,6 +103,9 @@ CASES = {
     "no GPU": (train("--strategy=gpu"), "no GPU is visible"),
     "no cluster": (train("--strategy=multi_worker"), "TF_CONFIG"),
     "--tpu with another strategy": (train("--strategy=cpu", "--tpu=x"), "--strategy=tpu"),
+    "no TPU": (train("--strategy=tpu"), "this machine has no TPU"),
+    "no local TPU": (train("--tpu=local"), "this machine has no TPU"),
+    "the name of a TPU": (train("--tpu=name"), "several are not supported yet. Received: --tpu=na"),
     "negative virtual devices": (train("--virtual_devices=-1"), "must be >= 0"),
     "batch that does not divide": (
         train("--strategy=mirrored", "--config.train.global_batch_size=33"),

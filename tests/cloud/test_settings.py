@@ -15,7 +15,7 @@ zone = "us-central2-b"
 spot = false
 
 [tpu-vm]
-accelerator = "v4-8"
+accelerator = "v6e-8"
 
 [gpu-vm]
 zone = "us-central1-a"
@@ -36,7 +36,7 @@ def here(tmp_path, monkeypatch):
 def test_precedence_of_defaults_file_table_and_flags(here):
     (here / "cloud.toml").write_text(FILE)
     assert load("", "tpu-vm", {}) == GoogleSettings(
-        project="p", bucket="b", zone="us-central2-b", spot=False, accelerator="v4-8"
+        project="p", bucket="b", zone="us-central2-b", spot=False, accelerator="v6e-8"
     )
     gpu = load("", "gpu-vm", {"accelerator": "nvidia-l4:2"})
     assert (gpu.zone, gpu.accelerator, gpu.hosts) == ("us-central1-a", "nvidia-l4:2", 1)
@@ -52,7 +52,7 @@ def test_missing_file_is_an_error_only_if_given():
     ("text", "expected"),
     [
         ("projet = 'p'", "Did you mean 'project'?"),
-        ("[tpu-vm]\nacelerator = 'v4-8'", "Did you mean 'accelerator'?"),
+        ("[tpu-vm]\nacelerator = 'v6e-8'", "Did you mean 'accelerator'?"),
         ("[tpu-wm]\nzone = 'z'", "Did you mean 'tpu-vm'?"),
         ("docker = 1", r"docker must be a table, \[docker\]"),
         ("hosts = 'two'", "hosts must be of type int"),

@@ -4,11 +4,12 @@ import pytest
 from trainer.compat.keras import tf
 from trainer.data.examples import InMemoryExamples, Signature
 from trainer.data.normalization import normalization, normalize
+from trainer.engine import distribution
 
 RANDOM = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("jit", [False, True] if distribution.xla_compiles_for_cpus() else [False])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_normalize(jit, dtype):
     features = RANDOM.integers(0, 256, (4, 3)).astype(dtype)

@@ -44,7 +44,7 @@ def test_what_is_installed_goes_together():
             "tf-agents is 0.18.0, not ==0.19.0",
             "pip install --no-deps 'tf-agents==0.19.0'",
         ),
-        ({"tensorflow": "2.18.1"}, "tensorflow is 2.18.1, not <2.22,>=2.20", "tensorflow<2.22"),
+        ({"tensorflow": "2.18.1"}, "tensorflow is 2.18.1, not <2.22,>=2.19", "tensorflow<2.22"),
         (
             {"tensorflow-cpu": "2.21.0", "tf_keras": "2.20.1"},
             "tf_keras 2.20.1 does not go with tensorflow-cpu 2.21.0",
@@ -56,11 +56,11 @@ def test_what_is_installed_goes_together():
             "pip uninstall tensorflow tensorflow-cpu",
         ),
         (
-            {"tensorflow-tpu": "2.20.0", "libtpu": "0.0.52"},
-            "libtpu is 0.0.52; TensorFlow aborts with any other than 0.0.21",
-            "'libtpu==0.0.21'",
+            {"tensorflow-tpu": "2.19.1", "libtpu": "0.0.52"},
+            "libtpu is 0.0.52; tensorflow-tpu needs 0.0.10",
+            "'libtpu==0.0.10'",
         ),
-        ({"tensorflow-tpu": "2.20.0"}, "libtpu is not installed", "'libtpu==0.0.21'"),
+        ({"tensorflow-tpu": "2.19.1"}, "libtpu is not installed", "'libtpu==0.0.10'"),
     ],
 )
 def test_a_skew_is_named_with_its_remedy(installed, text, remedy, install):
@@ -71,15 +71,23 @@ def test_a_skew_is_named_with_its_remedy(installed, text, remedy, install):
 
 def test_the_pinned_tpu_stack_is_no_skew(install):
     for name, version in (
-        ("tensorflow-tpu", "2.20.0"),
-        ("libtpu", "0.0.21"),
-        ("tf_keras", "2.20.1"),
+        ("tensorflow-tpu", "2.19.1"),
+        ("libtpu", "0.0.10"),
+        ("tf_keras", "2.19.0"),
     ):
         install(name, version)
     assert {one.text.split()[0] for one in failures()}.isdisjoint(
         {"tensorflow", "tf_keras", "libtpu"}
     )
     assert "numpy is not installed" in [one.text for one in failures()]
+
+
+def test_a_build_for_tpus_that_cannot_use_the_newer_ones_is_a_warning(install):
+    for name, version in (("tensorflow-tpu", "2.20.0"), ("tf_keras", "2.20.1")):
+        install(name, version)
+    (finding,) = [one for one in packages.check_packages() if one.level == "warn"]
+    assert finding.text == "tensorflow-tpu 2.20.0 cannot use TPU v5e, v5p and v6e"
+    assert "requirements/tpu.txt" in finding.remedy
 
 
 def test_without_tf_agents_only_agents_are_out_of_reach(install):

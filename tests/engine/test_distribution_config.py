@@ -32,9 +32,34 @@ def test_each_field_is_a_flag():
         ({"virtual_devices": -1}, "must be >= 0"),
         ({"virtual_devices": 2, "strategy": "tpu"}, "cannot be combined with --strategy=tpu"),
         ({"tpu": "local", "strategy": "cpu"}, "--tpu requires --strategy=tpu"),
+        ({"tpu": "name"}, "one TPU host; several are not supported yet. Received: --tpu=name"),
     ],
 )
 def test_invalid_values_are_refused(fields, message):
     with pytest.raises(UserError) as raised:
         DistributionConfig(**fields)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "requires", "may_use"),
+    [
+        ({}, False, True),
+        ({"strategy": "tpu"}, True, True),
+        ({"tpu": "local"}, True, True),
+        ({"strategy": "tpu", "tpu": "local"}, True, True),
+        ({"strategy": "cpu"}, False, False),
+        ({"strategy": "multi_worker"}, False, False),
+    ],
+)
+def test_which_flags_use_a_tpu(fields, requires, may_use, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    config = DistributionConfig(**fields)
+    assert (config.requires_tpu, config.may_use_tpu) == (requires, may_use)
+
+
+def test_a_worker_of_a_cluster_uses_no_tpu(monkeypatch):
+    cluster = '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}'
+    monkeypatch.setenv("TF_CONFIG", cluster)
+    assert not DistributionConfig().may_use_tpu
+    assert DistributionConfig(strategy="tpu").may_use_tpu

@@ -5,6 +5,7 @@ from scipy import stats
 
 from trainer.compat.keras import tf
 from trainer.config import DQN, MLP, Environment, EvaluateRL, ReinforcementLearning
+from trainer.engine import distribution
 from trainer.rl import evaluate
 from trainer.rl.agents import base
 from trainer.rl.agents.dqn import DQNAgent
@@ -88,7 +89,9 @@ class PerfectBalance(DQNAgent):
         return tf.stack([tf.where(right, 0.0, best), tf.where(right, best, 0.0)], axis=1)
 
 
-@pytest.mark.parametrize("compiles", [False, True])
+@pytest.mark.parametrize(
+    "compiles", [False, True] if distribution.xla_compiles_for_cpus() else [False]
+)
 def test_exact_values_are_reported_as_calibrated(compiles):
     """The time limit of CartPole-v0 truncates, so the value continues as in training's targets."""
     config = ReinforcementLearning(
@@ -101,7 +104,9 @@ def test_exact_values_are_reported_as_calibrated(compiles):
     assert figures["discounted_return_mean"] == pytest.approx(100)
 
 
-@pytest.mark.parametrize("compiles", [False, True])
+@pytest.mark.parametrize(
+    "compiles", [False, True] if distribution.xla_compiles_for_cpus() else [False]
+)
 def test_an_endless_episode_is_stopped_counted_and_announced_once(compiles, monkeypatch, capfd):
     """CliffWalking has no time limit; an agent that walks against a wall never ends."""
     monkeypatch.setattr(evaluate, "_LONGEST_EPISODE", 50)

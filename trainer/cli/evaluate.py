@@ -19,10 +19,11 @@ def run(arguments: Sequence[str], started: float) -> None:
     values, positional = flags.parse(FLAGS, arguments)
     if positional:
         raise UserError(f"evaluate takes flags only. Received: {' '.join(positional)}")
+    distribution_config = distribution_flags.from_flags(values)
+    distribution_flags.prepare_process(distribution_config)
     from trainer.engine.workdir import load_experiment
 
     experiment = load_experiment(values.workdir)
-    distribution_config = distribution_flags.from_flags(values)
     if isinstance(experiment, Supervised):
         if values.render:
             raise UserError(f"--render is for agents; {values.workdir!r} is a supervised run")

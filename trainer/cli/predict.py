@@ -24,6 +24,7 @@ def run(arguments: Sequence[str], started: float) -> None:
             "predict runs in one process, not as a worker of a cluster; pass --strategy=cpu or "
             f"--strategy=gpu. Received: --strategy={distribution_config.strategy}"
         )
+    distribution_flags.prepare_process(distribution_config)
     from trainer.engine.workdir import load_experiment
 
     experiment = load_experiment(values.workdir)

@@ -27,6 +27,8 @@ def run(arguments: Sequence[str], started: float) -> None:
     values, positional = flags.parse(FLAGS, rest)
     if positional:
         raise UserError(f"train takes flags only. Received: {' '.join(positional)}")
+    distribution_config = distribution_flags.from_flags(values)
+    distribution_flags.prepare_process(distribution_config)
     experiment = flags.experiment(file, overrides)
     with StopRequest() as stop, stop.at_once("stopped before training"):
         # TensorFlow takes seconds to load; errors above are reported before.
@@ -34,7 +36,6 @@ def run(arguments: Sequence[str], started: float) -> None:
         from trainer.engine.workdir import check_usable
 
         result = None
-        distribution_config = distribution_flags.from_flags(values)
         # The chief of several workers checks for all, once they are connected.
         if not distribution_config.joins_a_cluster:
             check_usable(values.workdir, experiment)

@@ -10,7 +10,9 @@ import sys
 
 import absl.logging
 
+from trainer.compat import tpu
 from trainer.compat.import_silence import quiet_imports
+from trainer.errors import UserError
 
 
 def _refuse_another_keras() -> None:
@@ -27,12 +29,22 @@ _refuse_another_keras()
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-with quiet_imports():
-    import tensorflow as tf
-    import tf_keras as keras
+try:
+    with quiet_imports():
+        import tensorflow as tf
+        import tf_keras as keras
 
-    # The first query of the devices prints the messages of their drivers.
-    tf.config.list_physical_devices()
+        # The first query of the devices prints the messages of their drivers.
+        tf.config.list_physical_devices()
+except Exception as error:
+    if not tpu.is_plugin_requested(os.environ):
+        raise
+    # TensorFlow loads the plug-in while it is imported.
+    _reason = (str(error).splitlines() or [type(error).__name__])[0]
+    raise UserError(
+        "TensorFlow cannot initialize the TPU; end other processes that use it, or restart the "
+        f"machine. Received: {_reason}"
+    ) from error
 
 tf.get_logger().setLevel(logging.ERROR)
 absl.logging.set_verbosity(absl.logging.ERROR)

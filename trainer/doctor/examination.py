@@ -8,6 +8,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from trainer.compat import tpu
 from trainer.doctor import environment, packages, programs
 from trainer.doctor.finding import Finding, Level
 from trainer.engine.distribution_config import DistributionConfig
@@ -72,7 +73,7 @@ def examine_tensorflow(config: DistributionConfig, workdir: str, data_dir: str) 
         done = subprocess.run(
             [sys.executable, "-m", _TENSORFLOW_PROGRAM],
             input=json.dumps(request),
-            env={**os.environ, **_TENSORFLOW_ENVIRONMENT},
+            env={**tpu.environment_without(os.environ), **_TENSORFLOW_ENVIRONMENT},
             capture_output=True,
             text=True,
             timeout=_TENSORFLOW_TIMEOUT,

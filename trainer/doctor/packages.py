@@ -5,6 +5,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
+from trainer.compat.tpu import PJRT_TENSORFLOW
 from trainer.doctor.finding import Finding, Level
 
 # One of them brings the module `tensorflow`; two overwrite each other's files.
@@ -35,6 +36,7 @@ def check_packages() -> list[Finding]:
         *_check_requirements(always),
         *_check_tf_agents(agents),
         *_check_tensorflow(),
+        *_check_tpu_build(),
         *_check_libtpu([one for one in required if one.name == "libtpu"]),
     ]
     if any(finding.level != Level.OK for finding in findings):
@@ -97,13 +99,22 @@ def _check_tensorflow() -> list[Finding]:
     return [Finding("tensorflow", Level.OK, f"{build} {version}, tf_keras {keras}")]
 
 
+def _check_tpu_build() -> list[Finding]:
+    version = _version("tensorflow-tpu")
+    if not version or version.startswith(f"{PJRT_TENSORFLOW}."):
+        return []
+    text = f"tensorflow-tpu {version} cannot use TPU v5e, v5p and v6e"
+    remedy = "make setup ACCELERATOR=tpu, or pip install --no-deps -r requirements/tpu.txt"
+    return [Finding("tensorflow", Level.WARN, text, remedy)]
+
+
 def _check_libtpu(pins: list[Requirement]) -> list[Finding]:
     found = _version("libtpu")
     if not found and not _version("tensorflow-tpu"):
         return []
     for pin in pins:
         if not found or not pin.specifier.contains(found, prereleases=True):
-            text = f"libtpu is {found or 'not installed'}; TensorFlow aborts with any other than "
+            text = f"libtpu is {found or 'not installed'}; tensorflow-tpu needs "
             text += str(pin.specifier).lstrip("=")
             return [Finding("libtpu", Level.FAIL, text, f"pip install 'libtpu{pin.specifier}'")]
     return [Finding("libtpu", Level.OK, found)]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
 
+from trainer.compat import tpu
 from trainer.compat.keras import tf
 from trainer.doctor.finding import Finding, Level, from_error
 from trainer.engine import distribution
@@ -50,7 +51,10 @@ def _check_devices() -> Iterator[Finding]:
             "stop the process that holds it, or install the TPU build: make setup ACCELERATOR=tpu",
         ),
     ):
-        if nodes and not seen[kind]:
+        if kind == "TPU" and nodes and tpu.is_hidden(os.environ):
+            # Loading libtpu would claim the TPU.
+            yield Finding("devices", Level.OK, f"{len(nodes)} {kind}; not loaded by this check")
+        elif nodes and not seen[kind]:
             text = f"the machine has {len(nodes)} {kind}, but TensorFlow sees none"
             yield Finding("devices", Level.WARN, text, remedy)
 
@@ -69,13 +73,16 @@ def _tpu_nodes() -> list[str]:
 def check_strategy(config: DistributionConfig) -> Iterator[Finding]:
     """The strategy and precision that a run would use, and whether XLA compiles for them."""
     try:
-        kind, reason = distribution.choose(config)
-        is_local = config.tpu in ("", "local")
-        if kind == "tpu" and is_local and not tf.config.list_physical_devices("TPU"):
-            yield Finding(
-                "strategy", Level.FAIL, "no TPU is visible to TensorFlow", "see devices above"
-            )
-            return
+        here = tpu.find(config.requires_tpu) if config.may_use_tpu else None
+        if here and here.api == "pjrt":
+            kind, reason = "tpu", here.accelerator_type
+        else:
+            kind, reason = distribution.choose(config)
+            if kind == "tpu" and not tf.config.list_physical_devices("TPU"):
+                yield Finding(
+                    "strategy", Level.FAIL, "no TPU is visible to TensorFlow", "see devices above"
+                )
+                return
         if kind in ("tpu", "multi_worker"):
             # Creating it would claim the TPU, or wait for the other hosts.
             yield Finding("strategy", Level.OK, f"{kind} ({reason}); not created by this check")

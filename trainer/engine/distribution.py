@@ -7,6 +7,7 @@ import dataclasses
 import importlib.util
 import os
 
+from trainer.compat import tpu
 from trainer.compat.keras import keras, tf
 from trainer.engine import peers
 from trainer.engine.cluster import ClusterSpec, from_environment, training_hosts
@@ -253,15 +254,16 @@ def _multi_worker(config: DistributionConfig) -> tf.distribute.Strategy:
 
 
 def _tpu(config: DistributionConfig) -> tf.distribute.Strategy:
+    # libtpu may end the process where there is no TPU.
+    tpu.find(is_required=True)
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(config.tpu or "local")
-        tf.config.experimental_connect_to_cluster(resolver)
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver("local")
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, tf.errors.OpError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"no TPU responds: {reason}. Use --tpu=local on a TPU VM, or the name of a running "
-            f"one. Received: --tpu={config.tpu}"
+            f"the TPU does not respond: {reason}. Stop any other process that uses it, or take "
+            f"--strategy=cpu. Received: --strategy={config.strategy}"
         ) from error
     return tf.distribute.TPUStrategy(resolver)
 

@@ -4,6 +4,7 @@ import dataclasses
 import typing
 from typing import Any
 
+from trainer.compat.tpu import ONE_HOST
 from trainer.engine.cluster import training_hosts
 from trainer.errors import UserError, unknown_name
 
@@ -25,7 +26,9 @@ class DistributionConfig:
         "Distribution strategy. auto uses a TPU if there is one, else all GPUs, else the CPU.",
         choices=("auto", "cpu", "gpu", "mirrored", "multi_worker", "tpu"),
     )
-    tpu: str = _flag("", "Name of the TPU; use local on a TPU VM.")
+    tpu: str = _flag(
+        "", "local: the TPU of this machine. TPUs of other machines are not supported."
+    )
     precision: str = _flag(
         "auto",
         "Numeric precision. auto uses bfloat16 if the hardware supports it.",
@@ -57,6 +60,18 @@ class DistributionConfig:
             raise UserError(
                 f"--tpu requires --strategy=tpu or auto. Received: --strategy={self.strategy}"
             )
+        if self.tpu not in ("", "local"):
+            raise UserError(f"--tpu is local or empty: {ONE_HOST}. Received: --tpu={self.tpu}")
+
+    @property
+    def requires_tpu(self) -> bool:
+        """Whether the TPU of this machine was requested."""
+        return self.strategy == "tpu" or bool(self.tpu)
+
+    @property
+    def may_use_tpu(self) -> bool:
+        """Whether this process uses the TPU of this machine if there is one."""
+        return self.requires_tpu or (self.strategy == "auto" and not self.joins_a_cluster)
 
     @property
     def joins_a_cluster(self) -> bool:

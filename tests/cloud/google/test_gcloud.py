@@ -3,7 +3,6 @@
 import shlex
 import signal
 import subprocess
-import tarfile
 
 import pytest
 
@@ -201,40 +200,6 @@ def test_submission_exits_with_the_status_of_the_job(cloud, exits, status, messa
     assert output == "why\n"
     assert message in errors
     assert cloud.created == {}
-
-
-@pytest.mark.slow
-def test_pod_has_the_files_on_all_hosts_and_the_job_on_the_first(cloud):
-    cloud.runs("exit 0")
-    arguments = [a for a in TPU if "accelerator" not in a]
-    pod = ("--accelerator=v4-32", "--runtime_version=tpu-vm-tf-2.20.0-pod-pjrt", "--nospot")
-    status, _, errors = finish(cloud.submit(*arguments, *pod, "--keep"))
-    assert status == 0, errors
-    (create,) = cloud.requested("POST", "queuedResources$")
-    assert "spot" not in create.body
-    node = create.body["tpu"]["nodeSpec"][0]["node"]
-    assert (node["acceleratorType"], node["runtimeVersion"]) == (
-        "v4-32",
-        "tpu-vm-tf-2.20.0-pod-pjrt",
-    )
-    (name,) = cloud.created
-    assert cloud.machines() == [f"192.0.2.{n}" for n in range(4)]
-    for machine in cloud.machines():
-        folder = cloud.folder / "machines" / machine
-        assert (folder / name / "configs" / "digits_cnn.py").exists()
-        assert (folder / "pip").read_text().splitlines() == [
-            f"{INSTALL} -r requirements/tpu.txt",
-            f"{INSTALL} --no-build-isolation .",
-        ]
-    (job,) = cloud.started()
-    assert job.startswith(str(cloud.folder / "machines" / "192.0.2.0"))
-    assert " 0 train " in job
-    assert job.endswith(f"--strategy=tpu --tpu={name}")
-    assert cloud.requested("DELETE", "") == []
-    assert "kept and billed until you run: gcloud compute tpus queued-resources delete" in errors
-    with tarfile.open(cloud.folder / "machines" / "192.0.2.3" / f"{name}.tar.gz") as tar:
-        tops = {member.split("/")[0] for member in tar.getnames()}
-    assert tops == {"setup.py", "pyproject.toml", "requirements", "trainer", "configs"}
 
 
 def changing_requests(cloud):

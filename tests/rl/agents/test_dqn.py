@@ -5,6 +5,7 @@ import pytest
 
 from trainer.compat.keras import keras, tf
 from trainer.config import CNN, DQN, MLP, QLinear, ReinforcementLearning
+from trainer.engine import distribution
 from trainer.errors import UserError
 from trainer.rl.agents import base
 from trainer.rl.experience.steps import Transition
@@ -199,7 +200,7 @@ def test_the_target_network_is_updated_when_it_is_due():
             start = target.numpy()
 
 
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("jit", [False, True] if distribution.xla_compiles_for_cpus() else [False])
 def test_a_target_update_of_rate_1_is_an_exact_copy(jit):
     agent = make(DQN(target_update_period=2))
     # With numbers of very different sizes, target + (online - target) rounds.

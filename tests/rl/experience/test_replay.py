@@ -6,6 +6,7 @@ from scipy import stats
 
 from trainer.compat.keras import tf
 from trainer.config import PrioritizedReplay, UniformReplay
+from trainer.engine import distribution
 from trainer.rl.experience.replay import Sample, make_replay, memory_bytes
 from trainer.rl.experience.ring import Ring
 from trainer.rl.experience.steps import Steps, Transition
@@ -152,7 +153,7 @@ def test_an_overwritten_transition_takes_its_priority_along():
     assert stats.chisquare(np.bincount(indices, minlength=8)).pvalue > 0.001
 
 
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("jit", [False, True] if distribution.xla_compiles_for_cpus() else [False])
 def test_writing_and_drawing_compile(jit):
     for config in (UniformReplay(capacity=10, min_size=1), prioritized(capacity=10)):
         made = make_replay(config, 1, 2, 1, SPEC, compiles=False)

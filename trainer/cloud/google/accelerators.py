@@ -1,62 +1,78 @@
-"""Tables of TPU and GPU types: their hosts, machine types and software versions.
+"""Tables of TPU and GPU types: their hosts, APIs, machine types and software versions.
 
-Sources: cloud.google.com/tpu/docs and cloud.google.com/compute/docs/gpus, as of `AS_OF`. To
-support a newer type, add a line.
+Each table has a date and a source. What a table does not know is used as given, with a warning:
+Google Cloud may offer it. Only what cannot work is refused.
 """
 
 import dataclasses
 import re
 
-from trainer.errors import UserError, unknown_name
+from trainer.compat.tpu import GENERATIONS, ONE_HOST, Api, api
+from trainer.errors import UserError
 
-AS_OF = "2025-10"
+# https://cloud.google.com/tpu/docs/runtimes; the sizes from the page of each generation.
+TPUS_AS_OF = "2025-09"
+# https://cloud.google.com/compute/docs/gpus
+GPUS_AS_OF = "2025-10"
 
 
 @dataclasses.dataclass(frozen=True)
 class TPU:
-    """A TPU slice.
+    """A TPU with one host.
 
     Attributes:
       accelerator_type: gcloud's name for it.
-      hosts: number of virtual machines; a slice with more than one is a pod slice.
+      hosts: number of virtual machines.
       runtime_version: the software version of the machines.
+      api: the API through which TensorFlow uses it.
+      warnings: what the table does not know about it, one line each.
     """
 
     accelerator_type: str
     hosts: int
     runtime_version: str
+    api: Api
+    warnings: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class GPUs:
-    """The GPUs of one machine: type, count and machine type."""
+    """The GPUs of one machine.
+
+    Attributes:
+      kind: gcloud's name of the GPU type.
+      count: number of GPUs.
+      machine_type: of the virtual machine.
+      warnings: what the table does not know about them, one line each.
+    """
 
     kind: str
     count: int
     machine_type: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
-class _Family:
+class _Slices:
     sizes: tuple[int, ...]
-    # The largest slice with one host, in the units of the name: cores or chips.
-    max_units_on_one_host: int
-    # Units per host of a pod slice.
-    units_per_pod_host: int
+    # Without TensorFlow, which the job installs.
     runtime_version: str
 
 
-_CHIP_SIZES = (1, 4, 8, 16, 32, 64, 128, 256)
-_TPU_FAMILIES = {
-    "v2": _Family((8, 32, 128, 256, 512), 8, 8, "tpu-ubuntu2204-base"),
-    "v3": _Family((8, 32, 64, 128, 256, 512, 1024, 2048), 8, 8, "tpu-ubuntu2204-base"),
-    "v4": _Family(tuple(8 * 2**n for n in range(10)), 8, 8, "tpu-ubuntu2204-base"),
-    "v5litepod": _Family(_CHIP_SIZES, 8, 4, "v2-alpha-tpuv5-lite"),
-    "v5p": _Family(tuple(8 * 2**n for n in range(10)), 8, 8, "v2-alpha-tpuv5"),
-    "v6e": _Family(_CHIP_SIZES, 8, 4, "v2-alpha-tpuv6e"),
+# The slices with one host, in the units of the name.
+_SLICES = {
+    "v2": _Slices((8,), "tpu-ubuntu2204-base"),
+    "v3": _Slices((8,), "tpu-ubuntu2204-base"),
+    "v4": _Slices((8,), "tpu-ubuntu2204-base"),
+    "v5litepod": _Slices((1, 4, 8), "v2-alpha-tpuv5-lite"),
+    "v5p": _Slices((8,), "v2-alpha-tpuv5"),
+    "v6e": _Slices((1, 4, 8), "v2-alpha-tpuv6e"),
 }
-# The hosts of a pod must run TensorFlow's server, which these versions include.
-_POD_RUNTIME = re.compile(r"tpu-vm-tf-\d+\.\d+\.\d+-pod(-pjrt)?")
+_TPU_NAME = re.compile(r"([a-z]*\d+[a-z]*)-([1-9]\d*)")
+# With TensorFlow of that version, for one host. Their names end with the API, and from 2.18 with
+# the generations: tpu-vm-tf-2.18.0-pjrt-v5e-and-v6. `se` (stream executor) is the classic API.
+_WITH_TENSORFLOW = re.compile(r"tpu-vm-tf-\d+\.\d+\.\d+-(se|pjrt)(-[a-z0-9-]+)?")
+_API_OF_SUFFIX: dict[str, Api] = {"se": "classic", "pjrt": "pjrt"}
 
 # Machine types by GPU, with the number of GPUs; the first with a given number is the default.
 _MACHINES = {
@@ -97,69 +113,96 @@ _MACHINES = {
         "a3-highgpu-8g": 8,
     },
 }
+_GPU_NAME = re.compile(r"([a-z][a-z0-9-]*)(?::([1-9]\d*))?")
 
 
 def tpu(accelerator: str, runtime_version: str = "") -> TPU:
-    """The TPU slice of a type.
+    """Returns the TPU of an accelerator type.
+
+    Args:
+      accelerator: gcloud's accelerator type, for example `v6e-8`.
+      runtime_version: empty for the default of a known generation.
 
     Raises:
-      UserError: if the type is unknown, or does not support the runtime version.
+      UserError: if the name is malformed, the TPU has several hosts, or its generation is
+        unknown and there is no runtime_version.
     """
-    name, _, size = accelerator.partition("-")
-    family = _TPU_FAMILIES.get(name)
-    if family is None:
-        raise unknown_name(f"TPU version (v5e is v5litepod) as of {AS_OF}", name, _TPU_FAMILIES)
-    if size not in map(str, family.sizes):
-        known = [f"{name}-{one}" for one in family.sizes]
-        raise unknown_name(f"TPU type as of {AS_OF}", accelerator, known)
-    units = int(size)
-    hosts = 1 if units <= family.max_units_on_one_host else units // family.units_per_pod_host
-    if hosts > 1:
-        if not _POD_RUNTIME.fullmatch(runtime_version):
-            raise UserError(
-                f"{accelerator} is a pod slice of {hosts} hosts: set runtime_version to a "
-                "TensorFlow version for pods, tpu-vm-tf-X.Y.Z-pod-pjrt, with the version of "
-                f"TensorFlow that the job uses (table as of {AS_OF}). "
-                f"Received: {runtime_version!r}"
-            )
-    elif runtime_version not in ("", family.runtime_version):
-        raise unknown_name(
-            f"runtime_version for {accelerator} as of {AS_OF}",
-            runtime_version,
-            [family.runtime_version],
+    match = _TPU_NAME.fullmatch(accelerator)
+    if match is None:
+        raise UserError(
+            "a TPU type is a generation and a size, for example v5litepod-8 or v6e-8. "
+            f"Received: {accelerator!r}"
         )
-    return TPU(accelerator, hosts, runtime_version or family.runtime_version)
+    name, size = match[1], int(match[2])
+    generation, slices = GENERATIONS.get(name), _SLICES.get(name)
+    if generation is None or slices is None:
+        return _unknown_tpu(accelerator, name, runtime_version)
+    if size > generation.largest_on_one_host:
+        raise UserError(
+            f"{ONE_HOST}: take {name}-{generation.largest_on_one_host} or smaller. "
+            f"Received: {accelerator!r}"
+        )
+    warnings = []
+    if size not in slices.sizes:
+        known = ", ".join(f"{name}-{one}" for one in slices.sizes)
+        warnings.append(_unknown_to(TPUS_AS_OF, f"the TPU type {accelerator}, only {known}"))
+    with_tensorflow = _WITH_TENSORFLOW.fullmatch(runtime_version)
+    is_known = with_tensorflow and _API_OF_SUFFIX[with_tensorflow[1]] == generation.api
+    if runtime_version not in ("", slices.runtime_version) and not is_known:
+        text = f"the runtime_version {runtime_version} for {accelerator}"
+        warnings.append(_unknown_to(TPUS_AS_OF, f"{text}, only {slices.runtime_version}"))
+    return TPU(
+        accelerator, 1, runtime_version or slices.runtime_version, generation.api, tuple(warnings)
+    )
 
 
 def gpus(accelerator: str, machine_type: str = "") -> GPUs:
-    """The GPUs of one machine.
+    """Returns the GPUs of one machine.
 
     Args:
       accelerator: type and optionally count, for example `nvidia-l4` or `nvidia-l4:2`.
       machine_type: empty for the default of that type and count.
 
     Raises:
-      UserError: if the GPU, count or machine type is unknown.
+      UserError: if the name is malformed, or the table has no machine type for the GPU and count
+        and none is given.
     """
-    kind, colon, count = accelerator.partition(":")
-    if kind not in _MACHINES:
-        raise unknown_name(f"GPU as of {AS_OF}", kind, _MACHINES)
-    machines = _MACHINES[kind]
-    if machine_type and machine_type not in machines:
-        raise unknown_name(f"machine_type for {kind} as of {AS_OF}", machine_type, machines)
-    if not colon:
-        machine_type = machine_type or next(iter(machines))
-        return GPUs(kind, machines[machine_type], machine_type)
-    fitting = [
-        machine
-        for machine, number in machines.items()
-        if str(number) == count and machine_type in ("", machine)
-    ]
-    if not fitting:
-        numbers = {machines[machine_type]} if machine_type else set(machines.values())
-        counts = " or ".join(map(str, sorted(numbers)))
+    match = _GPU_NAME.fullmatch(accelerator)
+    if match is None:
         raise UserError(
-            f"{machine_type or kind} has {counts} GPUs (table as of {AS_OF}). "
+            "a GPU is a type and optionally a count, for example nvidia-l4 or nvidia-l4:2. "
             f"Received: {accelerator!r}"
         )
-    return GPUs(kind, int(count), fitting[0])
+    kind, count = match[1], int(match[2] or 0)
+    machines = _MACHINES.get(kind, {})
+    if machine_type:
+        return _gpus_of(kind, count, machine_type, machines)
+    fitting = [machine for machine, number in machines.items() if count in (0, number)]
+    if not fitting:
+        known = " or ".join(map(str, sorted(set(machines.values()))))
+        text = f"{kind} has {known} GPUs" if machines else f"known GPUs: {', '.join(_MACHINES)}"
+        raise UserError(
+            f"set machine_type, which the table of {GPUS_AS_OF} does not have for this GPU "
+            f"({text}). Received: {accelerator!r}"
+        )
+    return GPUs(kind, machines[fitting[0]], fitting[0])
+
+
+def _unknown_tpu(accelerator: str, name: str, runtime_version: str) -> TPU:
+    text = f"the TPU generation {name}, only {', '.join(_SLICES)} (v5e is v5litepod)"
+    warning = _unknown_to(TPUS_AS_OF, text)
+    if not runtime_version:
+        raise UserError(f"set runtime_version: {warning}. Received: {accelerator!r}")
+    return TPU(accelerator, 1, runtime_version, api(accelerator), (warning,))
+
+
+def _gpus_of(kind: str, count: int, machine_type: str, machines: dict[str, int]) -> GPUs:
+    known = machines.get(machine_type)
+    if known and count in (0, known):
+        return GPUs(kind, known, machine_type)
+    text = f"{count or 1} {kind} in {machine_type}"
+    return GPUs(kind, count or 1, machine_type, (_unknown_to(GPUS_AS_OF, text),))
+
+
+def _unknown_to(as_of: str, text: str) -> str:
+    return f"the table of {as_of} does not know {text}"

@@ -16,7 +16,7 @@ class GoogleSettings(Settings):
     zone: str = field("", "Zone of the machines, for example us-central1-a.")
     region: str = field("", "Region of a Vertex AI job; empty: the region of the zone.")
     accelerator: str = field(
-        "", "TPU type, for example v4-8, or GPU type, for example nvidia-l4 or nvidia-l4:2."
+        "", "TPU type, for example v6e-8, or GPU type, for example nvidia-l4 or nvidia-l4:2."
     )
     machine_type: str = field("", "Machine type for GPUs; empty: the default for the GPU.")
     runtime_version: str = field("", "TPU software version; empty: the default for the TPU.")
