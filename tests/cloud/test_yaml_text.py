@@ -15,17 +15,18 @@ needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="need
 TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.text("a :#-|>'\"\\\n\t\r $,é😀")
 VALUES = st.recursive(
     TEXTS | st.integers() | st.booleans(),
-    lambda children: st.lists(children) | st.dictionaries(TEXTS, children),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(TEXTS, children, max_size=3),
+    max_leaves=8,
 )
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.dictionaries(TEXTS, VALUES))
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(TEXTS, VALUES, max_size=3))
 def test_what_is_written_is_read_back(value):
     assert yaml.safe_load(yaml_text.document(value)) == value
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(TEXTS)
 def test_every_text_is_read_back_at_every_place(text):
     value = {"a": {"b": text, text: [text, [text], {"c": text}]}, "z": text}
