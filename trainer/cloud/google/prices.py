@@ -1,17 +1,15 @@
 """Prices of Google Cloud machines, for an estimate before something is created.
 
-US dollars per hour in us-central1, TPU v4 in us-central2, without disks, network and taxes.
-Prices of other regions differ by up to 40 %. Spot prices change as often as daily.
+US dollars per hour in us-central1 (TPU v4: us-central2), without disks, network and taxes. Other
+regions differ. Spot prices change as often as daily.
 
-Sources, by table:
+* `_MACHINES`: Google's price list of accelerator-optimized machines, as others read it on
+  2026-09-19. The sizes of G2 that they left out are computed, because G2 consists of vCPUs with
+  4 GB each and of GPUs, with one price each. Spot prices of that day are 60 % of the others.
+* `_N1`, `_N1_GPUS`, `_TPU_CHIPS`: SkyPilot's catalog of 2026 (catalogs/v8/gcp/vms.csv), which is
+  generated from Google's Cloud Billing Catalog.
 
-* `_MACHINES`: cloud.google.com/products/compute/pricing/accelerator-optimized, read 2026-09-19 and
-  copied by others; not compared with a bill. Sizes of G2 that the copy lacks are computed: they
-  consist of vCPUs with 4 GB each at one price, and GPUs at another. Spot prices of that day are
-  60 % of the others.
-* `_N1`, `_N1_GPUS`, `_TPU_CHIPS`: github.com/skypilot-org/skypilot-catalog, catalogs/v8/gcp/vms.csv,
-  which is generated from Google's Cloud Billing Catalog in 2026. The prices that are not spot
-  agree with cloud.google.com/compute/gpus-pricing and cloud.google.com/tpu/pricing.
+None of them was compared with a bill.
 """
 
 import dataclasses
