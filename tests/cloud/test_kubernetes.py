@@ -295,6 +295,8 @@ def test_files_over_one_mebibyte_are_refused():
     assert documents(files={path: "é" * (room // 2)})[0]["data"]["config"] == "é" * (room // 2)
     with pytest.raises(UserError, match=f"configs/digits_cnn.py.*Received: {2**20 + 1} bytes"):
         write(JOB, files={path: "a" * (room + 1)})
+    with pytest.raises(UserError):
+        write(JOB, files={path: "é" * (room // 2 + 1)})
 
 
 def expanded(word):
