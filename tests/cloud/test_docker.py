@@ -3,11 +3,17 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
 from trainer.cli.main import run
+from trainer.cloud.docker import DockerSettings, default_workdir, plan
+from trainer.cloud.job import Job
+from trainer.cloud.plan import JobStatus
+from trainer.cloud.target import Context
 
 CONFIG = "--config=configs/digits_cnn.py"
 
@@ -16,6 +22,7 @@ CONFIG = "--config=configs/digits_cnn.py"
 def here(tmp_path, monkeypatch, request):
     (tmp_path / "configs").symlink_to(request.config.rootpath / "configs")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("USER", "me")
     return tmp_path
 
 
@@ -43,10 +50,12 @@ def docker_words(capfd, *arguments):
 def test_docker_mounts_paths_unchanged(here, capfd):
     (here / "data").mkdir()
     words = docker_words(capfd, "--workdir=runs/x", "--gpus=all", "--data_dir=data", "--image=i:1")
-    name = words[3].removeprefix("--name=")
+    name = words[4].removeprefix("--name=")
     assert words == [
-        *("docker", "run", "--rm", f"--name={name}", f"--user={os.getuid()}:{os.getgid()}"),
-        *(f"--workdir={here}", "--gpus=all", f"--volume={here}/runs/x:{here}/runs/x:rw"),
+        *("docker", "run", "--rm", "--init", f"--name={name}", f"--workdir={here}"),
+        *("--no-healthcheck", "--shm-size=1g", f"--user={os.getuid()}:{os.getgid()}"),
+        *("--env=HOME=/tmp", "--env=USER=me", "--env=TPU_SKIP_MDS_QUERY=1"),
+        *("--gpus=all", f"--volume={here}/runs/x:{here}/runs/x:rw"),
         f"--volume={here}/configs/digits_cnn.py:{here}/configs/digits_cnn.py:ro",
         f"--volume={here}/data:{here}/data:ro",
         *("i:1", "train", CONFIG, "--data_dir=data", "--workdir=runs/x"),
@@ -60,6 +69,66 @@ def test_docker_mounts_credentials_for_a_bucket(here, capfd, monkeypatch):
     assert f"--volume={here}/key.json:{here}/key.json:ro" in words
     assert f"--env=GOOGLE_APPLICATION_CREDENTIALS={here}/key.json" in words
     assert not [word for word in docker_words(capfd, "--workdir=run") if "key.json" in word]
+
+
+def test_user_of_rootless_docker(capfd):
+    words = docker_words(capfd, "--workdir=run", "--user=0:0")
+    assert [word for word in words if word.startswith("--user=")] == ["--user=0:0"]
+    arguments = ["submit", CONFIG, "--dry_run", "--target=docker", "--workdir=run", "--user=me"]
+    assert run(arguments) == 2
+    assert "user must be numbers, UID:GID" in capfd.readouterr().err
+
+
+def test_default_work_directory_is_a_local_folder():
+    assert default_workdir("trainer-a-0123abcd") == "runs/trainer-a-0123abcd"
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (0, JobStatus.FINISHED),
+        (1, JobStatus.FAILED),
+        (2, JobStatus.REFUSED),
+        (75, JobStatus.CANCELLED),
+        (125, JobStatus.REFUSED),
+        (126, JobStatus.REFUSED),
+        (127, JobStatus.REFUSED),
+        (137, JobStatus.FAILED),
+    ],
+)
+def test_exit_statuses_of_the_job_and_of_docker(status, expected):
+    job = Job("train", "supervised", (), (), "run", False, "trainer-a-0123abcd")
+    the_plan = plan(job, DockerSettings(), Context("/tmp", 1.0, ()))
+    assert the_plan.classify_exit([status], "") is expected
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that every user may use, unlike pytest's."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield folder
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
+def test_libraries_work_for_a_user_without_a_name(capfd, request, open_folder):
+    """As in the container: nobody there has heard of the user's number."""
+    words = docker_words(capfd, "--workdir=run")
+    environment = dict(
+        word.removeprefix("--env=").split("=", 1) for word in words if word.startswith("--env=")
+    )
+    code = (
+        "import getpass, os, matplotlib.pyplot, tensorflow_datasets; "
+        "print(os.getuid(), getpass.getuser(), os.path.expanduser('~'))"
+    )
+    argv = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", sys.executable]
+    environment |= {"HOME": open_folder, "PYTHONPATH": str(request.config.rootpath)}
+    done = subprocess.run([*argv, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"54321 me {open_folder}\n"
+    del environment["USER"]
+    done = subprocess.run([*argv, "-c", code], env=environment, capture_output=True, text=True)
+    assert "getpwuid" in done.stderr
 
 
 def test_docker_without_daemon_is_one_line(here, capfd, install_docker):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from collections.abc import Sequence
 
 from trainer.cloud.command_errors import ErrorPatterns
@@ -10,13 +11,15 @@ from trainer.cloud.plan import Command, JobStatus, Plan
 from trainer.cloud.settings import Settings
 from trainer.cloud.target import Context, Target
 from trainer.config.fields import field
-from trainer.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR
+from trainer.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
 from trainer.io.paths import is_remote
 
 # Exit statuses of docker itself when it cannot start the job: no such image, name or GPU.
 _NOT_STARTED = (125, 126, 127)
 # Seconds that a job has to save its state.
 _STOP_TIMEOUT = 120
+# Docker's default of 64 MB is too little for several GPUs.
+_SHARED_MEMORY = "1g"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +27,22 @@ class DockerSettings(Settings):
     """Settings of a local container."""
 
     gpus: str = field("", "Value of docker's --gpus, for example all; empty: no GPUs.")
+    user: str = field(
+        "", "User of the container, UID:GID; empty: you. Rootless docker and podman need 0:0."
+    )
+
+    def validate(self) -> None:
+        """Refuses names, which the container does not know."""
+        super().validate()
+        if self.user and not re.fullmatch("[0-9]+:[0-9]+", self.user):
+            raise UserError(
+                f"user must be numbers, UID:GID, for example 1000:1000. Received: {self.user!r}"
+            )
+
+
+def default_workdir(job_name: str) -> str:
+    """The work directory of a job without `--workdir`: a folder on this machine."""
+    return os.path.join("runs", job_name)
 
 
 def plan(job: Job, settings: DockerSettings, context: Context) -> Plan:
@@ -32,10 +51,12 @@ def plan(job: Job, settings: DockerSettings, context: Context) -> Plan:
     workdir = os.path.abspath(job.workdir)
     data = (path for path in context.data if os.path.exists(path))
     read = [os.path.abspath(path) for path in (*(path for _, path in job.files), *data)]
-    # What the job writes must belong to the user.
-    user = f"{os.getuid()}:{os.getgid()}"
     argv = [
-        "docker", "run", "--rm", f"--name={job.name}", f"--user={user}", f"--workdir={os.getcwd()}",
+        "docker", "run", "--rm", "--init", f"--name={job.name}", f"--workdir={os.getcwd()}",
+        # The image's check is about /runs, which this job does not use.
+        "--no-healthcheck", f"--shm-size={_SHARED_MEMORY}", *_user(settings.user),
+        # Without a TPU, libtpu would wait for the metadata server.
+        "--env=TPU_SKIP_MDS_QUERY=1",
         *([f"--gpus={settings.gpus}"] if settings.gpus else []),
         *([_volume(workdir, "rw")] if is_local else []),
         *(_volume(path, "ro") for path in read),
@@ -80,6 +101,15 @@ def _credentials() -> str:
         os.path.expanduser("~/.config/gcloud/application_default_credentials.json"),
     )
     return path if os.path.isfile(path) else ""
+
+
+def _user(given: str) -> tuple[str, ...]:
+    """What the job writes must belong to the user.
+
+    The image has no entry for the user, so programs look for name and home in variables.
+    """
+    user = given or f"{os.getuid()}:{os.getgid()}"
+    return (f"--user={user}", "--env=HOME=/tmp", f"--env=USER={os.environ.get('USER', 'trainer')}")
 
 
 def _volume(path: str, mode: str) -> str:
