@@ -9,6 +9,7 @@ command of `gcloud_client.py`. It sends lines `NUMBER COMMAND …` and reads one
     blocked TOKEN SECONDS       waits for a child (SECONDS or `-`); time may pass while it lives
     running                     takes part again
     idle                        a thread that may wait for another one; doesn't hold time
+    settle                      holds time for a moment: the actor has sent a signal
     announce TOKEN PID          holds time until this child is an actor or has ended
 
 Time jumps to the earliest end of a sleep or event. Actors and events of one time run one by one,
@@ -328,6 +329,8 @@ class Clock:
         elif command == "sleep":
             self._sleep(actor, float(words[0]), number)
             return
+        elif command == "settle":
+            self._settle()
         elif command == "announce":
             token, pid = words
             if not any(other.token == token for other in self._actors):

@@ -165,6 +165,19 @@ def replace_waits_for_children(thread):
     subprocess.Popen.communicate = communicate
 
 
+def replace_signals(thread):
+    """Lets the receiver of a signal notice it before time passes."""
+
+    def then_settle(function):
+        def send(*arguments):
+            function(*arguments)
+            thread.connection.ask("settle")
+
+        return send
+
+    os.kill, os.killpg = then_settle(os.kill), then_settle(os.killpg)
+
+
 def replace_waits_for_threads():
     """Lets simulated time pass while a thread waits for another one."""
 
@@ -211,6 +224,7 @@ def main():
         thread = Thread()
         replace_clocks(thread)
         replace_waits_for_children(thread)
+        replace_signals(thread)
         replace_waits_for_threads()
     if arguments[0] == "-m":
         sys.argv = arguments[1:]
