@@ -34,6 +34,9 @@ def main():
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("SIMULATED_")
     }
+    if clock:
+        # gcloud sends it as part of its User-Agent, by which the server knows the actor.
+        environment.setdefault("CLOUDSDK_METRICS_ENVIRONMENT", f"sim{os.getpid()}")
     request = {
         "arguments": sys.argv[1:],
         "environment": environment,

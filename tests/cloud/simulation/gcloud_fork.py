@@ -123,8 +123,11 @@ def execute(gcloud_main, request, files):
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
-    sys.argv = ["gcloud", *request["arguments"]]
-    sys.argv[0] = gcloud_main.__file__.replace("googlecloudsdk/gcloud_main.py", "gcloud.py")
+    program = gcloud_main.__file__.replace("googlecloudsdk/gcloud_main.py", "gcloud.py")
+    sys.argv = [program, *request["arguments"]]
+    # The configuration was read when gcloud was imported.
+    named_configs = importlib.import_module("googlecloudsdk.core.configurations.named_configs")
+    named_configs.ActivePropertiesFile.Invalidate()
     time.sleep = sleep_in(clock)
     status = 1
     try:

@@ -1,4 +1,4 @@
-"""Runs a program in simulated time: `python3 launch.py [-m MODULE | SCRIPT] ARGUMENT…`.
+"""Runs a program in simulated time: `python3 launch.py [-m MODULE | -c CODE | SCRIPT] ARGUMENT…`.
 
 Replaces the clocks and the waits of the standard library before the program starts:
 `time.sleep`, `time.time`, `time.monotonic`, `datetime.now`, the waits for a child of
@@ -119,8 +119,8 @@ def replace_waits_for_children(thread):
     def start(self, *arguments, env=None, **options):
         self.token = uuid.uuid4().hex
         environment = {**(os.environ if env is None else env), "SIMULATED_ACTOR": self.token}
-        for name in ("SIMULATED_CLOCK", "SIMULATED_LABEL"):
-            environment[name] = os.environ[name]
+        kept = [name for name in os.environ if name.startswith("SIMULATED_")]
+        environment.update({name: os.environ[name] for name in kept if name not in environment})
         real_start(self, *arguments, env=environment, **options)
         thread.connection.ask(f"announce {self.token} {self.pid}")
 
@@ -220,13 +220,18 @@ def replace_waits_for_threads():
 
 def main():
     arguments = sys.argv[1:]
+    # On a machine, sys.executable is the program that starts children in simulated time.
+    sys.executable = os.environ.get("SIMULATED_PYTHON", sys.executable)
     if "SIMULATED_CLOCK" in os.environ:
         thread = Thread()
         replace_clocks(thread)
         replace_waits_for_children(thread)
         replace_signals(thread)
         replace_waits_for_threads()
-    if arguments[0] == "-m":
+    if arguments[0] == "-c":
+        sys.argv = ["-c", *arguments[2:]]
+        exec(compile(arguments[1], "<string>", "exec"), {"__name__": "__main__"})
+    elif arguments[0] == "-m":
         sys.argv = arguments[1:]
         sys.path[0] = os.getcwd()
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
