@@ -62,6 +62,7 @@ APIS = (
     ("storage", "v1"),
     ("tpu", "v2"),
 )
+LONGEST_SLEEP = 0.05  # real seconds
 
 
 def load(root):
@@ -86,7 +87,10 @@ def load(root):
 
 
 def sleep_in(clock):
-    """A `time.sleep` of the simulated clock for the main thread, and a short one for others."""
+    """A `time.sleep` of the simulated clock for the main thread, and a short one for others.
+
+    Other threads show progress; a very short sleep would let them print much more.
+    """
     import time
 
     real = time.sleep
@@ -94,7 +98,7 @@ def sleep_in(clock):
 
     def sleep(seconds):
         if clock is None or threading.current_thread() is not threading.main_thread():
-            return real(seconds / 1000)
+            return real(min(seconds, LONGEST_SLEEP))
         number = next(numbers)
         clock.sendall(f"{number} sleep {seconds}\n".encode())
         line = b""

@@ -58,7 +58,7 @@ def test_objects_have_generations_and_preconditions(cloud, call, tmp_path):
     assert call(cloud, f"{copy} --if-generation-match=0")[0] == 0
     status, _, errors = call(cloud, f"{copy} --if-generation-match=0")
     assert status == 1
-    assert "HTTPError 412: At least one of the pre-conditions you specified did not hold" in errors
+    assert "HTTPError 412: At least one of the pre-conditions" in errors
     listed = json.loads(call(cloud, "storage objects list gs://b/run/** --format=json")[1])
     assert [item["name"] for item in listed] == ["run/jobs/1/record"]
     file.write_text("second\n")
@@ -284,5 +284,3 @@ def test_requests_fail_in_a_window(make_cloud, call, kind):
     assert status == 1
     assert errors.startswith("ERROR: "), errors
     assert (kind == "timeout") == (cloud.clock.now >= 60)
-    assert cloud.clock.run(lambda: False, 5000) is False
-    assert "404" in call(cloud, "storage cat gs://b/a")[2] or True
