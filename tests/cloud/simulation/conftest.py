@@ -46,8 +46,8 @@ def cloud(make_cloud):
 def call():
     """Runs gcloud in simulated time: call(cloud, "storage ls gs://b")."""
 
-    def call(cloud, command, stdin="", limit=10**6):
-        environment = {**cloud.environment(), **cloud.clock.environment("submitter")}
+    def call(cloud, command, stdin="", limit=10**6, **variables):
+        environment = {**cloud.environment(), **variables, **cloud.clock.environment("submitter")}
         words = command.split() if isinstance(command, str) else command
         process = subprocess.Popen(
             ["gcloud", *words],

@@ -28,9 +28,9 @@ def replace_by(command):
 
 
 def run_trainer(arguments):
-    here = Path(__file__).parent
-    words = [str(here / "launch.py"), str(here / "simulated_trainer.py"), *arguments]
-    replace_by([sys.executable, *words])
+    program = Path(__file__).parent / "simulated_trainer.py"
+    # Here, sys.executable is the machine's python3, which runs `launch.py`.
+    replace_by([sys.executable, str(program), *arguments])
 
 
 def run_docker(arguments):

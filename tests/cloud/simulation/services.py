@@ -74,6 +74,7 @@ class Cloud:
             ("GET", "/simulation/faults", self.get_faults),
             ("POST", r"/v\w+/iam:troubleshoot", lambda request: {"access": "GRANTED"}),
             ("GET", r"/v1/projects/.*/dockerImages/([^/]+)", self.get_image),
+            ("GET", r"/v1/projects/p/locations/[^/]+/repositories/([^/]+)", self.get_repository),
             ("GET", r"/v1/projects/.*/(?:tags|versions|packages)(?:/([^/]+))?", self.get_image),
             *self.storage.routes,
             *self.compute.routes,
@@ -179,6 +180,9 @@ class Cloud:
                 message = "Request had invalid authentication credentials."
                 raise ApiError(401, "UNAUTHENTICATED", message)
             raise Drop(60 if window.kind == "timeout" else 0)
+
+    def get_repository(self, request, name):
+        return {"name": request.path.removeprefix("/v1/"), "format": "DOCKER"}
 
     def get_image(self, request, name):
         return {"name": request.path.removeprefix("/v1/"), "uri": name or "", "tags": ["1"]}

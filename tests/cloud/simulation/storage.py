@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -21,6 +22,10 @@ class Stored:
     generation: int
     created: float
     by: str
+
+    @functools.cached_property
+    def crc32c(self):
+        return crc32c(self.content)
 
 
 def crc32c(data):
@@ -116,7 +121,7 @@ class Storage:
             "contentType": "application/octet-stream",
             "storageClass": "STANDARD",
             "md5Hash": base64.b64encode(hashlib.md5(found.content).digest()).decode(),
-            "crc32c": crc32c(found.content),
+            "crc32c": found.crc32c,
             "etag": str(found.generation),
             "timeCreated": self.cloud.timestamp(found.created),
             "updated": self.cloud.timestamp(found.created),
@@ -147,7 +152,7 @@ class Storage:
         content = found.content
         headers = {
             "X-Goog-Generation": str(found.generation),
-            "X-Goog-Hash": f"crc32c={crc32c(content)}",
+            "X-Goog-Hash": f"crc32c={found.crc32c}",
             "ETag": str(found.generation),
         }
         span = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("range", ""))

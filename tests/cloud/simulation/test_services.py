@@ -78,8 +78,9 @@ def test_objects_have_generations_and_preconditions(cloud, call, tmp_path):
 
 def test_large_and_many_objects(cloud, call, tmp_path):
     file = tmp_path / "file"
-    file.write_bytes(bytes(range(256)) * 2**16)  # 16 MiB: a resumable upload
-    assert call(cloud, f"storage cp {file} gs://b/large")[0] == 0
+    file.write_bytes(bytes(range(256)) * 2**10)
+    resumable = {"CLOUDSDK_STORAGE_RESUMABLE_THRESHOLD": "100k"}
+    assert call(cloud, f"storage cp {file} gs://b/large", **resumable)[0] == 0
     assert cloud.storage.read("large") == file.read_bytes()
     status, _, errors = call(cloud, f"storage cp gs://b/large {tmp_path}/copy")
     assert status == 0, errors

@@ -34,21 +34,19 @@ class Answer:
 
 
 class ApiError(Exception):
-    """An answer that is an error of Google's APIs."""
+    """An answer that is an error of Google's APIs.
+
+    A reason in capitals is the status of the newer APIs; Storage and Compute have `errors`.
+    """
 
     def __init__(self, status, reason, message):
         super().__init__(message)
-        self.answer = Answer(
-            {
-                "error": {
-                    "code": status,
-                    "status": reason,
-                    "message": message,
-                    "errors": [{"message": message, "domain": "global", "reason": reason}],
-                }
-            },
-            status,
-        )
+        error = {"code": status, "message": message}
+        if reason.isupper():
+            error["status"] = reason
+        else:
+            error["errors"] = [{"message": message, "domain": "global", "reason": reason}]
+        self.answer = Answer({"error": error}, status)
 
 
 class Drop(Exception):
