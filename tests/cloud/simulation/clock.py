@@ -31,6 +31,7 @@ import time
 
 EPOCH = 1_800_000_000.0  # seconds since 1970 at which every simulation begins
 CHILD_SECONDS = 10.0  # real seconds in which an announced process must connect
+STILL_SECONDS = 60.0  # real seconds without progress after which a simulation fails
 SETTLE_SECONDS = 0.03  # real seconds for a process to notice a signal or the end of a child
 
 
@@ -126,7 +127,7 @@ class Clock:
 
         Raises:
           RuntimeError: an event failed.
-          TimeoutError: no simulated time passed for 60 real seconds.
+          TimeoutError: no simulated time passed for STILL_SECONDS.
         """
         with self._changed:
             self._limit = limit
@@ -142,7 +143,7 @@ class Clock:
                         return False
                     if self.now != seen:
                         seen, since = self.now, time.monotonic()
-                    if time.monotonic() - since > 20:
+                    if time.monotonic() - since > STILL_SECONDS:
                         raise TimeoutError(f"time stands still at {self.now}: {self.describe()}")
                     self._changed.wait(0.01)
             finally:

@@ -1,5 +1,6 @@
 """Compute Engine: instances of one project, operations, zones, regions, quotas."""
 
+# ruff: noqa: ARG002  (all handlers have the same arguments)
 import dataclasses
 
 from .machines import Machine
@@ -11,7 +12,13 @@ STOCKOUT = (
     "request. Try a different zone, or try again later."
 )
 SHUTDOWN_SECONDS = 30.0  # from SIGTERM to the end of a preempted instance
-QUOTAS = ("GPUS_ALL_REGIONS", "NVIDIA_L4_GPUS", "PREEMPTIBLE_NVIDIA_L4_GPUS", "CPUS", "SSD_TOTAL_GB")
+QUOTAS = (
+    "GPUS_ALL_REGIONS",
+    "NVIDIA_L4_GPUS",
+    "PREEMPTIBLE_NVIDIA_L4_GPUS",
+    "CPUS",
+    "SSD_TOTAL_GB",
+)
 
 
 @dataclasses.dataclass
@@ -88,7 +95,9 @@ class Compute:
 
     def start_operation(self, kind, zone, name):
         self.count += 1
-        operation = Operation(f"operation-{self.count}", kind, f"zones/{zone}/instances/{name}", zone)
+        operation = Operation(
+            f"operation-{self.count}", kind, f"zones/{zone}/instances/{name}", zone
+        )
         self.operations[operation.name] = operation
         return operation
 

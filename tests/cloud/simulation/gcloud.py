@@ -52,7 +52,8 @@ class Gcloud:
         end = time.monotonic() + START_SECONDS
         while not self.socket.exists():
             if self.server.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"gcloud cannot be loaded: {self.log.read_text()}")
+                status = self.server.poll()
+                raise RuntimeError(f"gcloud cannot be loaded: {status}, {self.log.read_text()}")
             time.sleep(0.05)
 
     def close(self):

@@ -7,6 +7,7 @@ A signal of the client is sent as one byte. The command is killed when the clien
 """
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -209,10 +210,8 @@ def serve(path, gcloud_main):
                 reap(commands, selector)
             elif key.fileobj in commands:
                 data = b""
-                try:
+                with contextlib.suppress(ConnectionError):
                     data = key.fileobj.recv(1)
-                except ConnectionError:
-                    pass
                 number = data[0] if data else signal.SIGKILL
                 os.kill(commands[key.fileobj], number)
                 if not data:
@@ -226,14 +225,10 @@ def reap(commands, selector):
         if not ended:
             continue
         del commands[connection]
-        try:
+        with contextlib.suppress(KeyError):
             selector.unregister(connection)
-        except KeyError:
-            pass
-        try:
+        with contextlib.suppress(OSError):
             connection.sendall(f"{status}\n".encode())
-        except OSError:
-            pass
         connection.close()
 
 

@@ -1,5 +1,6 @@
 """The simulated cloud: its services, machines, faults and costs, and what was observed."""
 
+# ruff: noqa: ARG002, ARG005  (all handlers have the same arguments)
 import datetime
 import json
 import os
@@ -170,7 +171,7 @@ class Cloud:
         for window in self.faults.windows:
             if not window.start <= self.clock.now < window.end or window.who not in ("all", who):
                 continue
-            if window.uploads_only and not "/upload/" in request.path:
+            if window.uploads_only and "/upload/" not in request.path:
                 continue
             if self.random.random() >= window.share:
                 continue

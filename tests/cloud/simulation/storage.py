@@ -1,5 +1,6 @@
 """Cloud Storage: objects with generations, through the JSON API."""
 
+# ruff: noqa: ARG002  (all handlers have the same arguments)
 import base64
 import dataclasses
 import functools

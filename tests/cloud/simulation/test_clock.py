@@ -8,6 +8,7 @@ import textwrap
 import time
 
 import pytest
+
 from simulation import launch
 from simulation.clock import Clock
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from simulation.faults import Faults, Preemption, Window
 
 CREATE = (
@@ -21,14 +22,16 @@ JOBS = "ai custom-jobs {} --project=p --region=us-central1 --format=json"
 
 # Reads the metadata server, trains, then deletes its own instance.
 SCRIPT = """#!/usr/bin/env python3
-import json, os, subprocess, sys, time, urllib.request
+import json, os, signal, subprocess, sys, time, urllib.request
 def metadata(key):
     url = f"http://{os.environ['GCE_METADATA_HOST']}/computeMetadata/v1/{key}"
     request = urllib.request.Request(url, headers={"Metadata-Flavor": "Google"})
     return urllib.request.urlopen(request).read().decode()
 subprocess.run([sys.executable, "-m", "venv", "env"], check=True)
 subprocess.run(["env/bin/pip", "install", "."], check=True)
-status = subprocess.run(["env/bin/trainer", "train", "--workdir=gs://b/run"]).returncode
+child = subprocess.Popen(["env/bin/trainer", "train", "--workdir=gs://b/run"])
+signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+status = child.wait()
 token = json.loads(metadata("instance/service-accounts/default/token"))["access_token"]
 headers = {"Authorization": f"Bearer {token}"}
 base = os.environ["CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE"]
@@ -110,7 +113,7 @@ def test_checks_before_a_submission(cloud, call):
 
 
 def test_instance_from_creation_to_its_own_deletion(cloud, call, script):
-    status, output, errors = call(cloud, CREATE.format(script=script))
+    status, _output, errors = call(cloud, CREATE.format(script=script))
     assert status == 0, errors
     assert json.loads(call(cloud, VM.format("describe"))[1])["status"] == "RUNNING"
     assert call(cloud, CREATE.format(script=script))[0] == 1  # it exists already
@@ -275,7 +278,9 @@ def test_cancelled_custom_job_stops_its_container(make_cloud, call, tmp_path):
     assert call(cloud, cancel)[0] == 0
     assert cloud.clock.run(lambda: not cloud.leftovers(), cloud.clock.now + 600)
     assert next(iter(cloud.vertex.jobs.values())).state == "JOB_STATE_CANCELLED"
-    assert cloud.violations == [f"submitter deleted {name.rpartition('/')[2]} while its job was running"]
+    assert cloud.violations == [
+        f"submitter deleted {name.rpartition('/')[2]} while its job was running"
+    ]
 
 
 @pytest.mark.parametrize("kind", ["401", "drop", "timeout"])

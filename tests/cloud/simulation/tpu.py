@@ -1,5 +1,6 @@
 """Cloud TPU: queued resources with one node each."""
 
+# ruff: noqa: ARG002  (all handlers have the same arguments)
 import dataclasses
 import re
 

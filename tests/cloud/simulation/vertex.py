@@ -1,5 +1,6 @@
 """Vertex AI: custom jobs, whose containers are processes."""
 
+# ruff: noqa: ARG002, ARG005  (all handlers have the same arguments)
 import dataclasses
 import json
 

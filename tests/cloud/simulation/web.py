@@ -1,5 +1,6 @@
 """The loopback server of the simulated services: requests, answers, batches and faults."""
 
+# ruff: noqa: ARG002  (all handlers have the same arguments)
 import contextlib
 import dataclasses
 import json
