@@ -1,0 +1,1 @@
+"""Google Cloud in simulated time, for the real gcloud and real processes."""
