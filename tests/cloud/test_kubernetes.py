@@ -268,12 +268,11 @@ def test_requests():
 @pytest.mark.parametrize(
     ("job", "changes", "message"),
     [
-        (JOB, {"image": ""}, "needs image: set it with --image="),
         (JOB, {"accelerator": "v5litepod-16"}, "TPU slice with one host, v3-8 | .*Received: 'v5"),
         (JOB, {"accelerator": "v6e-8", "hosts": 2}, "one host here: .*Received: hosts=2"),
         (AGENT, {"accelerator": "v6e-8"}, "agents do not run on TPUs.*Received: 'v6e-8'"),
         (AGENT, {"hosts": 2}, "agents train on one host.*Received: hosts=2"),
-        (JOB, {"accelerator": "nvidia-l5"}, "Did you mean 'nvidia-l4'"),
+        (JOB, {"accelerator": "nvidia-l5"}, "known GPUs: .*nvidia-l4"),
         (JOB, {"accelerator": "nvidia-l4:3"}, "1 or 2 or 4 or 8 GPUs"),
         (JOB, {"accelerator": "L4"}, "accelerator must be a GPU.*Received: 'L4'"),
         (JOB, {"namespace": "Team"}, "namespace must be.*Received: 'Team'"),

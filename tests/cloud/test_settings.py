@@ -2,7 +2,7 @@ import pytest
 
 from trainer.cloud import settings as cloud_settings
 from trainer.cloud.docker import DockerSettings
-from trainer.cloud.google.settings import GoogleSettings
+from trainer.cloud.google.settings import TPUSettings, VertexSettings
 from trainer.cloud.targets import TARGETS
 from trainer.errors import UserError
 
@@ -35,7 +35,7 @@ def here(tmp_path, monkeypatch):
 
 def test_precedence_of_defaults_file_table_and_flags(here):
     (here / "cloud.toml").write_text(FILE)
-    assert load("", "tpu-vm", {}) == GoogleSettings(
+    assert load("", "tpu-vm", {}) == TPUSettings(
         project="p", bucket="b", zone="us-central2-b", spot=False, accelerator="v6e-8"
     )
     gpu = load("", "gpu-vm", {"accelerator": "nvidia-l4:2"})
@@ -55,9 +55,9 @@ def test_missing_file_is_an_error_only_if_given():
         ("[tpu-vm]\nacelerator = 'v6e-8'", "Did you mean 'accelerator'?"),
         ("[tpu-wm]\nzone = 'z'", "Did you mean 'tpu-vm'?"),
         ("docker = 1", r"docker must be a table, \[docker\]"),
-        ("hosts = 'two'", "hosts must be of type int"),
-        ("[tpu-vm]\nhosts = 'two'", "hosts must be of type int"),
-        ("hosts = 0", "hosts must be >= 1"),
+        ("poll_seconds = 'two'", "poll_seconds must be of type int"),
+        ("[tpu-vm]\npoll_seconds = 'two'", "poll_seconds must be of type int"),
+        ("poll_seconds = 0", "poll_seconds must be >= 1"),
         ("spot = 1", "spot must be of type bool"),
         ("bucket = 'gs://b'", "without gs://"),
         ("project = ", "is not valid TOML"),
@@ -86,11 +86,12 @@ def test_example_file_is_valid(request):
     example = request.config.rootpath / "configs" / "cloud.toml"
     for target in TARGETS:
         loaded = load(str(example), target, {})
-        assert target == "docker" or loaded.project == "my-project"
+        if target in ("tpu-vm", "gpu-vm", "vertex"):
+            assert loaded.project == "my-project"
 
 
-def test_region_defaults_to_that_of_the_zone():
-    assert GoogleSettings(zone="us-central1-a").vertex_region == "us-central1"
-    assert (
-        GoogleSettings(zone="us-central1-a", region="europe-west4").vertex_region == "europe-west4"
-    )
+def test_regions_default_to_those_of_the_zones():
+    settings = VertexSettings(zone="us-central1-a, us-central1-b,europe-west4-a")
+    assert settings.regions == ("us-central1", "europe-west4")
+    assert settings.zones == ("us-central1-a", "us-central1-b", "europe-west4-a")
+    assert VertexSettings(zone="us-central1-a", region="r1,r2").regions == ("r1", "r2")

@@ -201,7 +201,8 @@ def test_image_is_run_by_docker_on_the_machine(tmp_path):
     assert tuple(arguments[split + 1 :]) == JOB.argv("/job", ("--strategy=gpu",))
     assert "docker pull" in task(**changes)["setup"]
     _, arguments = run_task(tmp_path, JOB, image="i", accelerator="v6e-1")
-    assert "--privileged" in arguments
+    assert "--ulimit=memlock=-1" in arguments
+    assert "--privileged" not in arguments
 
 
 def test_the_time_limit_stops_a_start(tmp_path):

@@ -1,5 +1,7 @@
 """Checks before a submission, and the command lines of every target."""
 
+import json
+import os
 import re
 import signal
 import subprocess
@@ -8,6 +10,9 @@ import sys
 import pytest
 
 from trainer.cli.main import run
+from trainer.cloud.google import prices
+from trainer.config import loading
+from trainer.engine import workdir
 from trainer.engine.preemption import StopRequest
 
 CONFIG = "--config=configs/digits_cnn.py"
@@ -44,11 +49,15 @@ REFUSED = {
     "no zone": ([*TPU, "--zone="], "needs zone"),
     "no region": ([*VERTEX, "--zone="], "needs region"),
     "no image": ([*VERTEX, "--image="], "needs image"),
-    "no bucket": ([*VERTEX, "--bucket=", "--workdir=gs://b/r"], "needs bucket"),
     "bucket with a path": ([*VERTEX, "--bucket=gs://b"], "without gs://"),
     "malformed TPU": ([*TPU, "--accelerator=v6e"], "for example v5litepod-8 or v6e-8"),
     "TPU with several hosts": ([*TPU, "--accelerator=v4-32"], "one TPU host"),
-    "hosts of a TPU": ([*TPU, "--hosts=2"], "remove the setting hosts"),
+    "hosts of a TPU": ([*TPU, "--hosts=2"], "unknown setting of --target=tpu-vm"),
+    "image of a GPU VM": ([*GPU, "--image=i"], "unknown setting of --target=gpu-vm"),
+    "remote configuration that does not exist": (
+        ["--target=kubernetes", "--image=i", "--workdir=gs://b/r", "--accelerator=v5p-64"],
+        "a TPU slice with one host",
+    ),
     "local data": (
         [*GPU, "--config.data.kind=csv", "--config.data.path=t.csv"],
         "reads data from a bucket",
@@ -99,59 +108,72 @@ def printed(capfd, *arguments):
     return capfd.readouterr().out
 
 
-def test_name_depends_on_the_command(capfd):
-    def name(*arguments):
-        return printed(capfd, *TPU, *arguments).partition("--node-id=")[2].split()[0]
+def record(text):
+    """The record of the job in the output of a dry run."""
+    (content,) = re.findall(r"printf %s '(\{\n \"id\".*?\n\}\n)' \|", text, re.DOTALL)
+    return json.loads(content.replace("'\\''", "'"))
 
-    assert name() == name()
-    assert len({name(), name("--config.seed=1"), name("--workdir=gs://b/other")}) == 3
+
+def test_name_depends_on_the_command(capfd):
+    def digest(*arguments):
+        return record(printed(capfd, *TPU, *arguments))["digest"]
+
+    assert digest() == digest()
+    assert len({digest(), digest("--config.seed=1"), digest("--workdir=gs://b/other")}) == 3
+
+
+def test_each_submission_has_files_of_its_own(capfd):
+    assert record(printed(capfd, *TPU))["id"] != record(printed(capfd, *TPU))["id"]
 
 
 def test_workdir_is_derived_from_the_bucket(capfd):
-    text = printed(capfd, *VERTEX)
-    name = text.partition("--display-name=")[2].split()[0]
-    assert f"--workdir=gs://b/{name}|" in text
+    job = record(printed(capfd, *VERTEX))
+    assert job["workdir"] == f"gs://b/{job['id'].rpartition('-')[0]}"
+    assert f"--workdir={job['workdir']}" in job["arguments"]
+
+
+def test_docker_writes_to_a_local_folder_by_default(capfd):
+    text = printed(capfd, "--target=docker")
+    (folder,) = re.findall(r"--workdir=(runs/trainer-digits-cnn-\w+)", text)
+    assert f"{os.getcwd()}/{folder}:rw" in text
 
 
 def test_strategy_of_the_user_has_precedence(capfd):
-    text = printed(capfd, *GPU, "--strategy=mirrored", "--precision=float32")
-    assert "--strategy=mirrored --precision=float32 --workdir=gs://b/r;" in text
-    assert "--strategy=gpu" not in text
+    job = record(printed(capfd, *GPU, "--strategy=mirrored", "--precision=float32"))
+    flags = ["--strategy=mirrored", "--precision=float32"]
+    assert job["arguments"] == ["train", CONFIG, *flags, "--workdir=gs://b/r"]
 
 
 def test_several_gpus_use_mirrored_strategy(capfd):
-    assert "--strategy=mirrored;" in printed(capfd, *GPU, "--accelerator=nvidia-l4:4")
+    job = record(printed(capfd, *GPU, "--accelerator=nvidia-l4:4"))
+    assert job["arguments"][-1] == "--strategy=mirrored"
 
 
 SEARCH = ("--command=tune", "--search=configs/tune/digits.py", "--max_trials=8")
 
 
-def test_search_sends_its_file_and_flags(capfd):
-    text = printed(capfd, *VERTEX, *SEARCH)
-    assert re.search(
-        r"\^\|\^tune\|--config=/gcs/b/\S+/configs/digits_cnn.py"
-        r"\|--search=/gcs/b/\S+/configs/tune/digits.py"
-        r"\|--max_trials=8\|--workdir=gs://b/\S+\|--strategy=gpu",
-        text,
-    )
-    assert text.count("gcloud storage cp") == 2
-    for arguments in (TPU, GPU):
-        text = printed(capfd, *arguments, *SEARCH)
-        assert "configs/digits_cnn.py -C" in text.partition("tar ")[2].partition("\n")[0]
-        assert "configs/tune/digits.py" in text.partition("tar ")[2].partition("\n")[0]
-        assert "trainer tune --config=configs/digits_cnn.py --search=configs/tune/digits.py" in text
+@pytest.mark.parametrize("target", [TPU, GPU, VERTEX], ids=lambda target: target[0])
+def test_search_sends_its_file_and_flags(capfd, target):
+    text = printed(capfd, *target, *SEARCH)
+    job = record(text)
+    assert job["arguments"][:4] == [
+        "tune", CONFIG, "--search=configs/tune/digits.py", "--max_trials=8",
+    ]  # fmt: skip
+    (packing,) = re.findall("^tar .*", text, re.MULTILINE)
+    assert packing.endswith("/configs/tune/digits.py") or " configs/tune/digits.py" in packing
+    assert ("setup.py" in packing) == (target is not VERTEX)
 
 
 def test_search_gives_each_trial_one_gpu(capfd):
-    text = printed(capfd, *GPU, "--accelerator=nvidia-l4:4", "--hosts=2", *SEARCH)
-    assert text.count("--strategy=gpu;") == 2
-    assert '"task": {"type": "worker", "index": 1}' in text
+    job = record(printed(capfd, *GPU, "--accelerator=nvidia-l4:4", "--hosts=2", *SEARCH))
+    assert job["arguments"][-1] == "--strategy=gpu"
 
 
 def test_search_for_an_agent_uses_several_hosts(capfd):
     agents = ("--config=configs/cartpole_dqn.py", *GPU, "--hosts=2", "--command=tune")
     assert run(["submit", *agents, "--search=configs/tune/cartpole.py", "--dry_run"]) == 0
-    assert capfd.readouterr().out.count("trainer tune") == 2
+    (machines,) = re.findall(r'"machines": \["(\S+)-0", "(\S+)-1"\]', capfd.readouterr().out)
+    assert machines[0] == machines[1]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +192,55 @@ def test_invalid_search_is_refused(arguments, expected, capfd):
 
 def test_flags_may_have_one_dash(capfd):
     text = printed(capfd, *TPU, *(word.replace("--command", "-command") for word in SEARCH))
-    assert "trainer tune --config=configs/digits_cnn.py" in text
+    assert record(text)["arguments"][:2] == ["tune", CONFIG]
+
+
+def test_modules_of_the_configuration_are_packed(here, capfd):
+    (here / "mine.py").write_text("import shared\ndef get_config():\n    return shared.digits()\n")
+    source = (here / "configs" / "digits_cnn.py").read_text().replace("get_config", "digits")
+    (here / "shared.py").write_text(source)
+    sys.path.insert(0, str(here))
+    try:
+        assert run(["submit", "--config=mine.py", "--dry_run", *GPU]) == 0
+    finally:
+        sys.path.remove(str(here))
+        sys.modules.pop("shared", None)
+    packing = re.findall("^tar .*", capfd.readouterr().out, re.MULTILINE)[0].split()
+    assert packing[-6:] == ["-C", str(here), "mine.py", "-C", str(here), "shared.py"]
+
+
+def test_configuration_in_a_bucket_is_not_sent(capfd, monkeypatch):
+    experiment = loading.load("configs/digits_cnn.py")
+    # Reading a bucket is tested in tests/io.
+    monkeypatch.setattr(workdir, "read_experiment", {"gs://b/best.json": experiment}.__getitem__)
+    remote = "--config=gs://b/best.json"
+    assert run(["submit", remote, "--config.seed=3", "--dry_run", *VERTEX]) == 0
+    text = capfd.readouterr().out
+    assert record(text)["arguments"][:3] == ["train", remote, "--config.seed=3"]
+    assert "best.json" not in re.findall("^tar .*", text, re.MULTILINE)[0]
+
+
+def test_data_for_the_test_must_be_in_a_bucket_too(capfd):
+    data = ("--config.data.kind=csv", "--config.data.path=gs://b/t.csv")
+    arguments = [*GPU, *data, "--config.data.test_path=here.csv"]
+    assert run(["submit", CONFIG, "--dry_run", *arguments]) == 2
+    assert "reads data from a bucket: copy it to gs://" in capfd.readouterr().err
+
+
+def test_cost_is_printed_and_limited(capfd):
+    first = printed(capfd, *GPU, "--max_hours=10").splitlines()[0]
+    price = prices.hourly("g2-standard-8", spot=True)
+    assert f"about ${price:.2f} per hour, at most about ${10 * price:.2f}" in first
+    limited = printed(capfd, *GPU, "--max_hours=10", "--max_cost=1", "--hosts=2")
+    assert "at most about $1.00 for --max_cost=1" in limited.splitlines()[0]
+    (seconds,) = re.findall(r'"max_seconds": ([\d.]+),', limited.partition("create ")[0])
+    assert float(seconds) == pytest.approx(3600 / (2 * price))
+
+
+def test_warnings_about_unknown_machines_are_shown(capfd):
+    arguments = ("--accelerator=nvidia-h200-141gb:8", "--machine_type=a3-ultragpu-8g")
+    assert run(["submit", CONFIG, *GPU, *arguments, "--dry_run"]) == 0
+    assert "warning: the table of" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -193,9 +263,9 @@ def test_secrets_in_arguments_are_redacted(capfd, monkeypatch):
 
 @pytest.mark.parametrize("target", [TPU, GPU, VERTEX], ids=lambda target: target[0])
 def test_submit_does_not_import_tensorflow(target):
-    # The plan of every target, and the modules of the runner.
+    # The commands of every target, and the modules that run them.
     code = (
-        "import sys; from trainer.cli.main import run; import trainer.cloud.execution;"
+        "import sys; from trainer.cli.main import run; import trainer.cloud.controller;"
         f"status = run(['submit', '--dry_run', {CONFIG!r}, *{target!r}]);"
         "sys.exit(status or 'tensorflow' in sys.modules)"
     )

@@ -19,6 +19,7 @@ COMMANDS = {
     "export": "export an agent's policy as a TF-Agents SavedModel",
     "doctor": "check the installation and the hardware, and report problems",
     "submit": "run a command on a cloud TPU or GPU, or in a container",
+    "jobs": "list, show, follow or cancel submitted jobs",
 }
 
 

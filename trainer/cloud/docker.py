@@ -3,15 +3,13 @@
 import dataclasses
 import os
 import re
-from collections.abc import Sequence
 
-from trainer.cloud.command_errors import ErrorPatterns
+from trainer.cloud.commands import Command
 from trainer.cloud.job import Job
-from trainer.cloud.plan import Command, JobStatus, Plan
 from trainer.cloud.settings import Settings
-from trainer.cloud.target import Context, Target
+from trainer.cloud.target import Context, LocalPlan, Target
 from trainer.config.fields import field
-from trainer.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
+from trainer.errors import UserError
 from trainer.io.paths import is_remote
 
 # Exit statuses of docker itself when it cannot start the job: no such image, name or GPU.
@@ -26,6 +24,7 @@ _SHARED_MEMORY = "1g"
 class DockerSettings(Settings):
     """Settings of a local container."""
 
+    image: str = field("trainer", "Container image to run.", non_empty=True)
     gpus: str = field("", "Value of docker's --gpus, for example all; empty: no GPUs.")
     user: str = field(
         "", "User of the container, UID:GID; empty: you. Rootless docker and podman need 0:0."
@@ -45,7 +44,7 @@ def default_workdir(job_name: str) -> str:
     return os.path.join("runs", job_name)
 
 
-def plan(job: Job, settings: DockerSettings, context: Context) -> Plan:
+def plan(job: Job, settings: DockerSettings, context: Context) -> LocalPlan:
     """One container. Work directory, data and files have the same paths inside and outside."""
     is_local = not is_remote(job.workdir)
     workdir = os.path.abspath(job.workdir)
@@ -64,34 +63,30 @@ def plan(job: Job, settings: DockerSettings, context: Context) -> Plan:
     credentials = _credentials()
     if not is_local and credentials:
         argv += [_volume(credentials, "ro"), f"--env=GOOGLE_APPLICATION_CREDENTIALS={credentials}"]
-    argv += [settings.image or "trainer", job.command]
+    argv += [settings.image, job.command]
     argv += [f"--{flag}={path}" for flag, path in job.files]
     argv += [*job.arguments, f"--workdir={job.workdir}"]
-    return Plan(
-        name=job.name,
+    return LocalPlan(
         prepare=(
             # Fails with the reason if no daemon can be reached.
             Command(("docker", "version", "--format={{.Server.Version}}")),
             # docker would create a missing folder as root.
             *([Command(("mkdir", "-p", workdir))] if is_local else []),
         ),
-        create=None,
-        prints_identifier=False,
-        ready=None,
-        stage=(),
-        job=(Command(tuple(argv)),),
-        completion=None,
-        describe=None,
-        classify_exit=_classify_exit,
+        run=Command(tuple(argv)),
         stop=(Command(("docker", "stop", "-t", str(_STOP_TIMEOUT), job.name)),),
-        cleanup=(),
-        delete=(),
-        errors=ErrorPatterns(),
+        not_started=_NOT_STARTED,
         results=job.workdir,
     )
 
 
-TARGET = Target(name="docker", program="docker", settings=DockerSettings, plan=plan)
+TARGET = Target(
+    name="docker",
+    program="docker",
+    settings=DockerSettings,
+    local=plan,
+    default_workdir=default_workdir,
+)
 
 
 def _credentials() -> str:
@@ -114,15 +109,3 @@ def _user(given: str) -> tuple[str, ...]:
 
 def _volume(path: str, mode: str) -> str:
     return f"--volume={path}:{path}:{mode}"
-
-
-def _classify_exit(statuses: Sequence[int], state: str) -> JobStatus:
-    del state
-    (status,) = statuses
-    known = {
-        0: JobStatus.FINISHED,
-        EXIT_USER_ERROR: JobStatus.REFUSED,
-        EXIT_INTERRUPTED: JobStatus.CANCELLED,
-        **dict.fromkeys(_NOT_STARTED, JobStatus.REFUSED),
-    }
-    return known.get(status, JobStatus.FAILED)

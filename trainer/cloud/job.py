@@ -6,8 +6,8 @@ import os
 import re
 from collections.abc import Sequence
 
-# Leaves room for a suffix in the 63 characters of a Compute Engine name.
-_MAX_NAME_LENGTH = 55
+# Leaves room for the submission, attempt and host in the 63 characters of a Compute Engine name.
+_MAX_NAME_LENGTH = 44
 
 
 @dataclasses.dataclass(frozen=True)

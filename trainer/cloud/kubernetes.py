@@ -12,11 +12,14 @@ import dataclasses
 import re
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from trainer.cloud import kubernetes_pods, yaml_text
+from trainer.cloud.commands import Command
 from trainer.cloud.job import Job, remote_path
 from trainer.cloud.settings import Settings
+from trainer.cloud.target import Context, LocalPlan, Target
 from trainer.config.fields import field
 from trainer.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
 
@@ -33,6 +36,8 @@ _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 class KubernetesSettings(Settings):
     """Where in Kubernetes a job runs, and on what."""
 
+    image: str = field("", "Container image to run.")
+    hosts: int = field(1, "Number of machines that train together.", minimum=1)
     context: str = field("", "Context of kubectl; empty: the current one.")
     namespace: str = field("default", "Namespace of the job.", non_empty=True)
     queue: str = field("", "Kueue's local queue; empty: the job starts at once.")
@@ -85,16 +90,48 @@ def manifest(
       max_restarts: number of counted failures per host.
 
     Raises:
-      UserError: if the image is missing, the files exceed 1 MiB, the accelerator is unknown or
+      UserError: if the files exceed 1 MiB, the accelerator is unknown or
         has several hosts, or the job cannot run on it.
     """
-    if not settings.image:
-        raise UserError("--target=kubernetes needs image: set it with --image=… or in cloud.toml")
     documents = [_config_map(job, settings, files)]
     if settings.hosts > 1:
         documents.append(_service(job, settings))
     documents.append(_job(job, settings, max_hours, max_restarts))
     return yaml_text.documents(documents)
+
+
+def _local_plan(job: Job, settings: KubernetesSettings, context: Context) -> LocalPlan:
+    """Creates the job in the cluster, which runs and restarts it."""
+    files = {remote_path(path): Path(path).read_text() for _, path in job.files}
+    text = manifest(
+        job, settings, files, max_hours=context.max_hours, max_restarts=context.max_restarts
+    )
+    follow_ups = (log_command(job, settings), state_command(job, settings))
+    return LocalPlan(
+        prepare=(),
+        run=Command(apply_command(settings), text),
+        stop=(),
+        not_started=(1,),
+        results=job.workdir,
+        message="\n".join(
+            (
+                f"results: {job.workdir}",
+                *(f"next: {Command(argv)}" for argv in follow_ups),
+                f"stop: {Command(stop_command(job, settings))}",
+                f"delete: {Command(delete_command(job, settings))}",
+            )
+        ),
+    )
+
+
+TARGET = Target(
+    name="kubernetes",
+    program="kubectl",
+    settings=KubernetesSettings,
+    local=_local_plan,
+    required=("image",),
+    bucket_scheme="gs://",
+)
 
 
 def apply_command(settings: KubernetesSettings) -> tuple[str, ...]:

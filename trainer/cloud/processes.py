@@ -6,10 +6,8 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO
-
-from trainer.cloud.plan import Command
 
 Show = Callable[[str], None]
 # Of standard error, for the message when a command fails.
@@ -25,19 +23,26 @@ class Child:
       errors: the last lines of standard error.
     """
 
-    def __init__(self, command: Command, show_output: Show | None, show_errors: Show | None):
+    def __init__(
+        self,
+        argv: Sequence[str],
+        text: str = "",
+        show_output: Show | None = None,
+        show_errors: Show | None = None,
+    ) -> None:
         """Starts the command.
 
         Args:
-          command: what to run.
+          argv: the command line.
+          text: its standard input.
           show_output: receives each line of standard output; None collects them in `output`.
           show_errors: receives each line of standard error too.
         """
         self.output: list[str] = []
         self.errors: deque[str] = deque(maxlen=_MAX_ERROR_LINES)
         process = self._process = subprocess.Popen(
-            command.argv,
-            stdin=subprocess.PIPE if command.text else subprocess.DEVNULL,
+            argv,
+            stdin=subprocess.PIPE if text else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -49,7 +54,7 @@ class Child:
         if process.stdin is not None:
             # A program that exits without reading reports the reason itself.
             with contextlib.suppress(BrokenPipeError), process.stdin:
-                process.stdin.write(command.text)
+                process.stdin.write(text)
         self._readers = [
             threading.Thread(target=_read, args=arguments, daemon=True)
             for arguments in (

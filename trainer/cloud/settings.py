@@ -23,10 +23,6 @@ class Settings(ConfigBase):
     """The settings that all targets have; a target may add its own."""
 
     bucket: str = field("", "Bucket for results and staged files: its name, without gs://.")
-    image: str = field(
-        "", "Container image to run; empty: VMs install this code, docker runs trainer."
-    )
-    hosts: int = field(1, "Number of machines that train together.", minimum=1)
     poll_seconds: int = field(15, "Seconds between two queries of a state.", minimum=1)
 
     def validate(self) -> None:
@@ -58,13 +54,18 @@ def fields(classes: Collection[type[Settings]]) -> list[Setting]:
     return list(found.values())
 
 
+def names(settings: type[Settings]) -> set[str]:
+    """The names of the settings of a class."""
+    return {one.name for one in dataclasses.fields(settings)}
+
+
 def load(
     path: str, target: str, classes: Mapping[str, type[Settings]], flags: Mapping[str, Any]
 ) -> Settings:
     """Loads the settings of a target.
 
-    In rising order of precedence: defaults, the file, its table `[target]`, flags. Settings that
-    only other targets have are ignored.
+    In rising order of precedence: defaults, the file, its table `[target]`, flags. Settings in the
+    file that only other targets have are ignored.
 
     Args:
       path: a TOML file; if empty, `cloud.toml` is read if it exists.
@@ -73,7 +74,8 @@ def load(
       flags: settings given as flags.
 
     Raises:
-      UserError: for an unknown target or setting, or a value that is not allowed.
+      UserError: for an unknown target or setting, a flag that the target does not have, or a value
+        that is not allowed.
     """
     if target not in classes:
         raise unknown_name("value of --target", target, classes)
@@ -88,15 +90,17 @@ def load(
         for name in table:
             if name not in known:
                 raise unknown_name(f"setting in {file}", name, [*known, *classes])
-    own = {setting.name for setting in fields([classes[target]])}
+    own = names(classes[target])
+    for name in flags:
+        if name not in own:
+            raise unknown_name(f"setting of --target={target}", name, own)
     from_file = {**content, **tables.get(target, {})}
     from_file = {name: value for name, value in from_file.items() if name in own}
     try:
         classes[target](**from_file)
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
-    given = {name: value for name, value in flags.items() if name in own}
-    return classes[target](**{**from_file, **given})
+    return classes[target](**{**from_file, **flags})
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -7,16 +7,20 @@ distributed-jobs, examples/docker-containers) and SkyPilot 0.14.
 """
 
 import dataclasses
+import os
 import re
 import shlex
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import trainer
 from trainer.cloud import strategy, yaml_text
-from trainer.cloud.google import accelerators, virtual_machine
+from trainer.cloud.commands import Command
+from trainer.cloud.google import accelerators
 from trainer.cloud.job import Job, remote_path
 from trainer.cloud.settings import Settings
+from trainer.cloud.target import Context, LocalPlan, Target
 from trainer.config.fields import field
 from trainer.errors import EXIT_INTERRUPTED, UserError
 
@@ -38,6 +42,10 @@ _TPUS = (
     *("v6e-1", "v6e-4", "v6e-8"),
 )
 _GPU = re.compile(r"[A-Za-z][A-Za-z0-9-]*(:[1-9][0-9]*)?")
+# For the shell of the machine: the chips of a TPU and the memory they lock.
+_TPU_DEVICES = (
+    "--ulimit=memlock=-1 $(ls -d /dev/accel* /dev/vfio/* 2> /dev/null | sed s/^/--device=/)"
+)
 # Here a container cannot start another one.
 _WITHOUT_DOCKER = ("k8s", "kubernetes", "ssh")
 # SkyPilot sets one address per line, in the order of the ranks.
@@ -55,6 +63,8 @@ print(json.dumps({{"cluster": {{"worker": workers}}, "task": task}}))
 class SkyPilotSettings(Settings):
     """Where SkyPilot may run a job, and on what."""
 
+    image: str = field("", "Container image to run; empty: the machine installs this code.")
+    hosts: int = field(1, "Number of machines that train together.", minimum=1)
     infra: str = field(
         "", "Where to run: CLOUD, CLOUD/REGION or CLOUD/REGION/ZONE; empty: the cheapest."
     )
@@ -108,6 +118,36 @@ def task(job: Job, settings: SkyPilotSettings, *, max_hours: float, max_restarts
     )
 
 
+def _local_plan(job: Job, settings: SkyPilotSettings, context: Context) -> LocalPlan:
+    """Hands the job to SkyPilot, which rents the machines and restarts it."""
+    # As for the other targets, only a preemption restarts a job.
+    text = task(job, settings, max_hours=context.max_hours, max_restarts=0)
+    path = os.path.join(tempfile.gettempdir(), f"{job.name}.yaml")
+    return LocalPlan(
+        prepare=(Command(("dd", f"of={path}", "status=none"), text),),
+        run=Command(launch_command(job, path)),
+        stop=(),
+        not_started=(1,),
+        results=job.workdir,
+        message="\n".join(
+            (
+                f"results: {job.workdir}",
+                f"next: {Command(log_command(job))}",
+                f"stop: {Command(cancel_command(job))}",
+            )
+        ),
+    )
+
+
+TARGET = Target(
+    name="skypilot",
+    program="sky",
+    settings=SkyPilotSettings,
+    local=_local_plan,
+    bucket_scheme="gs://",
+)
+
+
 def launch_command(job: Job, path: str) -> tuple[str, ...]:
     """Starts the managed job that the file describes, and returns when it is submitted."""
     return ("sky", "jobs", "launch", f"--name={job.name}", "--yes", "--detach-run", path)
@@ -144,7 +184,7 @@ def _device(job: Job, settings: SkyPilotSettings) -> _Device:
             "accelerator_args": {"tpu_vm": True, "runtime_version": slice_.runtime_version},
         }
         flags = strategy.tpu(job, hosts, accelerator)
-        return _Device(resources, "tpu", ("--privileged",), flags)
+        return _Device(resources, "tpu", (_TPU_DEVICES,), flags)
     if re.match(r"(tpu-)?v\d", accelerator) or not _GPU.fullmatch(accelerator):
         raise UserError(
             "accelerator must be a GPU, as nvidia-l4:2 or A10G:1, or a TPU slice with one host, "
@@ -187,8 +227,26 @@ def _file_mounts(job: Job, with_code: bool) -> dict[str, yaml_text.Value]:
 
 def _setup(job: Job, image: str, lock: str) -> str:
     if image:
-        return f"{virtual_machine.pull(image)}\n"
-    return f"cd ~\n{virtual_machine.install(job.name, lock)}\n"
+        return _pull(image)
+    apt = "sudo apt-get -qq -o DPkg::Lock::Timeout=300"
+    pip = ".venv/bin/pip install --quiet --disable-pip-version-check --no-deps --use-pep517"
+    return (
+        f"cd ~/{job.name} || exit 1\n"
+        "python3 -m venv .venv || {\n"
+        f"  {apt} update && {apt} install -y python3-venv && python3 -m venv .venv\n"
+        "} || exit 1\n"
+        f"{pip} -r requirements/{lock}.txt || exit 1\n"
+        # setuptools is in the lock.
+        f"{pip} --no-build-isolation .\n"
+    )
+
+
+def _pull(image: str) -> str:
+    """Pulls the image, with the machine's own credentials for Artifact Registry."""
+    registry = image.partition("/")[0]
+    login = f"sudo gcloud auth configure-docker {shlex.quote(registry)} --quiet || exit 1\n"
+    is_google = registry.endswith((".pkg.dev", "gcr.io"))
+    return f"{login if is_google else ''}sudo docker pull --quiet {shlex.quote(image)}\n"
 
 
 def _run(job: Job, settings: SkyPilotSettings, device: _Device, max_hours: float) -> str:
@@ -209,14 +267,16 @@ def _run(job: Job, settings: SkyPilotSettings, device: _Device, max_hours: float
 def _docker(settings: SkyPilotSettings, device: _Device) -> tuple[str, ...]:
     """As root, because the devices belong to root. The metadata server needs host networking."""
     several = settings.hosts > 1
+    devices = f"{_TPU_DEVICES} " if _TPU_DEVICES in device.docker_flags else ""
     return (
         "sh",
         "-c",
         # sudo passes no environment, and the folder is only known on the machine.
         f"exec sudo {'--preserve-env=TF_CONFIG ' if several else ''}docker run --rm --init "
-        '--user=0:0 --network=host --ipc=host --volume="$PWD:/job:ro" --workdir=/job "$@"',
+        f"--user=0:0 --network=host --ipc=host {devices}"
+        '--volume="$PWD:/job:ro" --workdir=/job "$@"',
         "docker",
-        *device.docker_flags,
+        *(flag for flag in device.docker_flags if flag != _TPU_DEVICES),
         *(("--env=TF_CONFIG",) if several else ()),
         "--env=PYTHONUNBUFFERED=1",
         settings.image,

@@ -28,7 +28,7 @@ def tpu(job: Job, hosts: int, accelerator: str) -> tuple[str, ...]:
         raise UserError(f"agents do not run on TPUs: use a GPU. Received: {accelerator!r}")
     if hosts > 1:
         raise UserError(
-            "a TPU slice must have one host here: remove the setting hosts, or use "
-            f"--target=tpu-vm. Received: hosts={hosts}"
+            "a TPU slice must have one host here: remove the setting hosts. "
+            f"Received: hosts={hosts}"
         )
     return ("--strategy=tpu", "--tpu=local")

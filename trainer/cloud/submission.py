@@ -1,15 +1,20 @@
-"""Builds the plan of a submission and checks it before anything is created."""
+"""From what the user asked for to a job, checked before anything is created."""
 
 import dataclasses
 import re
+import secrets
 from pathlib import Path
 
-from trainer.cloud.job import Job, make_name
-from trainer.cloud.plan import Plan
+import trainer
+from trainer.cloud import code
+from trainer.cloud.commands import Command
+from trainer.cloud.job import Job, local_root, make_name, remote_path
+from trainer.cloud.records import JobRecord
 from trainer.cloud.settings import Settings
-from trainer.cloud.target import Context, Target
+from trainer.cloud.target import Context, LocalPlan, Machines, Target
 from trainer.config import loading
 from trainer.config.data import TFDS
+from trainer.config.inspection import leaves
 from trainer.engine import distribution_config
 from trainer.errors import UserError
 
@@ -19,6 +24,20 @@ _STRATEGY_FLAGS = tuple(
     for flag in distribution_config.flags()
     if flag.name not in ("precision", "jit")
 )
+# What a machine needs to install the package.
+_SOURCES = ("setup.py", "pyproject.toml", "requirements", "trainer")
+# A value such as my_package.envs:Maze names a module of the user.
+_OF_MODULE = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*):[\w.-]+")
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """When to give up; see `JobRecord`."""
+
+    max_restarts: int
+    max_hours: float
+    max_cost: float
+    keep: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,28 +49,25 @@ class Submission:
       settings: of that target.
       command: train or tune.
       experiment: the experiment of `--config` and its overrides.
-      files: flags that name local files, `config` first, with their paths.
+      config: the value of `--config`.
+      files: flags that name local files, with their paths; `config` too unless it is remote.
       arguments: overrides and the command's other flags, as given.
       workdir: as given; if empty, it is derived from the bucket.
       data_dir: as given.
-      max_hours: time limit of the submission.
     """
 
     target: Target
     settings: Settings
     command: str
     experiment: loading.Experiment
+    config: str
     files: tuple[tuple[str, str], ...]
     arguments: tuple[str, ...]
     workdir: str
     data_dir: str
-    max_hours: float
 
-    def plan(self, folder: str) -> Plan:
-        """Builds the plan.
-
-        Args:
-          folder: a directory for files on their way to a machine.
+    def check(self) -> Job:
+        """The job.
 
         Raises:
           UserError: if something is missing, or the job cannot run on the target.
@@ -59,39 +75,121 @@ class Submission:
         for flag, path in self.files:
             if not Path(path).is_file():
                 raise UserError(f"--{flag}={path}: no such file")
-        job = self._job()
-        if self.target.bucket_scheme:
-            self._check_paths(job.workdir, self.target.bucket_scheme)
         for name in self.target.required:
             if not getattr(self.settings, name):
-                name = name.removeprefix("vertex_")
                 raise UserError(
                     f"--target={self.target.name} needs {name}: set it with --{name}=… or in "
                     "cloud.toml"
                 )
-        context = Context(folder, self.max_hours, self._data())
-        return self.target.plan(job, self.settings, context)
+        job = self._job()
+        if self.target.bucket_scheme:
+            self._check_paths(job.workdir, self.target.bucket_scheme)
+        return job
+
+    def local_plan(self, max_hours: float, max_restarts: int) -> LocalPlan:
+        """The commands of a target that runs them on this computer.
+
+        Raises:
+          UserError: as `check`.
+        """
+        assert self.target.local is not None
+        context = Context(self._data(), max_hours, max_restarts)
+        return self.target.local(self.check(), self.settings, context)
+
+    def machines(self) -> Machines:
+        """How the target rents machines for this job.
+
+        Raises:
+          UserError: if the job cannot run there.
+        """
+        assert self.target.machines is not None
+        return self.target.machines(self.experiment.task, self.command, self.settings)
+
+    def record(self, job: Job, machines: Machines, limits: Limits, now: float) -> JobRecord:
+        """The record of a new submission.
+
+        Args:
+          job: of `check`.
+          machines: of `machines`.
+          limits: when to give up.
+          now: in seconds since 1970.
+        """
+        return JobRecord(
+            id=f"{job.name}-{secrets.token_hex(2)}",
+            target=self.target.name,
+            settings=dataclasses.asdict(self.settings),
+            digest=job.name.rpartition("-")[2],
+            command=job.command,
+            task=job.task,
+            arguments=job.argv("", machines.strategy_flags),
+            workdir=job.workdir,
+            accelerator=machines.accelerator,
+            image=getattr(self.settings, "image", ""),
+            in_container=machines.in_container,
+            created=now,
+            max_hours=limits.max_hours,
+            max_restarts=limits.max_restarts,
+            max_cost=limits.max_cost,
+            keep=limits.keep,
+        )
+
+    def archive(self, path: str) -> Command:
+        """Packs the job's files, and the package unless an image contains it, into a tar file.
+
+        Raises:
+          UserError: if the package was not installed from a checkout, so that it cannot be sent.
+        """
+        argv = ["tar", "-czf", path, "--exclude=__pycache__"]
+        if not getattr(self.settings, "image", ""):
+            root = Path(trainer.__file__).parent.parent
+            if not (root / "setup.py").is_file():
+                raise UserError(
+                    f"{root} is not a checkout of the project, so its code cannot be sent; set "
+                    "image=… instead"
+                )
+            argv += ["-C", str(root), *_SOURCES]
+        for file in self._files_to_send():
+            argv += ["-C", local_root(file), remote_path(file)]
+        # tar refuses to make an empty archive.
+        return Command(tuple(argv) if "-C" in argv else (*argv, "--files-from=/dev/null"))
+
+    def _files_to_send(self) -> list[str]:
+        files = [path for _, path in self.files]
+        modules = [
+            match[1]
+            for leaf in leaves(self.experiment)
+            if isinstance(leaf.value, str) and (match := _OF_MODULE.fullmatch(leaf.value))
+        ]
+        return [*files, *code.local_files(files, modules, str(Path.cwd()))]
 
     def _job(self) -> Job:
         identity = repr((self.command, self.arguments, self.workdir, self.experiment))
-        name = make_name(Path(self.files[0][1]).stem, identity)
-        if not self.workdir and not self.settings.bucket:
-            raise UserError(
-                "no place for the results: set --workdir=gs://BUCKET/FOLDER, or bucket=… to "
-                "derive a folder"
-            )
+        name = make_name(Path(self.config).stem, identity)
         return Job(
             command=self.command,
             task=self.experiment.task,
             files=self.files,
             arguments=self.arguments,
-            workdir=self.workdir or f"gs://{self.settings.bucket}/{name}",
+            workdir=self._workdir(name),
             strategy_given=any(text.startswith(_STRATEGY_FLAGS) for text in self.arguments),
             name=name,
         )
 
+    def _workdir(self, name: str) -> str:
+        if self.workdir:
+            return self.workdir.rstrip("/")
+        if self.target.default_workdir is not None:
+            return self.target.default_workdir(name)
+        if not self.settings.bucket:
+            raise UserError(
+                "no place for the results: set --workdir=gs://BUCKET/FOLDER, or bucket=… to "
+                "derive a folder"
+            )
+        return f"gs://{self.settings.bucket}/{name}"
+
     def _data(self) -> tuple[str, ...]:
-        paths = (self.data_dir, getattr(getattr(self.experiment, "data", None), "path", ""))
+        data = getattr(self.experiment, "data", None)
+        paths = (self.data_dir, getattr(data, "path", ""), getattr(data, "test_path", ""))
         return tuple(path for path in paths if path)
 
     def _check_paths(self, workdir: str, scheme: str) -> None:

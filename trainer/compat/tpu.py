@@ -117,8 +117,8 @@ def find(
         if not is_required:
             return None
         raise UserError(
-            "this machine has no TPU; run this on a TPU VM, in a container with docker run "
-            f"--privileged, or use --strategy=cpu. Received: no {dev}/accel* and no {dev}/vfio/N"
+            "this machine has no TPU; run this on a TPU VM, in a container that gets "
+            f"these devices, or use --strategy=cpu. Received: no {dev}/accel* and no {dev}/vfio/N"
         )
     accelerator = accelerator_type(environment)
     if not accelerator:

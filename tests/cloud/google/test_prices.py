@@ -51,9 +51,9 @@ def test_every_machine_type_has_a_price(gpu, machine, count):
         assert 0.05 * on_demand < spot < on_demand
 
 
-@pytest.mark.parametrize("family", accelerators._TPU_FAMILIES)
+@pytest.mark.parametrize("family", accelerators._SLICES)
 def test_every_tpu_has_a_price_that_grows_with_its_size(family):
-    sizes = accelerators._TPU_FAMILIES[family].sizes
+    sizes = accelerators._SLICES[family].sizes
     for spot in (False, True):
         prices = [hourly(f"{family}-{size}", spot) for size in sizes]
         assert prices == sorted(prices)

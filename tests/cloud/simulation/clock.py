@@ -32,6 +32,7 @@ import time
 EPOCH = 1_800_000_000.0  # seconds since 1970 at which every simulation begins
 CHILD_SECONDS = 10.0  # real seconds in which an announced process must connect
 STILL_SECONDS = 60.0  # real seconds without progress after which a simulation fails
+IDLE_SECONDS = 0.5  # real seconds in which nothing happens before time jumps to the limit
 SETTLE_SECONDS = 0.03  # real seconds for a process to notice a signal or the end of a child
 
 
@@ -66,6 +67,7 @@ class Clock:
         self._busy = 0
         self._numbers = itertools.count()
         self._limit = 0.0
+        self._until = lambda: False
         with open(self.path + ".now", "w+b") as file:
             file.write(bytes(16))
             file.flush()
@@ -130,7 +132,7 @@ class Clock:
           TimeoutError: no simulated time passed for STILL_SECONDS.
         """
         with self._changed:
-            self._limit = limit
+            self._limit, self._until = limit, until
             self._changed.notify_all()
             seen, since = self.now, time.monotonic()
             try:
@@ -147,7 +149,7 @@ class Clock:
                         raise TimeoutError(f"time stands still at {self.now}: {self.describe()}")
                     self._changed.wait(0.01)
             finally:
-                self._limit = self.now
+                self._limit, self._until = self.now, lambda: False
 
     def delay(self, pid, seconds):
         """Lets an actor that waits for an answer of the server wait longer.
@@ -262,7 +264,16 @@ class Clock:
     def _advance(self):
         with self._changed:
             while not self._closed:
-                chosen = self._next() if self._quiet() else None
+                quiet = self._quiet() and not self._until()
+                chosen = self._next() if quiet else None
+                is_later = chosen is None or chosen[0] > self._limit
+                if not (quiet and is_later and self.now < self._limit):
+                    self._idle_since = time.monotonic()
+                elif time.monotonic() - self._idle_since > IDLE_SECONDS:
+                    # Nothing happens before the limit.
+                    self.now = self._limit
+                    self._publish()
+                    self._changed.notify_all()
                 if chosen is None or max(chosen[0], self.now) > self._limit:
                     real = self._pending or time.monotonic() < self._held
                     self._changed.wait(0.005 if real else 1)

@@ -51,6 +51,7 @@ class Compute:
         self.cloud = cloud
         self.instances = {}
         self.operations = {}
+        self.limits = {}  # of quotas
         self.count = 0
         zone = PROJECT + "/zones/([^/]+)"
         self.routes = (
@@ -88,7 +89,9 @@ class Compute:
         return {"items": [self.get_zone(request, f"us-central1-{letter}") for letter in "abcf"]}
 
     def get_region(self, request, region):
-        quotas = [{"metric": name, "limit": 64.0, "usage": 0.0} for name in QUOTAS]
+        quotas = [
+            {"metric": name, "limit": self.limits.get(name, 64.0), "usage": 1.0} for name in QUOTAS
+        ]
         return {"name": region, "status": "UP", "quotas": quotas}
 
     # Operations.

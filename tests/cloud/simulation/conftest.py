@@ -43,6 +43,18 @@ def cloud(make_cloud):
 
 
 @pytest.fixture
+def user(make_cloud):
+    """A function that makes a user with a cloud of their own, whose faults are the arguments."""
+    from simulation.faults import Faults
+    from simulation.user import User
+
+    def make(target="gpu-vm", **faults):
+        return User(make_cloud(Faults(target, **faults)))
+
+    return make
+
+
+@pytest.fixture
 def call():
     """Runs gcloud in simulated time: call(cloud, "storage ls gs://b")."""
 

@@ -81,7 +81,7 @@ class Faults:
     error_seconds: float = 60.0
     vertex_restarts: int = 0
     exit_status: int = 0
-    steps: int = 60
+    steps: int = 24
 
     @classmethod
     def from_seed(cls, target, seed):
@@ -93,7 +93,7 @@ class Faults:
             return rng.random() < chance * (0.5 + busy)
 
         def window(kind, shortest, longest, **options):
-            start = round(rng.uniform(0, 1.5 * HOUR))
+            start = round(rng.uniform(0, 0.75 * HOUR))
             return Window(start, start + round(rng.uniform(shortest, longest)), kind, **options)
 
         windows = []
@@ -114,8 +114,8 @@ class Faults:
             Preemption(rng.choice(PHASES), round(rng.uniform(0, 300)), rng.choice((0, 30, 30)))
             for _ in range(rng.choice((0, 0, 1, 1, 2)))
         )
-        kills = tuple(sorted(round(rng.uniform(1, 5400), 1) for _ in range(2) if happens(0.3)))
-        asleep = ((round(rng.uniform(60, 5400)), 6 * HOUR),) if happens(0.15) else ()
+        kills = tuple(sorted(round(rng.uniform(1, 2700), 1) for _ in range(2) if happens(0.3)))
+        asleep = ((round(rng.uniform(60, 2700)), 6 * HOUR),) if happens(0.15) else ()
         return cls(
             target,
             seed,

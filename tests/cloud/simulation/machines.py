@@ -185,7 +185,7 @@ def write_programs(folder):
         "programs": shlex.quote(str(HERE / "machine_programs.py")),
     }
     folder.mkdir()
-    for name in ("python", "python3"):
+    for name in ("python", "python3", "python3.13"):
         (folder / name).write_text(PYTHON.format(**words))
     for name in PROGRAMS:
         (folder / name).write_text(PROGRAM.format(name=name, **words))

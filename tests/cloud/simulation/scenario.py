@@ -22,10 +22,11 @@ from .machines import HERE, ROOT
 from .services import Cloud, job_ids
 
 IMAGE = "us-docker.pkg.dev/p/r/trainer:1"
-TRAIN = ("--config=configs/digits_cnn.py", "--workdir=gs://b/run")
+TRAIN = ("--config=configs/digits_cnn.py", "--workdir=gs://b/run", "--poll_seconds=600")
+ATTACH = ("jobs", "attach", "gs://b/run")
 SUBMIT = {
     "gpu-vm": ("--target=gpu-vm", "--zone=us-central1-a", "--accelerator=nvidia-l4"),
-    "tpu-vm": ("--target=tpu-vm", "--zone=us-central2-b", "--accelerator=v4-8"),
+    "tpu-vm": ("--target=tpu-vm", "--zone=us-east5-b", "--accelerator=v6e-1"),
     "vertex": (
         "--target=vertex",
         "--region=us-central1",
@@ -116,9 +117,8 @@ class Submitter:
 
     def again(self):
         """The command of the next run."""
-        identifiers = job_ids(self.cloud)
-        if self.cloud.faults.attaches and identifiers:
-            return (*self.attach, identifiers[-1])
+        if self.cloud.faults.attaches and job_ids(self.cloud):
+            return self.attach
         return self.submit
 
     def look(self):
@@ -162,7 +162,7 @@ class Submitter:
         self.cloud.clock.thaw("submitter")
 
 
-def run(target, seed, folder, gcloud, faults=None, submit=None, attach=("jobs", "attach")):
+def run(target, seed, folder, gcloud, faults=None, submit=None, attach=ATTACH):
     """Simulates one submission.
 
     Args:
@@ -172,7 +172,7 @@ def run(target, seed, folder, gcloud, faults=None, submit=None, attach=("jobs", 
       gcloud: a `Gcloud`.
       faults: instead of those of the seed.
       submit: arguments of `trainer` instead of the usual ones.
-      attach: likewise, followed by the job's identifier.
+      attach: likewise, once a job was submitted.
 
     Returns:
       The outcome.

@@ -47,6 +47,8 @@ class Cloud:
         self.notes, self.bills, self.violations = [], [], []
         self.failures, self.requests = [], []
         self.machines = {}
+        self.access = {}  # by permission, where it is not GRANTED
+        self.missing_images = set()  # versions or tags
         self.writers = {}  # work directory: (PID, machine)
         self.stopping = set()  # PIDs of trainers that were asked to stop
         self.preemptions = [*self.faults.preemptions]
@@ -73,7 +75,8 @@ class Cloud:
             ("GET", item, self.get_metadata),
             ("POST", "/simulation/trainer", self.hear_trainer),
             ("GET", "/simulation/faults", self.get_faults),
-            ("POST", r"/v\w+/iam:troubleshoot", lambda request: {"access": "GRANTED"}),
+            ("POST", r"/v\w+/iam:troubleshoot", self.troubleshoot),
+            ("GET", "/v1/projects/p", lambda request: {"projectId": "p", "projectNumber": "1"}),
             ("GET", r"/v1/projects/.*/dockerImages/([^/]+)", self.get_image),
             ("GET", r"/v1/projects/p/locations/[^/]+/repositories/([^/]+)", self.get_repository),
             ("GET", r"/v1/projects/.*/(?:tags|versions|packages)(?:/([^/]+))?", self.get_image),
@@ -185,8 +188,16 @@ class Cloud:
     def get_repository(self, request, name):
         return {"name": request.path.removeprefix("/v1/"), "format": "DOCKER"}
 
+    def troubleshoot(self, request):
+        permission = request.json()["accessTuple"]["permission"]
+        return {"access": self.access.get(permission, "GRANTED")}
+
     def get_image(self, request, name):
-        return {"name": request.path.removeprefix("/v1/"), "uri": name or "", "tags": ["1"]}
+        if name in self.missing_images:
+            raise ApiError(404, "NOT_FOUND", f"Requested entity was not found: {name}")
+        path = request.path.removeprefix("/v1/")
+        package = path.rpartition("/tags/")[0]
+        return {"name": path, "version": f"{package}/versions/sha256:0", "uri": name, "tags": ["1"]}
 
     # Machines.
 
@@ -239,7 +250,7 @@ class Cloud:
     def check_delete(self, request, name):
         """A resource is deleted: its trainer must have ended or been asked to stop."""
         self.note(f"{name}: deletion requested by {request.by}")
-        asked = any(item.endswith("/stop") for _, item in self.storage.objects)
+        asked = any(item.endswith("/cancel") for _, item in self.storage.objects)
         for pid, machine in self.writers.values():
             alive = machine.resource == name and not machine.dead and not has_ended(pid)
             if alive and not (asked or machine.stopping or pid in self.stopping):

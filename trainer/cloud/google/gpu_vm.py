@@ -1,108 +1,130 @@
-"""`--target=gpu-vm`: creates Compute Engine machines with GPUs and runs the job over ssh."""
+"""`--target=gpu-vm`: Compute Engine machines with GPUs."""
 
 import json
 from collections.abc import Sequence
 
-from trainer.cloud.google import accelerators, gcloud, virtual_machine
-from trainer.cloud.google.settings import GoogleSettings, check_agent_fits
-from trainer.cloud.job import Job
-from trainer.cloud.plan import Command, JobStatus, Plan
-from trainer.cloud.target import Context, Target
+from trainer.cloud.commands import Command
+from trainer.cloud.google import accelerators, checks, gcloud, metadata, prices
+from trainer.cloud.google.settings import GPUSettings, check_agent_fits
+from trainer.cloud.google.storage import Bucket
+from trainer.cloud.listing import Listed, Query, workdir_of
+from trainer.cloud.records import Attempt, JobRecord
+from trainer.cloud.target import Health, Machines, Observed, Target
 
-_PORT = 2222
-# ssh may respond before the GPU driver is ready.
-_WAIT_FOR_GPUS = "timeout 600 sh -c 'until nvidia-smi > /dev/null; do sleep 5; done'"
+KIND = "gpu-vm"
+# States of an instance. REPAIRING ends in RUNNING.
+_PENDING = {"PROVISIONING", "STAGING", "PENDING", "REPAIRING"}
+# The limit of --max-run-duration.
+_MAX_SECONDS = 120 * 24 * 3600
 
 
-def plan(job: Job, settings: GoogleSettings, context: Context) -> Plan:
+def machines(task: str, command: str, settings: GPUSettings) -> Machines:
     """One or several machines with GPUs; several train together, configured by TF_CONFIG.
 
-    The machines delete themselves after `max_hours`, even if this machine fails.
+    The platform deletes the machines at the deadline, even if nothing on them works.
 
     Raises:
       UserError: if the GPU or the machine type is unknown, or the job cannot use several hosts.
     """
-    check_agent_fits(job, settings)
+    check_agent_fits(task, command, settings.hosts)
     gpus = accelerators.gpus(settings.accelerator, settings.machine_type)
-    place = gcloud.project_and_zone(settings)
-    hosts = [f"{job.name}-{n}" for n in range(settings.hosts)]
-    tar = virtual_machine.archive_path(context.folder, job.name)
-    if settings.image:
-        stage = virtual_machine.pull(settings.image)
-    else:
-        stage = virtual_machine.install(job.name, "gpu")
+    needs = checks.Needs(
+        self_deletion="compute.instances.delete",
+        quota=quota_name(gpus.kind, settings.spot),
+        count=gpus.count * settings.hosts,
+        region=settings.zones[0].rpartition("-")[0],
+    )
+    price = prices.hourly(gpus.machine_type, settings.spot, gpus.kind, gpus.count)
+    project = gcloud.optional_flag("project", settings.project)
 
-    def ssh(host: str, text: str) -> Command:
-        flags = (*virtual_machine.SSH_FLAGS, f"--command={text}")
-        return gcloud.command("compute ssh", host, *place, *flags)
-
-    def run(number: int) -> str:
-        environment = tf_config(hosts, number)
-        strategy_flags = strategy_flag(job.command, settings.hosts, gpus.count)
-        if settings.image:
-            command = virtual_machine.image_command(
-                job, settings.image, ("--gpus=all",), strategy_flags, environment
-            )
-        else:
-            command = virtual_machine.code_command(job, strategy_flags, environment)
-        return virtual_machine.run(job.name, command)
-
-    return Plan(
-        name=job.name,
-        prepare=(virtual_machine.archive(job, tar, with_code=not settings.image),),
-        create=gcloud.command(
+    def create(job: JobRecord, attempt: Attempt) -> Command:
+        return gcloud.command(
             "compute instances create",
-            *hosts,
-            *place,
+            *attempt.machines,
+            *project,
+            f"--zone={attempt.place}",
             f"--machine-type={gpus.machine_type}",
             f"--accelerator=type={gpus.kind},count={gpus.count}",
             *(["--provisioning-model=SPOT"] if settings.spot else []),
             "--instance-termination-action=DELETE",
-            f"--max-run-duration={round(context.max_hours * 3600)}s",
+            f"--max-run-duration={min(metadata.platform_seconds(attempt), _MAX_SECONDS)}s",
             "--maintenance-policy=TERMINATE",
             f"--image-family={settings.vm_image_family}",
             "--image-project=deeplearning-platform-release",
             f"--boot-disk-size={settings.disk_gb}GB",
             "--scopes=cloud-platform",
-            "--labels=made-by=trainer",
+            f"--labels={metadata.labels(job)}",
             *gcloud.optional_flag("network", settings.network),
+            *gcloud.optional_flag("subnet", settings.subnetwork),
+            *(["--no-address"] if settings.internal_ip else []),
             *gcloud.optional_flag("service-account", settings.service_account),
-        ),
-        prints_identifier=False,
-        ready=None,
-        stage=(
-            # In sequence: the first connection adds the ssh key to the project.
-            *((ssh(host, _WAIT_FOR_GPUS),) for host in hosts),
-            tuple(
-                gcloud.command("compute scp", tar, f"{host}:{job.name}.tar.gz", *place)
-                for host in hosts
+            *metadata.metadata_flags(KIND, job, attempt),
+        )
+
+    def describe(attempt: Attempt) -> tuple[Command, ...]:
+        return (
+            gcloud.command(
+                "compute instances list",
+                *project,
+                f"--zones={attempt.place}",
+                f"--filter=name=({' '.join(attempt.machines)})",
+                "--format=json(name,status)",
             ),
-            tuple(ssh(host, f"{virtual_machine.unpack(job.name)} &&\n{stage}") for host in hosts),
-        ),
-        job=tuple(ssh(host, run(number)) for number, host in enumerate(hosts)),
-        completion=None,
-        describe=gcloud.command(
-            "compute instances list",
-            *gcloud.optional_flag("project", settings.project),
-            f"--zones={settings.zone}",
-            f"--filter=name=({' '.join(hosts)})",
-            "--format=value(status)",
-        ),
-        classify_exit=lambda statuses, state: _classify_exit(statuses, state, len(hosts)),
-        stop=tuple(ssh(host, virtual_machine.stop(job.name, settings.image)) for host in hosts),
-        cleanup=(Command(("rm", "-f", tar)),),
-        delete=(gcloud.command("compute instances delete", *hosts, *place),),
+        )
+
+    def delete(attempt: Attempt, outputs: Sequence[str]) -> tuple[Command, ...]:
+        names = sorted(_states(outputs))
+        if not names:
+            return ()
+        zone = f"--zone={attempt.place}"
+        return (gcloud.command("compute instances delete", *names, *project, zone),)
+
+    return Machines(
+        kind=KIND,
+        accelerator="gpu",
+        in_container=False,
+        strategy_flags=strategy_flag(command, settings.hosts, gpus.count),
+        places=settings.zones,
+        hosts=settings.hosts,
+        create=create,
+        describe=describe,
+        observe=lambda outputs: _observe(outputs, settings.hosts),
+        delete=delete,
+        store=Bucket,
+        check=lambda workdir: checks.check(workdir, settings, needs),
+        hourly_cost=None if price is None else settings.hosts * price,
+        warnings=gpus.warnings,
         errors=gcloud.ERRORS,
-        results=job.workdir,
-        machines=tuple(hosts),
     )
 
 
+def listing(settings: GPUSettings) -> Query:
+    """Lists the machines of the project in all zones."""
+    command = gcloud.command(
+        "compute instances list",
+        *gcloud.optional_flag("project", settings.project),
+        "--filter=labels.made-by=trainer",
+        "--format=json(name,zone,status,labels,metadata)",
+    )
+    return Query(command, _parse_listing, gcloud.ERRORS)
+
+
+def _parse_listing(output: str) -> list[Listed]:
+    found = []
+    for row in json.loads(output):
+        values = {item["key"]: item["value"] for item in row["metadata"].get("items", [])}
+        workdir = workdir_of(metadata.record_of(values.get("trainer-job", "")))
+        place = row["zone"].rpartition("/")[2]
+        found.append(Listed(row["labels"]["trainer-job"], KIND, place, row["status"], workdir))
+    return found
+
+
 TARGET = Target(
-    name="gpu-vm",
+    name=KIND,
     program="gcloud",
-    settings=GoogleSettings,
-    plan=plan,
+    settings=GPUSettings,
+    machines=machines,
+    listing=listing,
     required=("accelerator", "zone"),
     bucket_scheme="gs://",
 )
@@ -121,14 +143,23 @@ def strategy_flag(command: str, hosts: int, gpus: int) -> tuple[str, ...]:
     return ("--strategy=mirrored",) if gpus > 1 else ("--strategy=gpu",)
 
 
-def tf_config(hosts: Sequence[str], number: int) -> tuple[str, ...]:
-    """TF_CONFIG of one of several hosts, as NAME=VALUE; empty for a single host."""
-    if len(hosts) == 1:
-        return ()
-    cluster = {"worker": [f"{host}:{_PORT}" for host in hosts]}
-    task = {"type": "worker", "index": number}
-    return (f"TF_CONFIG={json.dumps({'cluster': cluster, 'task': task})}",)
+def quota_name(kind: str, spot: bool) -> str:
+    """The name of the regional quota of a GPU type, for example PREEMPTIBLE_NVIDIA_L4_GPUS."""
+    name = kind.replace("tesla-", "").upper().replace("-", "_")
+    return f"{'PREEMPTIBLE_' if spot else ''}{name}_GPUS"
 
 
-def _classify_exit(statuses: Sequence[int], state: str, hosts: int) -> JobStatus:
-    return virtual_machine.classify_exit(statuses, healthy=state.split() == ["RUNNING"] * hosts)
+def _states(outputs: Sequence[str]) -> dict[str, str]:
+    rows = json.loads(outputs[0] or "[]")
+    return {row["name"]: row["status"] for row in rows}
+
+
+def _observe(outputs: Sequence[str], hosts: int) -> Observed:
+    states = _states(outputs)
+    text = " ".join(sorted(set(states.values()))) or "deleted"
+    if not states:
+        return Observed(Health.GONE, text)
+    # If one of several machines is missing, the job cannot train.
+    if len(states) < hosts or not set(states.values()) <= {"RUNNING", *_PENDING}:
+        return Observed(Health.LOST, text)
+    return Observed(Health.PENDING if set(states.values()) & _PENDING else Health.RUNNING, text)

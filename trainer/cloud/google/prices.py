@@ -115,3 +115,23 @@ def hourly(name: str, spot: bool, gpu: str = "", gpus: int = 0) -> float | None:
 
 def _choose(price: _Price, spot: bool) -> float | None:
     return price.spot if spot else price.on_demand
+
+
+def estimate(hourly_cost: float | None, max_hours: float, max_cost: float) -> str:
+    """What the machines of a job cost, in one line.
+
+    Args:
+      hourly_cost: of all machines, in US dollars; None if unknown.
+      max_hours: the time limit of the job.
+      max_cost: the limit of the user in US dollars; 0: none.
+    """
+    if hourly_cost is None:
+        return f"cost: unknown (the table of {AS_OF} does not know these machines)"
+    most = hourly_cost * max_hours
+    limit = f"--max_hours={max_hours:g}"
+    if max_cost and max_cost < most:
+        most, limit = max_cost, f"--max_cost={max_cost:g}"
+    return (
+        f"cost: about ${hourly_cost:.2f} per hour, at most about ${most:.2f} for {limit} "
+        f"(prices of {AS_OF}, without disks and traffic)"
+    )

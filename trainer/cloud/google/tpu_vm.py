@@ -1,113 +1,159 @@
-"""`--target=tpu-vm`: creates a TPU as a queued resource and runs the job over ssh."""
+"""`--target=tpu-vm`: a TPU VM, requested as a queued resource."""
 
+import json
 from collections.abc import Sequence
 
-from trainer.cloud.google import accelerators, gcloud, virtual_machine
-from trainer.cloud.google.settings import GoogleSettings
-from trainer.cloud.job import Job
-from trainer.cloud.plan import Command, JobStatus, Plan, Wait
-from trainer.cloud.target import Context, Target
+from trainer.cloud.commands import Command
+from trainer.cloud.google import accelerators, checks, gcloud, metadata, prices
+from trainer.cloud.google.settings import TPUSettings
+from trainer.cloud.google.storage import Bucket
+from trainer.cloud.listing import Listed, Query, workdir_of
+from trainer.cloud.records import Attempt, JobRecord
+from trainer.cloud.target import Health, Machines, Observed, Target
 from trainer.errors import UserError
 
-_LOST = ("FAILED", "SUSPENDING", "SUSPENDED", "DELETING")
+KIND = "tpu-vm"
+# States of a queued resource, and of its node while the queued resource is ACTIVE.
+_PENDING = {"CREATING", "ACCEPTED", "WAITING_FOR_RESOURCES", "PROVISIONING"}
+_PENDING_NODE = {"", "CREATING", "STARTING", "RESTARTING", "REPAIRING", "UNHIDING", "HIDING"}
+# A request must stay valid for some time.
+_MIN_VALID_SECONDS = 600
 
 
-def plan(job: Job, settings: GoogleSettings, context: Context) -> Plan:
-    """A TPU slice.
-
-    One TensorFlow process drives the whole slice. Every host of a pod gets the files; the job
-    runs on the first and connects to the TensorFlow server on the others. The request expires
-    after `max_hours`, even if this machine fails.
+def machines(task: str, command: str, settings: TPUSettings) -> Machines:
+    """A TPU VM with one host.
 
     Raises:
-      UserError: if the accelerator or the runtime version is unknown, or the job cannot run on
-        this TPU.
+      UserError: if the accelerator cannot be used, or the job cannot run on a TPU.
     """
-    if job.task == "rl":
+    del command
+    if task == "rl":
         raise UserError("agents do not run on TPUs: use --target=gpu-vm or --target=vertex")
-    if settings.hosts > 1:
-        raise UserError(
-            "the TPU type determines the number of hosts: remove the setting hosts. "
-            f"Received: hosts={settings.hosts}"
-        )
     tpu = accelerators.tpu(settings.accelerator, settings.runtime_version)
-    place = gcloud.project_and_zone(settings)
-    is_pod = tpu.hosts > 1
-    if is_pod and job.command == "tune":
-        raise UserError(
-            "a search needs a TPU with one host, because the hosts of a pod work on one job. "
-            f"Received: accelerator={settings.accelerator}"
-        )
-    strategy_flags = ("--strategy=tpu", f"--tpu={job.name if is_pod else 'local'}")
-    # On a pod the TensorFlow server owns the TPU, not the job's process.
-    environment = ("TPU_LOAD_LIBRARY=0",) if is_pod else ()
-    tar = virtual_machine.archive_path(context.folder, job.name)
-    if settings.image:
-        stage = virtual_machine.pull(settings.image)
-        command = virtual_machine.image_command(
-            job, settings.image, ("--privileged",), strategy_flags, environment
-        )
-    else:
-        stage = virtual_machine.install(job.name, "tpu")
-        command = virtual_machine.code_command(job, strategy_flags, environment)
+    needs = checks.Needs(self_deletion="tpu.nodes.delete", image=settings.image)
+    price = prices.hourly(tpu.accelerator_type, settings.spot)
+    project = gcloud.optional_flag("project", settings.project)
 
-    def ssh(worker: str, text: str) -> Command:
-        flags = (f"--worker={worker}", *virtual_machine.SSH_FLAGS, f"--command={text}")
-        return gcloud.command("compute tpus tpu-vm ssh", job.name, *place, *flags)
-
-    remote = f"{job.name}:{job.name}.tar.gz"
-    scp = gcloud.command("compute tpus tpu-vm scp", tar, remote, *place, "--worker=all")
-    describe = gcloud.command(
-        "compute tpus queued-resources describe",
-        job.name,
-        *place,
-        "--format=value(state.state,state.failedData.error.message)",
-    )
-    return Plan(
-        name=job.name,
-        prepare=(virtual_machine.archive(job, tar, with_code=not settings.image),),
-        create=gcloud.command(
+    def create(job: JobRecord, attempt: Attempt) -> Command:
+        seconds = max(round(attempt.deadline - attempt.created), _MIN_VALID_SECONDS)
+        return gcloud.command(
             "compute tpus queued-resources create",
-            job.name,
-            *place,
-            f"--node-id={job.name}",
+            attempt.name,
+            *project,
+            f"--zone={attempt.place}",
+            f"--node-id={attempt.name}",
             f"--accelerator-type={tpu.accelerator_type}",
             f"--runtime-version={tpu.runtime_version}",
-            f"--valid-until-duration={round(context.max_hours * 3600)}s",
-            "--labels=made-by=trainer",
+            f"--valid-until-duration={seconds}s",
             *(["--spot"] if settings.spot else []),
+            f"--labels={metadata.labels(job)}",
             *gcloud.optional_flag("network", settings.network),
+            *gcloud.optional_flag("subnetwork", settings.subnetwork),
+            *(["--internal-ips"] if settings.internal_ip else []),
             *gcloud.optional_flag("service-account", settings.service_account),
-        ),
-        prints_identifier=False,
-        ready=Wait(describe, done=("ACTIVE",), failed=_LOST),
-        stage=(
-            (scp,),
-            (ssh("all", f"{virtual_machine.unpack(job.name)} &&\n{stage}"),),
-        ),
-        job=(ssh("0", virtual_machine.run(job.name, command)),),
-        completion=None,
+            *metadata.metadata_flags(KIND, job, attempt),
+        )
+
+    def describe(attempt: Attempt) -> tuple[Command, ...]:
+        place = (attempt.name, *project, f"--zone={attempt.place}")
+        return (
+            gcloud.command(
+                "compute tpus queued-resources describe",
+                *place,
+                "--format=value(state.state,state.failedData.error.message)",
+            ),
+            gcloud.command("compute tpus tpu-vm describe", *place, "--format=value(state,health)"),
+        )
+
+    def delete(attempt: Attempt, outputs: Sequence[str]) -> tuple[Command, ...]:
+        if not outputs[0]:
+            return ()
+        # Without --force the service refuses to delete a request that has just become a machine.
+        is_waiting = outputs[0].split()[0] in _PENDING and not outputs[1]
+        return (
+            gcloud.command(
+                "compute tpus queued-resources delete",
+                attempt.name,
+                *project,
+                f"--zone={attempt.place}",
+                *([] if is_waiting else ["--force"]),
+            ),
+        )
+
+    return Machines(
+        kind=KIND,
+        accelerator="tpu",
+        in_container=False,
+        strategy_flags=("--strategy=tpu", "--tpu=local"),
+        places=settings.zones,
+        hosts=1,
+        create=create,
         describe=describe,
-        classify_exit=_classify_exit,
-        stop=(ssh("0", virtual_machine.stop(job.name, settings.image)),),
-        cleanup=(Command(("rm", "-f", tar)),),
-        delete=(
-            gcloud.command("compute tpus queued-resources delete", job.name, *place, "--force"),
-        ),
+        observe=_observe,
+        delete=delete,
+        store=Bucket,
+        check=lambda workdir: checks.check(workdir, settings, needs),
+        hourly_cost=price,
+        warnings=tpu.warnings,
         errors=gcloud.ERRORS,
-        results=job.workdir,
     )
+
+
+def listing(settings: TPUSettings) -> Query:
+    """Lists the queued resources of the project in all zones."""
+    command = gcloud.command(
+        "compute tpus queued-resources list",
+        *gcloud.optional_flag("project", settings.project),
+        "--zone=-",
+        "--format=json(name,state.state,tpu)",
+    )
+    return Query(command, _parse_listing, gcloud.ERRORS)
+
+
+def _parse_listing(output: str) -> list[Listed]:
+    found = []
+    for row in json.loads(output):
+        node = row["tpu"]["nodeSpec"][0]["node"]
+        if node.get("labels", {}).get("made-by") != "trainer":
+            continue
+        workdir = workdir_of(metadata.record_of(node.get("metadata", {}).get("trainer-job", "")))
+        place = row["name"].split("/")[3]
+        state = row["state"]["state"]
+        found.append(Listed(node["labels"]["trainer-job"], KIND, place, state, workdir))
+    return found
 
 
 TARGET = Target(
-    name="tpu-vm",
+    name=KIND,
     program="gcloud",
-    settings=GoogleSettings,
-    plan=plan,
+    settings=TPUSettings,
+    machines=machines,
+    listing=listing,
     required=("accelerator", "zone"),
     bucket_scheme="gs://",
 )
 
 
-def _classify_exit(statuses: Sequence[int], state: str) -> JobStatus:
-    return virtual_machine.classify_exit(statuses, healthy=state.split()[:1] == ["ACTIVE"])
+def _observe(outputs: Sequence[str]) -> Observed:
+    queued, node = outputs
+    if not queued:
+        return Observed(Health.GONE, "deleted")
+    state, _, message = queued.partition("\t")
+    if state in _PENDING:
+        return Observed(Health.PENDING, state)
+    if state == "FAILED":
+        kind = gcloud.ERRORS.kind(message)
+        return Observed(
+            Health.LOST,
+            " ".join(queued.split()),
+            stocked_out=kind.name == "STOCK_OUT",
+            refused=message if kind.name == "QUOTA" else "",
+        )
+    if state != "ACTIVE":
+        return Observed(Health.LOST, state)
+    node_state = node.split()[0] if node else ""
+    text = f"{state} {node_state}".strip()
+    if node_state == "READY":
+        return Observed(Health.RUNNING, text)
+    is_pending = node_state in _PENDING_NODE
+    return Observed(Health.PENDING if is_pending else Health.LOST, text)
