@@ -5,6 +5,7 @@ and `venv`, which makes an environment of these programs.
 """
 
 import os
+import runpy
 import shutil
 import sys
 import time
@@ -28,9 +29,10 @@ def replace_by(command):
 
 
 def run_trainer(arguments):
-    program = Path(__file__).parent / "simulated_trainer.py"
-    # Here, sys.executable is the machine's python3, which runs `launch.py`.
-    replace_by([sys.executable, str(program), *arguments])
+    """Runs in this process, which holds simulated time."""
+    program = str(Path(__file__).parent / "simulated_trainer.py")
+    sys.argv = [program, *arguments]
+    runpy.run_path(program, run_name="__main__")
 
 
 def run_docker(arguments):

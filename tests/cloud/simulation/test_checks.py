@@ -16,9 +16,9 @@ def refused(me, target="gpu-vm", *arguments):
 @pytest.mark.parametrize(
     ("target", "permission", "where"),
     [
-        ("gpu-vm", "storage.objects.create", "on b"),
+        pytest.param("gpu-vm", "storage.objects.create", "on b", marks=pytest.mark.slow),
         ("gpu-vm", "compute.instances.delete", "on p"),
-        ("tpu-vm", "tpu.nodes.delete", "on p"),
+        pytest.param("tpu-vm", "tpu.nodes.delete", "on p", marks=pytest.mark.slow),
     ],
 )
 def test_missing_right_of_the_job_is_refused(user, target, permission, where):
@@ -46,6 +46,7 @@ def test_missing_quota_is_refused_with_what_is_left(user):
     assert "PREEMPTIBLE_NVIDIA_L4_GPUS in us-central1 has 1 of 2 left, but the job needs 2" in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", SUBMIT)
 def test_bucket_that_does_not_exist_is_refused(user, target):
     me = user(target)

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = {
     "succeeds": "storage cat gs://b/a",
     "lists": "storage objects list gs://b/** --format=json",

@@ -57,7 +57,7 @@ def result(cloud):
     return json.loads(cloud.storage.read("run/result.json") or "null")
 
 
-@pytest.mark.parametrize("target", ["gpu-vm", "tpu-vm"])
+@pytest.mark.parametrize("target", ["gpu-vm", pytest.param("tpu-vm", marks=pytest.mark.slow)])
 def test_machine_deletes_itself_if_the_submission_never_returns(user, target):
     me = user(target)
     status, output, errors = me.run(*me.submit(target, "--detach"))
@@ -75,6 +75,7 @@ def test_machine_deletes_itself_if_the_submission_never_returns(user, target):
     assert output[-1].startswith("trainer-job: attempt 1 ended with status 0")
 
 
+@pytest.mark.slow
 def test_two_submissions_of_one_work_directory(user):
     me = user()
     first = me.start(*me.submit("gpu-vm"))
@@ -168,6 +169,7 @@ def test_faults_of_a_seed_are_repeatable():
         assert any(getattr(faults, name) != default for faults in drawn), name
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_job_running_unless_it_is_to_cancel_it(user):
     me = user()
     process = me.start(*me.submit("gpu-vm"))

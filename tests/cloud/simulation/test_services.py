@@ -6,6 +6,8 @@ import pytest
 
 from simulation.faults import Faults, Preemption, Window
 
+pytestmark = pytest.mark.slow
+
 CREATE = (
     "compute instances create vm --project=p --zone=us-central1-a --machine-type=g2-standard-8 "
     "--labels=made-by=trainer --provisioning-model=SPOT --instance-termination-action=DELETE "
@@ -44,7 +46,11 @@ url = f"{base}compute/v1/projects/{project}/zones/{zone}/instances/{metadata('in
 urllib.request.urlopen(urllib.request.Request(url, headers=headers, method="DELETE"))
 time.sleep(1000)
 """
-SHELL = "#!/bin/sh\nsleep 100\ntrainer train --workdir=gs://b/run\n"
+SHORT = """#!/usr/bin/env python3
+import subprocess, time
+time.sleep(100)
+subprocess.call(["trainer", "train", "--workdir=gs://b/run"])
+"""
 
 
 @pytest.fixture
@@ -104,7 +110,7 @@ def test_checks_before_a_submission(cloud, call):
         cloud, "compute regions describe us-central1 --project=p --format=json(quotas)"
     )
     assert status == 0, errors
-    assert {"metric": "NVIDIA_L4_GPUS", "limit": 64.0, "usage": 0.0} in json.loads(output)["quotas"]
+    assert {"metric": "NVIDIA_L4_GPUS", "limit": 64.0, "usage": 1.0} in json.loads(output)["quotas"]
     status, output, errors = call(cloud, "compute project-info describe --project=p --format=json")
     assert status == 0, errors
     image = "us-docker.pkg.dev/p/r/trainer:1"
@@ -112,7 +118,8 @@ def test_checks_before_a_submission(cloud, call):
     assert status == 0, errors
 
 
-def test_instance_from_creation_to_its_own_deletion(cloud, call, script):
+def test_instance_from_creation_to_its_own_deletion(make_cloud, call, script):
+    cloud = make_cloud(Faults("gpu-vm", steps=100))
     status, _output, errors = call(cloud, CREATE.format(script=script))
     assert status == 0, errors
     assert json.loads(call(cloud, VM.format("describe"))[1])["status"] == "RUNNING"
@@ -144,7 +151,10 @@ def test_stockout_of_an_instance(make_cloud, call, script):
     cloud = make_cloud(Faults("gpu-vm", stockouts=1))
     status, _, errors = call(cloud, CREATE.format(script=script))
     assert status == 1
-    assert "does not have enough resources available to fulfill the request" in errors
+    # gcloud breaks the message into lines.
+    assert "does not have enough resources available to fulfill the request" in " ".join(
+        errors.split()
+    )
     assert cloud.leftovers() == cloud.bills == []
     assert call(cloud, CREATE.format(script=script))[0] == 0
 
@@ -164,7 +174,7 @@ def test_preempted_instance_saves_if_it_is_told(make_cloud, call, tmp_path, noti
 
 def test_deletion_of_a_healthy_job_and_two_writers_are_noticed(cloud, call, tmp_path):
     script = tmp_path / "script"
-    script.write_text(SHELL)
+    script.write_text(SHORT)
     assert call(cloud, CREATE.format(script=script))[0] == 0
     assert call(cloud, QUEUE.format(script=script))[0] == 0
     assert cloud.clock.run(lambda: cloud.violations, 3600)
@@ -178,7 +188,7 @@ def test_deletion_of_a_healthy_job_and_two_writers_are_noticed(cloud, call, tmp_
 
 def test_queued_resource_from_creation_to_deletion(make_cloud, call, tmp_path):
     script = tmp_path / "script"
-    script.write_text(SHELL)
+    script.write_text(SHORT)
     cloud = make_cloud(Faults("tpu-vm", preemptions=(Preemption("running", 60, 30),)))
     status, _, errors = call(cloud, QUEUE.format(script=script))
     assert status == 0, errors
