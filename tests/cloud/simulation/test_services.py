@@ -179,9 +179,10 @@ def test_deletion_of_a_healthy_job_and_two_writers_are_noticed(cloud, call, tmp_
     assert call(cloud, QUEUE.format(script=script))[0] == 0
     assert cloud.clock.run(lambda: cloud.violations, 3600)
     assert "two writers of gs://b/run" in cloud.violations[0]
-    assert call(cloud, VM.format("delete") + " --quiet")[0] == 0
+    # The one that wrote last.
     assert call(cloud, TPU.format("delete") + " --quiet --force")[0] == 0
-    assert any("was running" in violation for violation in cloud.violations)
+    assert "submitter deleted q while its job was running" in cloud.violations
+    assert call(cloud, VM.format("delete") + " --quiet")[0] == 0
     assert cloud.clock.run(lambda: not cloud.leftovers(), cloud.clock.now + 600)
     assert not any(machine.processes() for machine in cloud.machines.values())
 
