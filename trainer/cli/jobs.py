@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from trainer.cli import flags, submit
+from trainer.cli import flags
 from trainer.cloud import following, jobs, listing, records
 from trainer.cloud import settings as cloud_settings
 from trainer.cloud.command_errors import command_failed
@@ -27,16 +27,26 @@ USAGE = (
     "(JOB: a name from the list, or a work directory)"
 )
 TAKES_CONFIG = False
+_CLASSES = {name: target.settings for name, target in TARGETS.items()}
 
 
-def _own(values: absl_flags.FlagValues) -> None:
+# The settings that determine where jobs are looked for.
+_PLACES = ("project", "zone", "region")
+
+
+def _places(values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string(
         "settings", "", "TOML file with settings; empty: cloud.toml if it exists.",
         flag_values=values,
     )  # fmt: skip
+    for setting in cloud_settings.fields(_CLASSES.values()):
+        if setting.name in _PLACES:
+            absl_flags.DEFINE_string(
+                setting.name, "", f"Setting: {setting.doc}", flag_values=values
+            )
 
 
-FLAGS = (_own, submit.settings)
+FLAGS = (_places,)
 
 
 def run(arguments: Sequence[str], started: float) -> None:
@@ -65,21 +75,30 @@ def run(arguments: Sequence[str], started: float) -> None:
 
 
 def _found(values: absl_flags.FlagValues, console: Console) -> list[listing.Listed]:
-    """The machines and service jobs of all targets whose place is known."""
-    given = {name: values[name].value for name in values if values[name].present}
-    given.pop("settings", None)
+    """The machines and service jobs of all targets whose place is known.
+
+    Raises:
+      CommandFailed: if no target's jobs can be listed.
+    """
+    given = {name: values[name].value for name in _PLACES if values[name].present}
     found: list[listing.Listed] = []
-    classes = {name: target.settings for name, target in TARGETS.items()}
+    failures: list[CommandFailed] = []
+    queries = 0
     for name, target in TARGETS.items():
         if target.listing is None:
             continue
         own = cloud_settings.names(target.settings)
-        flags_of_target = {key: value for key, value in given.items() if key in own}
-        chosen = cloud_settings.load(values.settings, name, classes, flags_of_target)
+        of_target = {key: value for key, value in given.items() if key in own}
+        query = target.listing(cloud_settings.load(values.settings, name, _CLASSES, of_target))
+        queries += query.command is not None
         try:
-            found += listing.listed(target.listing(chosen))
+            found += listing.listed(query)
         except CommandFailed as error:
-            console.note(f"warning: {name}: {error.message}")
+            failures.append(error)
+    if len(failures) == queries:
+        raise failures[0]
+    for failure in failures:
+        console.note(f"warning: {failure.message}")
     return found
 
 
