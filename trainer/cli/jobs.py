@@ -78,24 +78,23 @@ def _found(values: absl_flags.FlagValues, console: Console) -> list[listing.List
     """The machines and service jobs of all targets whose place is known.
 
     Raises:
-      CommandFailed: if no target's jobs can be listed.
+      CommandFailed: if nothing is found and some target's jobs cannot be listed.
     """
     given = {name: values[name].value for name in _PLACES if values[name].present}
     found: list[listing.Listed] = []
     failures: list[CommandFailed] = []
-    queries = 0
     for name, target in TARGETS.items():
         if target.listing is None:
             continue
         own = cloud_settings.names(target.settings)
         of_target = {key: value for key, value in given.items() if key in own}
         query = target.listing(cloud_settings.load(values.settings, name, _CLASSES, of_target))
-        queries += query.command is not None
         try:
             found += listing.listed(query)
         except CommandFailed as error:
             failures.append(error)
-    if len(failures) == queries:
+    # `gcloud compute … list` warns and succeeds where others fail.
+    if failures and not found:
         raise failures[0]
     for failure in failures:
         console.note(f"warning: {failure.message}")

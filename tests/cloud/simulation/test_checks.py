@@ -62,5 +62,5 @@ def test_expired_login_is_refused_at_the_start(user):
     assert status == 2
     assert "check the network and the login: gcloud auth login" in errors[-1]
     status, output, errors = me.run("jobs", "list")
-    assert (status, output) == (2, [])
+    assert (status, output) == (2, []), errors
     assert errors[-1].startswith("error: ")
