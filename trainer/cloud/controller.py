@@ -360,7 +360,7 @@ class Controller:
         Raises:
           CommandFailed: if that does not work; the next step tries again.
         """
-        if self._job.keep and outcome in _FINAL:
+        if self._job.keep and outcome in _FINAL and not self._machines.in_container:
             limit = f"--max_hours={self._job.max_hours:g}"
             self._console.note(f"{attempt.name} is kept and billed until {limit}")
             return
