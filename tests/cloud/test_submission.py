@@ -71,6 +71,18 @@ REFUSED = {
     "no hours": ([*TPU, "--max_hours=0"], "max_hours"),
     "endless": ([*TPU, "--max_hours=inf"], "max_hours"),
     "no number of hours": ([*TPU, "--max_hours=nan"], "max_hours"),
+    "limit of an unknown price": (
+        [*GPU, "--accelerator=nvidia-b200:8", "--machine_type=a4-highgpu-8g", "--max_cost=9"],
+        "the price of these machines is unknown: remove --max_cost=9",
+    ),
+    "limit of the cost of a container": (
+        ["--target=docker", "--max_cost=9"],
+        "--target=docker rents no machines itself: remove --max_cost",
+    ),
+    "container that is detached": (
+        ["--target=docker", "--detach"],
+        "--target=docker rents no machines itself: remove --detach",
+    ),
     "missing settings": ([*TPU, "--settings=x.toml"], "--settings=x.toml: no such file"),
 }
 

@@ -36,6 +36,8 @@ USAGE = (
 TAKES_CONFIG = True
 _SETTINGS = {name: target.settings for name, target in TARGETS.items()}
 _COMMANDS = ("train", "tune")
+# Flags that only targets that rent machines can honor.
+_OF_MACHINES = ("detach", "cancel_on_interrupt", "keep", "max_cost")
 # Flags of a command that name a local file, which is sent along.
 _FILE_FLAGS = ("search",)
 # The limit of Compute Engine's --max-run-duration: 120 days.
@@ -148,6 +150,11 @@ def _submit(arguments: Sequence[str], console: Console) -> None:
 
 
 def _run_locally(request: Submission, values: absl_flags.FlagValues, console: Console) -> None:
+    given = [name for name in _OF_MACHINES if values[name].value]
+    if given:
+        raise UserError(
+            f"--target={request.target.name} rents no machines itself: remove --{given[0]}"
+        )
     plan = request.local_plan(values.max_hours, values.max_restarts)
     if values.dry_run:
         console.output(local.script(plan))
@@ -161,6 +168,11 @@ def _run_locally(request: Submission, values: absl_flags.FlagValues, console: Co
 def _run_on_machines(request: Submission, values: absl_flags.FlagValues, console: Console) -> None:
     job = request.check()
     machines = request.machines()
+    if values.max_cost and machines.hourly_cost is None:
+        raise UserError(
+            f"the price of these machines is unknown: remove --max_cost={values.max_cost:g}, and "
+            "limit the time with --max_hours"
+        )
     limits = Limits(values.max_restarts, values.max_hours, values.max_cost, values.keep)
     record = request.record(job, machines, limits, time.time())
     for warning in machines.warnings:
