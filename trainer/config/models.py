@@ -8,14 +8,22 @@ ACTIVATIONS = ("relu", "tanh", "sigmoid", "elu", "gelu", "selu", "swish", "linea
 
 
 @dataclasses.dataclass(frozen=True)
-class Linear(ConfigBase):
+class _Model(ConfigBase):
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether the network normalizes examples with statistics of their batch."""
+        return False
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear(_Model):
     """A single affine layer, W·x + b."""
 
     kind: str = field("linear", "Architecture.", choices=("linear",))
 
 
 @dataclasses.dataclass(frozen=True)
-class MLP(ConfigBase):
+class MLP(_Model):
     """Fully connected layers."""
 
     kind: str = field("mlp", "Architecture.", choices=("mlp",))
@@ -25,7 +33,7 @@ class MLP(ConfigBase):
 
 
 @dataclasses.dataclass(frozen=True)
-class CNN(ConfigBase):
+class CNN(_Model):
     """Convolutions, each followed by max pooling if `pool` > 1, then dense layers."""
 
     kind: str = field("cnn", "Architecture.", choices=("cnn",))
@@ -47,23 +55,28 @@ class CNN(ConfigBase):
         0.0, "Fraction of dense units to drop; 0 disables it.", minimum=0.0, below=1.0
     )
 
+    @property
+    def has_batch_norm(self) -> bool:
+        """See the base class."""
+        return self.batch_norm
+
 
 @dataclasses.dataclass(frozen=True)
-class KerasCNN(ConfigBase):
+class KerasCNN(_Model):
     """The founding document's Keras CNN: 32 filters of 3x3, ReLU, max pooling 2, dense."""
 
     kind: str = field("keras_cnn", "Architecture.", choices=("keras_cnn",))
 
 
 @dataclasses.dataclass(frozen=True)
-class ConvNet(ConfigBase):
+class ConvNet(_Model):
     """The founding document's CV ConvNet: 6@5x5, pool, 16@5x5, pool, 120, 84."""
 
     kind: str = field("convnet", "Architecture.", choices=("convnet",))
 
 
 @dataclasses.dataclass(frozen=True)
-class CustomModel(ConfigBase):
+class CustomModel(_Model):
     """A user's own network: a builder as in `trainer.models`, from any importable module."""
 
     kind: str = field("custom", "Architecture.", choices=("custom",))

@@ -19,6 +19,18 @@ class Train(Cadence):
     global_batch_size: int = field(
         128, "Examples per update, over all devices and hosts.", minimum=1
     )
+    micro_batches: int = field(
+        1,
+        "Parts of a batch whose gradients are computed one after the other and summed, which "
+        "takes less memory (gradient accumulation).",
+        minimum=1,
+    )
+    batch_norm_group: int = field(
+        0,
+        "Consecutive examples over which batch normalization computes its statistics in training; "
+        "0: all that a device computes at once.",
+        minimum=0,
+    )
     label_smoothing: float = field(
         0.0, "Probability mass spread over all classes; 0 disables it.", minimum=0.0, below=1.0
     )

@@ -3,6 +3,7 @@
 They are chosen at run time and are not part of an experiment's configuration.
 """
 
+import contextlib
 import dataclasses
 import importlib.util
 import os
@@ -16,6 +17,8 @@ from trainer.errors import Interrupted, UserError
 
 # Processor features that multiply bfloat16 matrices in hardware.
 _BFLOAT16_CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+# Two streams won on two cores (docs/LOG.md, 2026-11-28); other numbers have not been measured.
+_CORES_FOR_STREAMS = 2
 # The length of the texts that workers exchange.
 _TEXT_BYTES = 4096
 # The first NVIDIA generation with bfloat16 arithmetic (Ampere).
@@ -32,6 +35,8 @@ class Runtime:
       jit: on, off or auto; with auto the task decides.
       description: one line for the user: what was selected and why.
       cluster: the hosts that train together; None for one process.
+      streams: parts of a batch that are computed side by side: 2 on a CPU of two cores if the
+        task allows it, else 1.
     """
 
     strategy: tf.distribute.Strategy
@@ -39,6 +44,7 @@ class Runtime:
     jit: str
     description: str
     cluster: ClusterSpec | None = None
+    streams: int = 1
 
     @property
     def is_chief(self) -> bool:
@@ -116,8 +122,13 @@ class Runtime:
         return "gpu" if "GPU" in device.upper() else "cpu"
 
 
-def create(config: DistributionConfig) -> Runtime:
+def create(config: DistributionConfig, allow_streams: bool = False) -> Runtime:
     """Creates the strategy and sets the process-wide precision policy.
+
+    Args:
+      config: the flags.
+      allow_streams: whether the task can compute both halves of a batch side by side. TensorFlow
+        then gets one thread per operation and runs two operations at a time.
 
     Raises:
       UserError: if a requested device is missing, or TF_CONFIG is invalid.
@@ -128,9 +139,10 @@ def create(config: DistributionConfig) -> Runtime:
     kind, reason = choose(config)
     if config.virtual_devices:
         _split_devices(config.virtual_devices, "GPU" if _uses_gpu(kind) else "CPU")
+    streams = _streams(config) if kind == "cpu" and allow_streams else 1
     cluster = from_environment() if kind == "multi_worker" else None
     strategy = _connect(config, cluster) if cluster else _MAKERS[kind](config)
-    runtime = Runtime(strategy, "float32", config.jit, "", cluster)
+    runtime = Runtime(strategy, "float32", config.jit, "", cluster, streams)
     precision = _precision(config.precision, runtime.name)
     keras.mixed_precision.set_global_policy(precision)
     count = runtime.replicas
@@ -149,6 +161,23 @@ def _connect(config: DistributionConfig, cluster: ClusterSpec) -> tf.distribute.
     except tf.errors.OpError as error:
         reason = peers.lost_message(peers.lost(others))
         raise Interrupted(f"the workers could not be connected: {reason}") from error
+
+
+def _streams(config: DistributionConfig) -> int:
+    """The number of streams on this CPU; sets the number of threads if it is more than one."""
+    if config.jit == "on" or len(_available_cores()) != _CORES_FOR_STREAMS:
+        return 1
+    # TensorFlow fixes its threads when it starts; in a process where it runs, streams still work.
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(2)
+    return 2
+
+
+def _available_cores() -> set[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
 
 
 def xla_compiles_for_cpus() -> bool:

@@ -3,6 +3,7 @@
 import zlib
 
 from trainer.compat.keras import keras, tf
+from trainer.models import halves
 
 
 class Dropout(keras.layers.Layer):
@@ -33,13 +34,9 @@ class Dropout(keras.layers.Layer):
         """Drops units in training; returns the inputs otherwise."""
         if not training:
             return inputs
-        replica = tf.distribute.get_replica_context()
-        replica_id = 0 if replica is None else replica.replica_id_in_sync_group
         seed = tf.random.experimental.stateless_fold_in(
             tf.constant(self._seed, tf.int64), tf.cast(self._step, tf.int64)
         )
-        seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(replica_id, tf.int64))
-        # bfloat16 has too few levels for a mask: at rate 0.001 it would drop 0.0079.
-        uniform = tf.random.stateless_uniform(tf.shape(inputs), seed, dtype=tf.float32)
+        uniform = halves.uniform(tf.shape(inputs), seed)
         scaled = inputs * tf.cast(1 / (1 - self._rate), inputs.dtype)
         return tf.where(uniform >= self._rate, scaled, tf.zeros_like(inputs))

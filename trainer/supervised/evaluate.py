@@ -13,6 +13,7 @@ from trainer.engine.runner import checkpoint_of
 from trainer.errors import unknown_name
 from trainer.io.records import Value
 from trainer.supervised import run_data
+from trainer.supervised.gradients import can_be_halved
 from trainer.supervised.task import ClassificationTask
 
 
@@ -36,7 +37,7 @@ def evaluate(
     if split not in dataset.splits:
         raise unknown_name("value of --split", split, dataset.splits)
     dataset = run_data.for_evaluation(dataset, split, run_data.stored_signature(path))
-    runtime = distribution.create(distribution_config)
+    runtime = distribution.create(distribution_config, can_be_halved(experiment))
     task = ClassificationTask(experiment, dataset, runtime, total_steps=1)
     metrics = evaluate_checkpoint(found, task, dataset, split)
     return {"split": split, "step": found.step, "metrics": dict(metrics)}

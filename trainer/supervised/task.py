@@ -13,9 +13,11 @@ from trainer.engine.checkpoints import State
 from trainer.engine.distribution import Runtime
 from trainer.metrics import table
 from trainer.metrics.accumulators import Accumulators, equal_variable, summed_variable, zeros
+from trainer.models import halves
 from trainer.models.moving_statistics import synchronize
 from trainer.optim.optimizers import Optimizer
-from trainer.supervised.classifier import Classifier, cross_entropy
+from trainer.supervised.classifier import Classifier
+from trainer.supervised.gradients import BatchGradients
 
 Batch = tuple[tf.Tensor, ...]
 
@@ -82,6 +84,15 @@ class ClassificationTask:
             "metrics": self._accumulators,
         }
         self.parameters: Sequence[tf.Variable] = [*self.network.variables, *self._optimizer.slots]
+        self._gradients = BatchGradients(
+            self._classifier,
+            self._optimizer,
+            experiment.train.label_smoothing,
+            experiment.train.global_batch_size,
+            runtime.replicas,
+            experiment.train.micro_batches,
+            runtime.streams,
+        )
         self._runs_on_host = runtime.name == "cpu"
         # Without XLA every network tried was faster on a CPU, up to 6 times; see docs/LOG.md.
         self._compiles = runtime.compiles(default_on_cpu=False)
@@ -162,8 +173,8 @@ class ClassificationTask:
 
     def evaluate_split(self, examples: Examples) -> Mapping[str, float]:
         """The metrics over every example of a split, each counted once."""
-        replicas = self._runtime.replicas
-        batch_size = -(-self._experiment.evaluate.batch_size // replicas) * replicas
+        parts = self._runtime.replicas * self._runtime.streams
+        batch_size = -(-self._experiment.evaluate.batch_size // parts) * parts
         pipeline = batches.evaluation_pipeline(examples, batch_size)
         iterator = iter(self._strategy.distribute_datasets_from_function(pipeline))
         steps = batches.evaluation_steps(len(examples), batch_size)
@@ -228,20 +239,6 @@ class ClassificationTask:
     def _compiled_gradients(self) -> tf.types.experimental.PolymorphicFunction:
         return tf.function(self._gradients, jit_compile=True)
 
-    def _gradients(
-        self, features: tf.Tensor, targets: tf.Tensor
-    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-        """Gradients of this replica's share of the global mean loss, that share, the logits."""
-        train = self._experiment.train
-        with tf.GradientTape() as tape:
-            logits = self._classifier.logits(features, training=True)
-            losses = cross_entropy(targets, logits, train.label_smoothing)
-            loss = tf.reduce_sum(losses) / train.global_batch_size
-            # Regularizers and auxiliary classifiers of the model's layers.
-            for extra in self.network.losses:
-                loss += tf.cast(extra, tf.float32) / self._runtime.replicas
-        return self._optimizer.gradients(tape, loss), loss, logits
-
     def _apply(
         self,
         targets: tf.Tensor,
@@ -260,7 +257,14 @@ class ClassificationTask:
     def _evaluation_step(
         self, features: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        logits = self._classifier.logits(features, training=False)
+        logits = tf.concat(
+            halves.side_by_side(
+                lambda half: self._classifier.logits(half, training=False),
+                self._runtime.streams,
+                features,
+            ),
+            axis=0,
+        )
         return tuple(metric.update(logits, targets, weights) for metric in self._metrics)
 
     def _local_tensors(self, batch: Batch) -> list[tf.Tensor]:

@@ -28,6 +28,7 @@ from trainer.metrics import table
 from trainer.optim.schedules import LearningRate
 from trainer.supervised import run_data
 from trainer.supervised.evaluate import evaluate_checkpoint
+from trainer.supervised.gradients import can_be_halved
 from trainer.supervised.task import ClassificationTask
 
 _REPORTS_PER_RUN = 20
@@ -49,7 +50,7 @@ def train(
       UserError: if data, model or strategy do not fit; nothing has been written then.
       Interrupted: when a stop was requested; the state is saved.
     """
-    runtime = distribution.create(distribution_config)
+    runtime = distribution.create(distribution_config, can_be_halved(experiment))
     runner.announce(runtime)
     with runner.watching_workers(runtime):
         return _train(experiment, path, runtime, data_dir, session, accept_changed_data)
@@ -71,7 +72,7 @@ def _train(
         if split == "validation":
             dataset = _without_test(dataset)
         dataset = run_data.for_training(dataset, path, accept_changed_data)
-        _check_batch(experiment.train.global_batch_size, dataset, runtime.replicas)
+        _check_batch(experiment.train, dataset, runtime.replicas)
         train_size = len(dataset.splits["train"])
         schedule = make_schedule(experiment, train_size)
         if runtime.is_chief:
@@ -189,11 +190,22 @@ def total_steps(train: Train, train_size: int) -> int:
     return train.steps or math.ceil(train.epochs * train_size / train.global_batch_size)
 
 
-def _check_batch(global_batch_size: int, dataset: Dataset, replicas: int) -> None:
-    size = len(dataset.splits["train"])
-    if global_batch_size > size:
+def _check_batch(train: Train, dataset: Dataset, replicas: int) -> None:
+    size, batch = len(dataset.splits["train"]), train.global_batch_size
+    if batch > size:
         raise UserError(
             f"train.global_batch_size must be at most the {size} training examples. "
-            f"Received: {global_batch_size}"
+            f"Received: {batch}"
         )
-    distribution.check_divisible(global_batch_size, replicas, "train.global_batch_size")
+    distribution.check_divisible(batch, replicas, "train.global_batch_size")
+    share = batch // replicas
+    if share % train.micro_batches:
+        raise UserError(
+            f"train.micro_batches must divide the {share} examples of a device per update. "
+            f"Received: {train.micro_batches}"
+        )
+    if train.batch_norm_group and share // train.micro_batches % train.batch_norm_group:
+        raise UserError(
+            f"train.batch_norm_group must divide the {share // train.micro_batches} examples that "
+            f"a device computes at once. Received: {train.batch_norm_group}"
+        )
