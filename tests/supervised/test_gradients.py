@@ -31,7 +31,7 @@ def users_regularized_model(config, inputs, context):
 def computed(model, **parts):
     signature = Signature("image", SHAPE, SHAPE, ("a", "b", "c"), (), (0.0,) * 2, (1.0,) * 2)
     experiment = Supervised(seed=1, model=model)
-    classifier = Classifier(experiment, signature, tf.Variable(5, dtype=tf.int64))
+    classifier = Classifier(experiment, signature, tf.Variable(5, False, dtype=tf.int64))
     optimizer = Optimizer(SGD(), classifier.network.trainable_variables, 10)
     gradients = BatchGradients(classifier, optimizer, 0.1, SIZE, 1, **parts)
     values, loss, logits = tf.function(gradients)(FEATURES, TARGETS)

@@ -82,7 +82,7 @@ class BatchGradients:
             tf.constant(0.0),
             tf.TensorArray(tf.float32, count),
         )
-        # An explicit loop: the next micro-batch starts when the gradients of the last one are added.
+        # The next micro-batch starts when the gradients of the last one are added.
         _, sums, loss, logits = tf.while_loop(
             lambda number, *_: number < count, add, state, parallel_iterations=1
         )
