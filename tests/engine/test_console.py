@@ -100,7 +100,7 @@ def test_nothing_new_prints_nothing():
 def test_a_terminal_shows_a_bar_with_rate_time_left_and_loss():
     stream = Terminal()
     console = Console(100, 10, "step", HEADLINE, stream, lambda: 0.0)
-    console.advance(60, {"loss": 0.25})
+    console.advance(60, 0.25)
     console.say("a line")
     console.close()
     assert "60/100" in stream.getvalue()

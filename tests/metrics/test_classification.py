@@ -52,6 +52,50 @@ def test_values_equal_those_of_scikit_learn(classes):
     np.testing.assert_allclose(evaluate("loss", logits, targets), loss, rtol=1e-5)
     # Probabilities are counted in 1000 bins.
     np.testing.assert_allclose(evaluate("auc", logits, targets), auc, atol=1e-3)
+    precisions = [
+        sklearn_metrics.average_precision_score(targets == c, probabilities[:, c])
+        for c in range(classes)
+    ]
+    np.testing.assert_allclose(evaluate("auc_pr", logits, targets), np.mean(precisions), atol=2e-3)
+    matrix = sklearn_metrics.confusion_matrix(targets, logits.argmax(axis=1))
+    np.testing.assert_array_equal(evaluate("confusion_matrix", logits, targets), matrix)
+    of_classes = sklearn_metrics.precision_recall_fscore_support(targets, logits.argmax(axis=1))
+    for name, values in zip(("precision", "recall", "f1"), of_classes[:3], strict=True):
+        np.testing.assert_allclose(evaluate(f"{name}_per_class", logits, targets), values)
+        np.testing.assert_allclose(evaluate(name, logits, targets), values.mean())
+
+
+def test_top_5():
+    logits, targets = examples(12)
+    expected = sklearn_metrics.top_k_accuracy_score(targets, logits, k=5)
+    np.testing.assert_allclose(evaluate("top_5", logits, targets), expected)
+    assert evaluate("top_5", np.full((4, 12), np.nan), np.arange(4)) == 0
+
+
+def test_expected_calibration_error():
+    logits, targets = examples(4, size=2000)
+    probabilities = softmax(logits)
+    confidence, is_correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+    expected = 0.0
+    for low in np.arange(15) / 15:
+        inside = (confidence >= low) & (confidence < low + 1 / 15)
+        if inside.any():
+            gap = is_correct[inside].mean() - confidence[inside].mean()
+            expected += inside.mean() * abs(gap)
+    assert expected > 0.01
+    np.testing.assert_allclose(evaluate("calibration_error", logits, targets), expected, atol=1e-5)
+    # Certain and right: perfectly calibrated.
+    certain = 50.0 * np.eye(4)[targets]
+    np.testing.assert_allclose(evaluate("calibration_error", certain, targets), 0, atol=1e-6)
+
+
+def test_classes_without_examples_are_left_out_of_the_means():
+    logits = 5.0 * np.eye(3)[[0, 0, 2, 1]]
+    targets = np.array([0, 0, 0, 1])
+    np.testing.assert_allclose(evaluate("recall_per_class", logits, targets), [2 / 3, 1, 0])
+    np.testing.assert_allclose(evaluate("recall", logits, targets), (2 / 3 + 1) / 2)
+    np.testing.assert_allclose(evaluate("precision", logits, targets), 1)
+    np.testing.assert_allclose(evaluate("f1_per_class", logits, targets), [0.8, 1, 0])
 
 
 @given(st.integers(2, 4), st.integers(1, 40), st.integers(0, 99), st.integers(1, 40))

@@ -1,6 +1,6 @@
 """The terminal output of a run: an aligned table of reports, and a progress bar."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -70,10 +70,10 @@ class Console:
                 "[{elapsed}<{remaining}, {rate_fmt}{postfix}]",
             )
 
-    def advance(self, step: int, metrics: Mapping[str, float]) -> None:
+    def advance(self, step: int, loss: float) -> None:
         """Moves the bar; does nothing without a terminal."""
         if self._bar is not None:
-            self._bar.set_postfix_str(f"loss {metrics['loss']:.4g}", refresh=False)
+            self._bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
             self._bar.update(step - self._bar.n)
 
     def write(self, record: Record) -> None:

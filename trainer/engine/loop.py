@@ -56,7 +56,7 @@ class Task(Protocol):
     def advance(self, iterations: int) -> float:
         """Runs iterations in one compiled call; returns the seconds it waited for input."""
 
-    def metrics(self) -> Mapping[str, float]:
+    def metrics(self) -> Mapping[str, Value]:
         """The metrics since the last `reset_metrics`, `loss` among them."""
 
     def reset_metrics(self) -> None:
@@ -264,12 +264,13 @@ class Loop:
         context = self._stop_at_once(self._stopped_message()) if is_first else nullcontext()
         with context:
             input_wait = self._task.advance(iterations)
-            metrics = self._task.metrics()
+            loss = self._task.metrics()["loss"]
         seconds = time.perf_counter() - started
         self.state.step += iterations * steps_per_iteration
         self.state.train_seconds += seconds
-        self._loss = metrics["loss"]
-        self._console.advance(self.state.step, metrics)
+        assert isinstance(loss, float), "the loss is a number"
+        self._loss = loss
+        self._console.advance(self.state.step, loss)
         self._count_time(iterations * steps_per_iteration, seconds, input_wait)
         return self._agreed_chunk(
             max(1, min(limit * 8, int(iterations * _CHUNK_SECONDS / seconds)))

@@ -11,7 +11,8 @@ from trainer.io import fence
 from trainer.io.files import write_text
 from trainer.io.paths import PathLike, is_remote, to_path
 
-Value = float | Sequence[float]
+# A number, one number per class, or a matrix.
+Value = float | Sequence[float] | Sequence[Sequence[float]]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from trainer.compat.keras import tf
+from trainer.io.records import Value
 from trainer.metrics.metric import Metric
 
 
@@ -25,7 +26,7 @@ class Accumulators(tf.Module):
         for metric in self._metrics:
             self._sums[metric.name].assign_add(metric.update(logits, targets, weights))
 
-    def results(self) -> Mapping[str, float]:
+    def results(self) -> Mapping[str, Value]:
         """The value of each metric over what was added since the last `reset`."""
         return {
             metric.name: metric.finish(self._sums[metric.name].numpy().astype(np.float64))

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.io.records import Value
+
 if TYPE_CHECKING:
     from trainer.compat.keras import tf
 
@@ -26,14 +28,15 @@ class Metric:
       update: maps logits `[B, C]` float32, targets `[B]` int32 and weights `[B]` float32 to a
         float32 tensor of fixed shape. The tensors of all batches and replicas are summed;
         examples of weight 0 must not contribute.
-      finish: maps the sum, a float64 array, to the value of the metric.
-      more_is_better: whether a larger value is better.
+      finish: maps the sum, a float64 array, to the value of the metric: a number, or a list, such
+        as one number per class.
+      more_is_better: whether a larger value is better; None if the metric cannot be compared.
     """
 
     name: str
     update: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-    finish: Callable[[NDArray[np.float64]], float]
-    more_is_better: bool
+    finish: Callable[[NDArray[np.float64]], Value]
+    more_is_better: bool | None
 
 
 def mean(sums: NDArray[np.float64]) -> float:

@@ -11,6 +11,7 @@ from trainer.data.examples import Dataset, Examples
 from trainer.data.pipelines import batches
 from trainer.engine.checkpoints import State
 from trainer.engine.distribution import Runtime
+from trainer.io.records import Value
 from trainer.metrics import table
 from trainer.metrics.accumulators import Accumulators, equal_variable, summed_variable, zeros
 from trainer.models import halves
@@ -106,7 +107,7 @@ class ClassificationTask:
     def headline(self) -> Sequence[str]:
         """The loss and the metrics, with the one that selects the best checkpoint first."""
         best = self._experiment.evaluate.best_metric
-        _, *names = (metric.name for metric in self._metrics)
+        _, *names = (each.name for each in self._metrics if each.more_is_better is not None)
         names.sort(key=lambda name: name != best)
         first, others = ["loss", *names[:1]], names[1:]
         pairs = [f"{split}/{name}" for split in ("train", "eval") for name in first]
@@ -139,7 +140,7 @@ class ClassificationTask:
         # The thread may have waited for the first batches before this call.
         return min(waited, time.perf_counter() - started)
 
-    def metrics(self) -> Mapping[str, float]:
+    def metrics(self) -> Mapping[str, Value]:
         """Means over the updates since the last `reset_metrics`, and the learning rate."""
         updates = max(1.0, float(self._updates.read_value()))
         return {
@@ -166,12 +167,12 @@ class ClassificationTask:
         """Multiplies the configured learning rate of all later updates by `factor`."""
         self._optimizer.learning_rate.scale.assign(factor)
 
-    def evaluate(self) -> Mapping[str, float]:
+    def evaluate(self) -> Mapping[str, Value]:
         """The metrics of the validation split; empty without one."""
         validation = self._splits.get("validation")
         return self.evaluate_split(validation) if validation else {}
 
-    def evaluate_split(self, examples: Examples) -> Mapping[str, float]:
+    def evaluate_split(self, examples: Examples) -> Mapping[str, Value]:
         """The metrics over every example of a split, each counted once."""
         parts = self._runtime.replicas * self._runtime.streams
         batch_size = -(-self._experiment.evaluate.batch_size // parts) * parts

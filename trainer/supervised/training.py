@@ -179,10 +179,14 @@ def make_schedule(experiment: Supervised, train_size: int) -> Schedule:
 
 def _more_is_better(experiment: Supervised) -> bool:
     evaluate = experiment.evaluate
-    by_name = {metric.name: metric for metric in table.find_all(evaluate.metrics)}
+    by_name = {
+        metric.name: metric.more_is_better
+        for metric in table.find_all(evaluate.metrics)
+        if metric.more_is_better is not None
+    }
     if evaluate.best_metric not in by_name:
         raise unknown_name("evaluate.best_metric", evaluate.best_metric, by_name)
-    return by_name[evaluate.best_metric].more_is_better
+    return by_name[evaluate.best_metric]
 
 
 def total_steps(train: Train, train_size: int) -> int:
