@@ -27,14 +27,14 @@ def run(arguments: Sequence[str], started: float) -> None:
     if isinstance(experiment, Supervised):
         if values.render:
             raise UserError(f"--render is for agents; {values.workdir!r} is a supervised run")
-        from trainer.supervised.evaluate import evaluate
+        from trainer.supervised.experiments import evaluate
 
         result = evaluate(
             experiment, values.workdir, values.split, distribution_config, values.data_dir
         )
         print(json.dumps(result))
         return
-    from trainer.rl.multi_seed import evaluate as evaluate_agent
+    from trainer.rl.experiments import evaluate as evaluate_agent
 
     # Printed first: the metrics do not depend on whether the environment can be rendered.
     result = evaluate_agent(experiment, values.workdir, values.split, distribution_config)

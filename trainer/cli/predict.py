@@ -25,6 +25,7 @@ def run(arguments: Sequence[str], started: float) -> None:
             f"--strategy=gpu. Received: --strategy={distribution_config.strategy}"
         )
     distribution_flags.prepare_process(distribution_config)
+    from trainer.engine.multi_seed import require_one
     from trainer.engine.workdir import load_experiment
 
     experiment = load_experiment(values.workdir)
@@ -33,6 +34,7 @@ def run(arguments: Sequence[str], started: float) -> None:
             f"predict supports supervised runs only; {values.workdir!r} is an agent: use trainer "
             "evaluate"
         )
+    require_one(experiment, values.workdir)
     from trainer.supervised.predict import predict
 
     for prediction in predict(experiment, values.workdir, files, distribution_config):

@@ -45,7 +45,7 @@ def run(arguments: Sequence[str], started: float) -> None:
         else:
             session = runner.Session(started, stop)
             if isinstance(experiment, Supervised):
-                from trainer.supervised.training import train
+                from trainer.supervised.experiments import train
 
                 result = train(
                     experiment,
@@ -56,7 +56,7 @@ def run(arguments: Sequence[str], started: float) -> None:
                     values.accept_changed_data,
                 )
             else:
-                from trainer.rl.multi_seed import train as train_agent
+                from trainer.rl.experiments import train as train_agent
 
                 result = train_agent(experiment, values.workdir, distribution_config, session)
     if result is not None:

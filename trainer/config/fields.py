@@ -94,6 +94,12 @@ class ConfigBase:
         """Checks combinations of fields; a section overrides it where needed."""
 
 
+def check_seeds(seed: int, seeds: int) -> None:
+    """Checks that the last of `seeds` consecutive seeds is one."""
+    if seed + seeds > SEEDS:
+        raise UserError(f"seed + seeds must be <= {SEEDS}. Received: {seed} + {seeds}")
+
+
 def type_hints(section: type[ConfigBase]) -> dict[str, Any]:
     """Returns the evaluated annotation of each field of a section class."""
     return typing.get_type_hints(section)

@@ -4,7 +4,7 @@ import dataclasses
 
 from trainer.config.agents import DQN, Agent, QLinear
 from trainer.config.cadence import Cadence
-from trainer.config.fields import SEEDS, ConfigBase, field
+from trainer.config.fields import SEEDS, ConfigBase, check_seeds, field
 from trainer.config.models import MLP, Model
 from trainer.config.optimizers import Adam, Optimizer
 from trainer.errors import UserError
@@ -89,10 +89,7 @@ class ReinforcementLearning(ConfigBase):
 
     def validate(self) -> None:
         """Checks the last seed, and that no optimizer is set for an agent that has its own."""
-        if self.seed + self.seeds > SEEDS:
-            raise UserError(
-                f"seed + seeds must be <= {SEEDS}. Received: {self.seed} + {self.seeds}"
-            )
+        check_seeds(self.seed, self.seeds)
         if isinstance(self.agent, QLinear) and self.optimizer != Adam():
             raise UserError(
                 "agent.kind 'q_linear' learns with agent.alpha; leave optimizer.* at its defaults, "

@@ -5,7 +5,7 @@ import dataclasses
 from trainer.config.augment import Augmentation
 from trainer.config.cadence import Cadence
 from trainer.config.data import Data, Digits
-from trainer.config.fields import SEEDS, ConfigBase, field, sections
+from trainer.config.fields import SEEDS, ConfigBase, check_seeds, field, sections
 from trainer.config.models import CNN, Model
 from trainer.config.optimizers import Adam, Optimizer
 
@@ -78,9 +78,19 @@ class Supervised(ConfigBase):
         minimum=0,
         below=SEEDS,
     )
+    seeds: int = field(
+        1,
+        "Number of runs, with seeds seed, seed + 1, …, each in its own folder; the result "
+        "summarizes them.",
+        minimum=1,
+    )
     data: Data = dataclasses.field(default_factory=Digits)
     augment: tuple[Augmentation, ...] = sections((), "Applied in order to each training batch.")
     model: Model = dataclasses.field(default_factory=CNN)
     optimizer: Optimizer = dataclasses.field(default_factory=Adam)
     train: Train = dataclasses.field(default_factory=Train)
     evaluate: Evaluate = dataclasses.field(default_factory=Evaluate)
+
+    def validate(self) -> None:
+        """Checks the last seed."""
+        check_seeds(self.seed, self.seeds)

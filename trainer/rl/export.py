@@ -2,9 +2,10 @@
 
 from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
+from trainer.engine import multi_seed
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.errors import UserError
-from trainer.rl import multi_seed as experiments
+from trainer.rl import experiments
 
 
 def export(experiment: ReinforcementLearning, path: str, output: str) -> int:
@@ -18,11 +19,7 @@ def export(experiment: ReinforcementLearning, path: str, output: str) -> int:
     Raises:
       UserError: if there is no checkpoint, there are several seeds, or `output` is not empty.
     """
-    if experiment.seeds > 1:
-        directories = ", ".join(directory for _, directory in experiments.runs(experiment, path))
-        raise UserError(
-            f"--workdir {path!r} has the runs of {experiment.seeds} seeds; use one of {directories}"
-        )
+    multi_seed.require_one(experiment, path)
     if tf.io.gfile.exists(output) and (
         not tf.io.gfile.isdir(output) or tf.io.gfile.listdir(output)
     ):

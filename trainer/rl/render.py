@@ -13,11 +13,11 @@ from PIL import Image
 
 from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
+from trainer.engine import multi_seed
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.workdir import WorkDirectory
 from trainer.io.records import Record, read_records
-from trainer.rl import multi_seed as experiments
-from trainer.rl import seeds
+from trainer.rl import experiments, seeds
 from trainer.rl.envs import registry
 from trainer.rl.loading import Trained
 
@@ -52,7 +52,7 @@ def render(
     """
     records = {
         f"seed {run.seed}": read_records(WorkDirectory(directory).metrics)
-        for run, directory in experiments.runs(experiment, path)
+        for run, directory in multi_seed.runs(experiment, path)
     }
     curve = os.path.join(path, "learning_curve.png")
     write_learning_curve(records, experiment.environment.name, curve)

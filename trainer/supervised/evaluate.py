@@ -1,19 +1,16 @@
 """`trainer evaluate` for a supervised run."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from trainer.config.supervised import Supervised
 from trainer.data.examples import Dataset
 from trainer.data.loading import load
 from trainer.engine import distribution
 from trainer.engine.checkpoints import CheckpointInfo, restore
-from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.runner import checkpoint_of
 from trainer.errors import unknown_name
 from trainer.io.records import Value
 from trainer.supervised import run_data
-from trainer.supervised.gradients import can_be_halved
 from trainer.supervised.task import ClassificationTask
 
 
@@ -21,10 +18,10 @@ def evaluate(
     experiment: Supervised,
     path: str,
     split: str,
-    distribution_config: DistributionConfig,
+    runtime: distribution.Runtime,
     data_dir: str,
-) -> Mapping[str, Any]:
-    """The metrics of a run's selected checkpoint on a split, with its step.
+) -> tuple[int, Mapping[str, Value]]:
+    """The step of a run's selected checkpoint, and its metrics on a split.
 
     Scaling and classes are those that the run began with, whatever the data are now.
 
@@ -37,10 +34,8 @@ def evaluate(
     if split not in dataset.splits:
         raise unknown_name("value of --split", split, dataset.splits)
     dataset = run_data.for_evaluation(dataset, split, run_data.stored_signature(path))
-    runtime = distribution.create(distribution_config, can_be_halved(experiment))
     task = ClassificationTask(experiment, dataset, runtime, total_steps=1)
-    metrics = evaluate_checkpoint(found, task, dataset, split)
-    return {"split": split, "step": found.step, "metrics": dict(metrics)}
+    return found.step, evaluate_checkpoint(found, task, dataset, split)
 
 
 def evaluate_checkpoint(

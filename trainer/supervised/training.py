@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainer.compat.keras import tf
@@ -12,7 +12,6 @@ from trainer.data.examples import Dataset
 from trainer.data.loading import load
 from trainer.engine import agreement, distribution, runner
 from trainer.engine.checkpoints import CheckpointInfo, Checkpoints
-from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.loop_state import LoopState
 from trainer.engine.schedule import Schedule
 from trainer.engine.workdir import (
@@ -28,7 +27,6 @@ from trainer.metrics import table
 from trainer.optim.schedules import LearningRate
 from trainer.supervised import run_data
 from trainer.supervised.evaluate import evaluate_checkpoint
-from trainer.supervised.gradients import can_be_halved
 from trainer.supervised.task import ClassificationTask
 
 _REPORTS_PER_RUN = 20
@@ -37,33 +35,29 @@ _REPORTS_PER_RUN = 20
 def train(
     experiment: Supervised,
     path: str,
-    distribution_config: DistributionConfig,
+    runtime: distribution.Runtime,
     data_dir: str,
     session: runner.Session,
     accept_changed_data: bool = False,
+    prepare: Callable[[], None] = lambda: None,
 ) -> Mapping[str, Any] | None:
-    """Trains, or resumes, in the work directory `path`; returns what `runner.run` returns.
+    """Trains, or resumes, the run of `experiment.seed`; returns what `runner.run` does.
 
     Resuming with data that have changed is refused unless `accept_changed_data`.
+
+    Args:
+      experiment: the configuration, with one seed.
+      path: its work directory.
+      runtime: where to compute.
+      data_dir: directory of prepared TensorFlow Datasets; empty: TFDS' default.
+      session: the process of the run.
+      accept_changed_data: resume although the data have changed.
+      prepare: called after all checks, before anything is written.
 
     Raises:
       UserError: if data, model or strategy do not fit; nothing has been written then.
       Interrupted: when a stop was requested; the state is saved.
     """
-    runtime = distribution.create(distribution_config, can_be_halved(experiment))
-    runner.announce(runtime)
-    with runner.watching_workers(runtime):
-        return _train(experiment, path, runtime, data_dir, session, accept_changed_data)
-
-
-def _train(
-    experiment: Supervised,
-    path: str,
-    runtime: distribution.Runtime,
-    data_dir: str,
-    session: runner.Session,
-    accept_changed_data: bool,
-) -> Mapping[str, Any] | None:
     split = experiment.evaluate.split
     with agreement.shared_errors(runtime):
         if runtime.is_chief:
@@ -85,6 +79,8 @@ def _train(
     if runtime.is_chief:
         _announce_jump(experiment.optimizer, path, schedule.total_steps)
     task = ClassificationTask(experiment, dataset, runtime, schedule.total_steps)
+
+    prepare()
 
     def final_evaluation(found: CheckpointInfo) -> tuple[str, Mapping[str, Value]]:
         name = "test" if split == "test" else "eval"

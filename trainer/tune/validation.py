@@ -56,7 +56,7 @@ def check(search: Search, experiment: loading.Experiment) -> None:
         cannot be searched.
     """
     _check_objective(search, experiment)
-    if not isinstance(experiment, Supervised) and experiment.seeds > 1:
+    if experiment.seeds > 1:
         raise UserError(
             "seeds must be 1 in a search; set executions=K in the search file to train each trial "
             f"with K seeds. Received: {experiment.seeds}"

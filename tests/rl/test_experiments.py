@@ -135,7 +135,7 @@ assert "trainer" not in sys.modules
 def test_the_exported_policy_acts_the_same_elsewhere(kind, trained, tmp_path):
     from trainer.engine.distribution_config import DistributionConfig
     from trainer.engine.workdir import load_experiment
-    from trainer.rl import multi_seed as experiments
+    from trainer.rl import experiments
 
     workdir = str(trained / "seed_3")
     if kind == "categorical":

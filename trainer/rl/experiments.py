@@ -1,0 +1,81 @@
+"""An experiment with agents: one run, or one run per seed and statistics across them."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from trainer.config.rl import ReinforcementLearning
+from trainer.engine import distribution, multi_seed, runner
+from trainer.engine.distribution_config import DistributionConfig
+from trainer.io.records import Value
+from trainer.rl import training
+from trainer.rl.evaluate import summarize_seeds
+from trainer.rl.loading import Trained, load
+
+
+def train(
+    experiment: ReinforcementLearning,
+    path: str,
+    distribution_config: DistributionConfig,
+    session: runner.Session,
+) -> Mapping[str, Any] | None:
+    """Trains, or resumes, every run of the experiment; returns the content of result.json.
+
+    Raises:
+      UserError: if settings, environment or distribution do not fit.
+      Interrupted: when a stop was requested; the state is saved.
+    """
+    multi_seed.check_layout(experiment, path)
+    runtime = create_runtime(distribution_config)
+    runner.announce(runtime)
+
+    def train_one(
+        run: ReinforcementLearning,
+        directory: str,
+        own_session: runner.Session,
+        prepare: Callable[[], None],
+    ) -> Mapping[str, Any] | None:
+        return runner.finished_result(directory, run) or training.train(
+            run, directory, runtime, own_session, prepare
+        )
+
+    def summarize(finals: Sequence[Mapping[str, Value]]) -> Mapping[str, Value]:
+        return summarize_seeds(finals, experiment.seed)
+
+    return multi_seed.train(experiment, path, runtime, session, train_one, summarize)
+
+
+def evaluate(
+    experiment: ReinforcementLearning,
+    path: str,
+    split: str,
+    distribution_config: DistributionConfig,
+) -> Mapping[str, Any]:
+    """Evaluates each run's selected checkpoint on the greedy episodes of a split.
+
+    Raises:
+      UserError: if there is no such split, or no checkpoint.
+    """
+    agents = load_each(experiment, path, distribution_config)
+    steps = [trained.step for trained in agents]
+    metrics = [trained.evaluator.evaluate_split(split) for trained in agents]
+    if experiment.seeds == 1:
+        return {"split": split, "step": steps[0], "metrics": dict(metrics[0])}
+    across = summarize_seeds(metrics, experiment.seed)
+    return {"split": split, "step": steps, "metrics": dict(across)}
+
+
+def load_each(
+    experiment: ReinforcementLearning, path: str, distribution_config: DistributionConfig
+) -> list[Trained]:
+    """The trained agent of each of the experiment's runs."""
+    runtime = create_runtime(distribution_config)
+    return [load(run, directory, runtime) for run, directory in multi_seed.runs(experiment, path)]
+
+
+def create_runtime(distribution_config: DistributionConfig) -> distribution.Runtime:
+    """The runtime for a configuration; agents compute in float32 unless asked otherwise."""
+    if distribution_config.precision == "auto":
+        # Bootstrapped targets accumulate rounding errors.
+        distribution_config = dataclasses.replace(distribution_config, precision="float32")
+    return distribution.create(distribution_config)

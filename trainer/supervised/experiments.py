@@ -1,0 +1,77 @@
+"""A supervised experiment: one run, or one run per seed and statistics across them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trainer.config.supervised import Supervised
+from trainer.engine import distribution, multi_seed, runner
+from trainer.engine.distribution_config import DistributionConfig
+from trainer.supervised import training
+from trainer.supervised.evaluate import evaluate as evaluate_run
+from trainer.supervised.gradients import can_be_halved
+
+
+def train(
+    experiment: Supervised,
+    path: str,
+    distribution_config: DistributionConfig,
+    data_dir: str,
+    session: runner.Session,
+    accept_changed_data: bool = False,
+) -> Mapping[str, Any] | None:
+    """Trains, or resumes, every run of the experiment; returns the content of result.json.
+
+    Resuming with data that have changed is refused unless `accept_changed_data`.
+
+    Returns:
+      The content of result.json; None on a worker that is not the chief.
+
+    Raises:
+      UserError: if data, model or strategy do not fit; nothing has been written then.
+      Interrupted: when a stop was requested; the state is saved.
+    """
+    multi_seed.check_layout(experiment, path)
+    runtime = distribution.create(distribution_config, can_be_halved(experiment))
+    runner.announce(runtime)
+
+    def train_one(
+        run: Supervised,
+        directory: str,
+        own_session: runner.Session,
+        prepare: Callable[[], None],
+    ) -> Mapping[str, Any] | None:
+        return training.train(
+            run, directory, runtime, data_dir, own_session, accept_changed_data, prepare
+        )
+
+    with runner.watching_workers(runtime):
+        return multi_seed.train(
+            experiment, path, runtime, session, train_one, multi_seed.mean_and_interval
+        )
+
+
+def evaluate(
+    experiment: Supervised,
+    path: str,
+    split: str,
+    distribution_config: DistributionConfig,
+    data_dir: str,
+) -> Mapping[str, Any]:
+    """Evaluates each run's selected checkpoint on a split.
+
+    Raises:
+      UserError: if there is no such split, no checkpoint, the data are gone, or the network
+        cannot use them.
+    """
+    runtime = distribution.create(distribution_config, can_be_halved(experiment))
+    steps, metrics = zip(
+        *(
+            evaluate_run(run, directory, split, runtime, data_dir)
+            for run, directory in multi_seed.runs(experiment, path)
+        ),
+        strict=True,
+    )
+    if experiment.seeds == 1:
+        return {"split": split, "step": steps[0], "metrics": dict(metrics[0])}
+    summary = multi_seed.mean_and_interval(metrics)
+    return {"split": split, "step": list(steps), "metrics": summary}
