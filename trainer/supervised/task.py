@@ -14,6 +14,7 @@ from trainer.engine.distribution import Runtime
 from trainer.metrics import table
 from trainer.metrics.accumulators import Accumulators, equal_variable, summed_variable, zeros
 from trainer.models.moving_statistics import synchronize
+from trainer.optim.groups import ParameterGroup
 from trainer.optim.optimizers import Optimizer
 from trainer.supervised.classifier import Classifier, cross_entropy
 
@@ -59,8 +60,9 @@ class ClassificationTask:
             self._classifier = Classifier(experiment, dataset.signature, step)
             self._optimizer = Optimizer(
                 experiment.optimizer,
-                self.network.trainable_variables,
+                [ParameterGroup(self.network.trainable_variables)],
                 experiment.optimizer.schedule_steps or total_steps,
+                len(dataset.splits["train"]) / experiment.train.global_batch_size,
                 scales_loss=runtime.precision == "mixed_float16",
             )
             self._step = step
