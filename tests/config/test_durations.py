@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.config import OneCycleSchedule, StepSchedule, durations
-from trainer.config.durations import Duration, parse
+from trainer.config import OneCycleSchedule, StepSchedule
+from trainer.config.durations import Duration, parse_duration
 from trainer.errors import UserError
 
 
@@ -22,7 +22,7 @@ from trainer.errors import UserError
     ],
 )
 def test_a_duration_is_a_number_with_a_unit(text, duration):
-    assert parse(text, "warmup") == duration
+    assert parse_duration(text, "warmup") == duration
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_a_duration_is_a_number_with_a_unit(text, duration):
 )
 def test_other_text_is_an_error_of_one_line(text):
     with pytest.raises(UserError, match=r"^warmup must be a duration") as caught:
-        parse(text, "warmup")
+        parse_duration(text, "warmup")
     assert str(caught.value).endswith(f"Received: {text!r}")
     assert "\n" not in str(caught.value)
 
@@ -40,18 +40,18 @@ def test_other_text_is_an_error_of_one_line(text):
     [("30", 30), ("2 epochs", 25), ("0.5 epochs", 6), ("10 %", 100), ("0.25 %", 2), ("100%", 1000)],
 )
 def test_updates_are_rounded_to_the_nearest(text, updates):
-    assert parse(text, "warmup").updates(1000, 12.5) == updates
+    assert parse_duration(text, "warmup").updates(1000, 12.5) == updates
 
 
 def test_an_agent_has_no_epochs():
     with pytest.raises(UserError, match=r"an agent has no epochs.* Received: '5 epochs'"):
-        parse("5 epochs", "warmup").updates(1000, None)
-    assert parse("5 %", "warmup").updates(1000, None) == 50
+        parse_duration("5 epochs", "warmup").updates(1000, None)
+    assert parse_duration("5 %", "warmup").updates(1000, None) == 50
 
 
 @given(st.integers(0, 10**6), st.integers(1, 10**6))
 def test_steps_depend_on_no_length(steps, total):
-    assert durations.parse(f"{steps} steps", "warmup").updates(total, None) == steps
+    assert parse_duration(f"{steps} steps", "warmup").updates(total, None) == steps
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ class Run:
     def update(self, first, last):
         for number in range(first, last):
             phase = max(n for n, start in enumerate(self.optimizer.phases) if start <= number)
-            count = len(self.optimizer.variables(phase))
+            count = len(self.optimizer.variables_of(phase))
             gradients = [tf.constant(each) for each in GRADIENTS[number][-count:]]
             norm, _ = self._update[phase](gradients)
             self.norms.append(float(self.strategy.experimental_local_results(norm)[0]))

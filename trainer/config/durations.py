@@ -42,7 +42,7 @@ class Duration:
         return round(self.amount * updates_per_epoch)
 
 
-def parse(text: str, name: str) -> Duration:
+def parse_duration(text: str, name: str = "duration") -> Duration:
     """The duration that a text means.
 
     Args:

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from trainer.config import durations
+from trainer.config.durations import parse_duration
 from trainer.config.fields import ConfigBase, field
 from trainer.errors import UserError
 
@@ -33,7 +33,7 @@ class WarmupSchedule(ConfigBase):
 
     def validate(self) -> None:
         """Checks that the warmup is a duration."""
-        durations.parse(self.warmup, "warmup")
+        parse_duration(self.warmup, "warmup")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ class StepSchedule(WarmupSchedule):
         """Checks that all boundaries are durations."""
         super().validate()
         for boundary in self.boundaries:
-            durations.parse(boundary, "boundaries")
+            parse_duration(boundary, "boundaries")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +116,7 @@ class OneCycleSchedule(ConfigBase):
 
     def validate(self) -> None:
         """Checks that the time of the peak is a duration."""
-        durations.parse(self.peak, "peak")
+        parse_duration(self.peak, "peak")
 
 
 Schedule = (

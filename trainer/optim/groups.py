@@ -7,8 +7,6 @@ from typing import Any
 from trainer.compat.keras import keras, tf
 from trainer.optim.schedules import LearningRate
 
-Schedule = keras.optimizers.schedules.LearningRateSchedule
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ParameterGroup:
@@ -35,7 +33,7 @@ class Rule:
       learning_rate_factor: of the run's learning rate.
     """
 
-    create: Callable[[Schedule], keras.optimizers.Optimizer]
+    create: Callable[[keras.optimizers.schedules.LearningRateSchedule], keras.optimizers.Optimizer]
     variables: Sequence[tf.Variable]
     learning_rate_factor: float
 
@@ -86,7 +84,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         return self.iterations.assign_add(1)
 
 
-class _GroupLearningRate(Schedule):
+class _GroupLearningRate(keras.optimizers.schedules.LearningRateSchedule):
     """A factor of the run's learning rate at the run's update, whatever the group's own is."""
 
     def __init__(self, run: LearningRate, factor: float, counter: GroupedOptimizer):

@@ -8,7 +8,7 @@ from typing import Any
 from trainer.compat.keras import keras, tf
 from trainer.config.optimizers import Muon as MuonConfig
 from trainer.config.optimizers import Optimizer as OptimizerConfig
-from trainer.optim.groups import GroupedOptimizer, ParameterGroup, Rule, Schedule
+from trainer.optim.groups import GroupedOptimizer, ParameterGroup, Rule
 from trainer.optim.lamb import LAMB
 from trainer.optim.muon import Muon
 from trainer.optim.schedules import LearningRate
@@ -37,8 +37,8 @@ class Optimizer(tf.Module):
     """A Keras optimizer with its schedule, gradient clipping and loss scaling.
 
     Groups may join at a later update. The run is then divided into phases, numbered from 0; in
-    each, the groups take part that have joined by its first update. `variables`, `gradients` and
-    `apply` take the number of a phase, which is fixed when a function is traced; the default is
+    each, the groups take part that have joined by its first update. `variables_of`, `gradients`
+    and `apply` take the number of a phase, which is fixed when a function is traced; the default is
     the last one, with all groups.
 
     Attributes:
@@ -76,7 +76,7 @@ class Optimizer(tf.Module):
         # A tf.Module does not track a schedule by itself.
         self._learning_rate_scale = self.learning_rate.scale
         self._optimizer = _optimizer(_rules(config, groups), self.learning_rate)
-        self._optimizer.build(self.variables())
+        self._optimizer.build(self.variables_of())
         self._scales_loss = scales_loss
         if scales_loss:
             self._optimizer = keras.mixed_precision.LossScaleOptimizer(self._optimizer)
@@ -91,7 +91,7 @@ class Optimizer(tf.Module):
         """The optimizer's own variables, such as momentum."""
         return self._optimizer.variables()
 
-    def variables(self, phase: int = -1) -> list[tf.Variable]:
+    def variables_of(self, phase: int = -1) -> list[tf.Variable]:
         """What is updated in a phase, in the order of the groups."""
         return [
             variable
@@ -112,7 +112,7 @@ class Optimizer(tf.Module):
           loss: scalar, already divided by the global batch size.
           phase: whose variables to differentiate for.
         """
-        variables = self.variables(phase)
+        variables = self.variables_of(phase)
         if not self._scales_loss:
             return tape.gradient(loss, variables)
         with tape:
@@ -143,7 +143,7 @@ class Optimizer(tf.Module):
         if self._clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, norm)
         self._optimizer.apply_gradients(
-            zip(gradients, self.variables(phase), strict=True), skip_gradients_aggregation=True
+            zip(gradients, self.variables_of(phase), strict=True), skip_gradients_aggregation=True
         )
         return norm, loss
 
@@ -161,20 +161,17 @@ def _rules(config: OptimizerConfig, groups: Sequence[ParameterGroup]) -> list[Ru
         if field.name not in _NO_ARGUMENTS
     }
     make = functools.partial(OPTIMIZERS[config.kind], **arguments)
-    if isinstance(config, MuonConfig):
-        kernels = [each for group in groups for each in group.variables if has_weight_decay(each)]
-        rules = [
-            rule for group in groups for rule in _muon_rules(config, group, kernels[-1:], make)
-        ]
-    else:
-        rules = [_rule(make, group.variables, group.learning_rate_factor) for group in groups]
-    return [rule for rule in rules if rule.variables]
+    if not isinstance(config, MuonConfig):
+        return [_rule(make, group.variables, group.learning_rate_factor) for group in groups]
+    kernels = [each for group in groups for each in group.variables if has_weight_decay(each)]
+    head = kernels[-1] if kernels else None
+    return [rule for group in groups for rule in _muon_rules(config, group, head, make)]
 
 
 def _muon_rules(
-    config: MuonConfig, group: ParameterGroup, head: Sequence[tf.Variable], make: Callable[..., Any]
+    config: MuonConfig, group: ParameterGroup, head: tf.Variable | None, make: Callable[..., Any]
 ) -> list[Rule]:
-    """Muon for a group's kernels, SGD for the head and for the rest."""
+    """Muon for the kernels of a group, SGD for the head and for variables without decay."""
     by_sgd = functools.partial(
         keras.optimizers.SGD,
         momentum=config.sgd_momentum,
@@ -182,25 +179,23 @@ def _muon_rules(
         weight_decay=config.weight_decay or None,
     )
     kernels = [each for each in group.variables if has_weight_decay(each)]
-    is_head = {id(each) for each in head}
-    factor = group.learning_rate_factor
+    others = [each for each in group.variables if not has_weight_decay(each)]
+    parts = (
+        (make, [each for each in kernels if each is not head], config.learning_rate),
+        (by_sgd, [each for each in kernels if each is head], config.head_learning_rate),
+        (by_sgd, others, config.bias_learning_rate),
+    )
     return [
-        _rule(make, [each for each in kernels if id(each) not in is_head], factor),
-        _rule(
-            by_sgd,
-            [each for each in kernels if id(each) in is_head],
-            factor * config.head_learning_rate / config.learning_rate,
-        ),
-        _rule(
-            by_sgd,
-            [each for each in group.variables if not has_weight_decay(each)],
-            factor * config.bias_learning_rate / config.learning_rate,
-        ),
+        _rule(rule, variables, group.learning_rate_factor * peak / config.learning_rate)
+        for rule, variables, peak in parts
+        if variables
     ]
 
 
 def _rule(make: Callable[..., Any], variables: Sequence[tf.Variable], factor: float) -> Rule:
-    def create(schedule: Schedule) -> keras.optimizers.Optimizer:
+    def create(
+        schedule: keras.optimizers.schedules.LearningRateSchedule,
+    ) -> keras.optimizers.Optimizer:
         optimizer = make(learning_rate=schedule, jit_compile=False)
         # Must precede `build`.
         optimizer.exclude_from_weight_decay(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainer.compat.keras import keras, tf
-from trainer.config import durations
+from trainer.config.durations import parse_duration
 from trainer.config.optimizers import (
     ConstantSchedule,
     CosineSchedule,
@@ -29,9 +29,7 @@ class _Length:
     updates_per_epoch: float | None
 
     def updates(self, duration: str) -> int:
-        return durations.parse(duration, "duration").updates(
-            self.total_updates, self.updates_per_epoch
-        )
+        return parse_duration(duration).updates(self.total_updates, self.updates_per_epoch)
 
 
 def _constant(schedule: ConstantSchedule, length: _Length) -> Factor:
