@@ -10,7 +10,7 @@ _ITERATIONS = 5
 
 
 class Muon(keras.optimizers.Optimizer):
-    """Momentum whose update is replaced by the nearest orthogonal matrix, roughly.
+    """Momentum, replaced approximately by the nearest matrix with orthonormal rows or columns.
 
     A kernel `[..., inputs, outputs]` is a matrix with one row per output.
     """
