@@ -7,6 +7,7 @@ from trainer.config import (
     CNN,
     CSV,
     DQN,
+    LAMB,
     MLP,
     SGD,
     TFDS,
@@ -17,15 +18,21 @@ from trainer.config import (
     Digits,
     EpsilonGreedy,
     Evaluate,
+    ExponentialSchedule,
     ImageFolder,
     Linear,
     LinearSchedule,
+    Lion,
+    Muon,
+    OneCycleSchedule,
+    PolynomialSchedule,
     PrioritizedReplay,
     QLinear,
     RandomCrop,
     RandomFlip,
     ReinforcementLearning,
     RMSprop,
+    StepSchedule,
     Supervised,
     UniformReplay,
 )
@@ -37,15 +44,30 @@ models = st.one_of(
     st.builds(MLP, units=units, dropout=fractions),
     st.builds(CNN, filters=units.filter(bool), batch_norm=st.booleans()),
 )
+durations = st.one_of(
+    st.integers(0, 9999).map(str),
+    st.floats(0, 99, allow_subnormal=False).map(lambda amount: f"{amount:.3f} epochs"),
+    st.integers(0, 100).map(lambda amount: f"{amount} %"),
+)
 schedules = st.one_of(
-    st.builds(kind, warmup_steps=st.integers(0, 9999))
-    for kind in (ConstantSchedule, LinearSchedule, CosineSchedule)
+    *(
+        st.builds(kind, warmup=durations)
+        for kind in (
+            *(ConstantSchedule, LinearSchedule, CosineSchedule),
+            *(PolynomialSchedule, ExponentialSchedule),
+        )
+    ),
+    st.builds(StepSchedule, boundaries=st.lists(durations, min_size=1, max_size=3).map(tuple)),
+    st.builds(OneCycleSchedule, peak=durations, start_factor=fractions),
 )
 optimizers = st.one_of(
     st.builds(Adam, learning_rate=st.floats(1e-9, 1e3), schedule=schedules),
     st.builds(AdamW, weight_decay=fractions, schedule=schedules),
     st.builds(SGD, momentum=st.floats(0.1, 0.9), nesterov=st.booleans()),
     st.builds(RMSprop, schedule=schedules),
+    st.builds(LAMB, weight_decay=fractions),
+    st.builds(Lion, beta_1=st.floats(0.1, 0.9)),
+    st.builds(Muon, normalize_weights=st.booleans(), schedule=schedules),
 )
 augmentations = st.lists(
     st.one_of(

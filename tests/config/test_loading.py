@@ -104,7 +104,7 @@ def test_nested_default_is_that_of_the_holding_section():
     [
         ({"train": {"stepz": 3}}, "unknown field of train. Did you mean 'steps'"),
         ({"optimiser": {}}, "unknown field of the configuration. Did you mean 'optimizer'"),
-        ({"optimizer": {"schedule": {"warmup": 3}}}, "unknown field of optimizer.schedule. Did"),
+        ({"optimizer": {"schedule": {"warm_up": "3"}}}, "unknown field of optimizer.schedule. Did"),
         ({"optimizer": {"schedule": "cosine"}}, "optimizer.schedule must be a mapping"),
         ({"optimizer": {"schedule": {"kind": "cos"}}}, "unknown optimizer.schedule.kind"),
         ({"augment": [{"kind": "crop", "pad": 1}]}, "unknown field of augment.0. Did you mean"),

@@ -161,12 +161,12 @@ def test_same_kind_keeps_the_section():
 
 
 def test_another_kind_keeps_no_value():
-    optimizer = Adam(learning_rate=0.5, schedule=CosineSchedule(warmup_steps=3), clip_norm=1.0)
+    optimizer = Adam(learning_rate=0.5, schedule=CosineSchedule(warmup="3"), clip_norm=1.0)
     assert apply(Supervised(optimizer=optimizer), {"optimizer.kind": "sgd"}).optimizer == SGD()
 
 
 def test_kind_of_a_nested_section_is_replaced():
-    experiment = Supervised(optimizer=Adam(schedule=ConstantSchedule(warmup_steps=9)))
+    experiment = Supervised(optimizer=Adam(schedule=ConstantSchedule(warmup="9")))
     changed = apply(experiment, {"optimizer.schedule.kind": "cosine"})
     assert changed.optimizer == Adam(schedule=CosineSchedule())
     agent = apply(
@@ -180,12 +180,12 @@ def test_kind_of_the_outer_section_is_replaced_before_the_nested_one():
     changed = apply(
         Supervised(),
         {
-            "optimizer.schedule.warmup_steps": 5,
+            "optimizer.schedule.warmup": "5 epochs",
             "optimizer.schedule.kind": "cosine",
             "optimizer.kind": "sgd",
         },
     )
-    assert changed.optimizer == SGD(schedule=CosineSchedule(warmup_steps=5))
+    assert changed.optimizer == SGD(schedule=CosineSchedule(warmup="5 epochs"))
 
 
 def test_variant_with_a_required_field_is_constructed_with_it():
@@ -226,7 +226,7 @@ def test_element_of_a_tuple_is_addressed_by_position():
     ("override", "expected"),
     [
         ("optimizer.learning_rat=1", "Did you mean 'optimizer.learning_rate'?"),
-        ("optimizer.schedule.warmup=1", "Did you mean 'optimizer.schedule.warmup_steps'?"),
+        ("optimizer.schedule.warmup_steps=1", "Did you mean 'optimizer.schedule.warmup'?"),
         ("optimizer.schedule=cosine", "Did you mean 'optimizer.schedule.kind'?"),
         ("model.kind=mpl", "Did you mean 'mlp'?"),
         ("optimizer.schedule.kind=cosin", "Did you mean 'cosine'?"),

@@ -17,7 +17,7 @@ from trainer.config import (
 )
 from trainer.config.overrides import apply, parse
 from trainer.errors import UserError
-from trainer.optim.optimizers import Optimizer
+from trainer.optim.schedules import LearningRate
 from trainer.tune import validation
 from trainer.tune.space import (
     Bayesian,
@@ -162,7 +162,7 @@ def test_shortened_experiment_has_a_fraction_of_the_length():
 
     def learning_rates(experiment):
         length = experiment.optimizer.schedule_steps or experiment.train.steps
-        schedule = Optimizer(experiment.optimizer, [], length).learning_rate
+        schedule = LearningRate(experiment.optimizer, length)
         return [float(schedule(step)) for step in (0, 16, 32)]
 
     assert learning_rates(third) == learning_rates(by_steps)

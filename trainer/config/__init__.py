@@ -5,10 +5,10 @@ A configuration file imports everything it needs from here:
     from trainer.config import CNN, Adam, CosineSchedule, Digits, Supervised, Train
 
 Each section has a module (`data`, `augment`, `models`, `optimizers`, `agents`), as has each
-kind of experiment (`supervised`, `rl`). `fields` declares fields, `loading` converts an
-experiment from and to mappings, JSON and files, `overrides` changes fields by path,
-`inspection` lists fields and differences, and `user_code` imports a user's own modules.
-Nothing here imports TensorFlow.
+kind of experiment (`supervised`, `rl`). `fields` declares fields, `durations` reads lengths of
+training, `loading` converts an experiment from and to mappings, JSON and files, `overrides`
+changes fields by path, `inspection` lists fields and differences, and `user_code` imports a
+user's own modules. Nothing here imports TensorFlow.
 """
 
 from trainer.config.agents import (
@@ -24,13 +24,20 @@ from trainer.config.data import CSV, TFDS, CustomData, Digits, ImageFolder
 from trainer.config.loading import Experiment
 from trainer.config.models import CNN, MLP, ConvNet, CustomModel, KerasCNN, Linear
 from trainer.config.optimizers import (
+    LAMB,
     SGD,
     Adam,
     AdamW,
     ConstantSchedule,
     CosineSchedule,
+    ExponentialSchedule,
     LinearSchedule,
+    Lion,
+    Muon,
+    OneCycleSchedule,
+    PolynomialSchedule,
     RMSprop,
+    StepSchedule,
 )
 from trainer.config.rl import Environment, EvaluateRL, ReinforcementLearning, TrainRL
 from trainer.config.supervised import Evaluate, Supervised, Train
@@ -39,6 +46,7 @@ __all__ = [
     "CNN",
     "CSV",
     "DQN",
+    "LAMB",
     "MLP",
     "SGD",
     "TFDS",
@@ -56,16 +64,22 @@ __all__ = [
     "Evaluate",
     "EvaluateRL",
     "Experiment",
+    "ExponentialSchedule",
     "ImageFolder",
     "KerasCNN",
     "Linear",
     "LinearSchedule",
+    "Lion",
+    "Muon",
+    "OneCycleSchedule",
+    "PolynomialSchedule",
     "PrioritizedReplay",
     "QLinear",
     "RMSprop",
     "RandomCrop",
     "RandomFlip",
     "ReinforcementLearning",
+    "StepSchedule",
     "Supervised",
     "Train",
     "TrainRL",

@@ -1,60 +1,82 @@
 """Optimizers: from a section to updates that replicas agree on."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trainer.compat.keras import keras, tf
+from trainer.config.optimizers import Muon as MuonConfig
 from trainer.config.optimizers import Optimizer as OptimizerConfig
+from trainer.optim.groups import GroupedOptimizer, ParameterGroup, Rule
+from trainer.optim.lamb import LAMB
+from trainer.optim.muon import Muon
 from trainer.optim.schedules import LearningRate
+from trainer.optim.weight_decay import SGD, RMSprop, has_weight_decay
 
-# The Keras class of each `optimizer.kind`; the section's other fields are its arguments.
+# The class of each `optimizer.kind`; the section's other fields are its arguments.
 OPTIMIZERS: Mapping[str, Callable[..., keras.optimizers.Optimizer]] = {
     "adam": keras.optimizers.Adam,
     "adamw": keras.optimizers.AdamW,
-    "sgd": keras.optimizers.SGD,
-    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": SGD,
+    "rmsprop": RMSprop,
+    "lamb": LAMB,
+    "lion": keras.optimizers.Lion,
+    "muon": Muon,
 }
-_OURS = ("kind", "learning_rate", "schedule", "schedule_steps", "clip_norm")
+_NO_ARGUMENTS = frozenset(
+    {
+        *("kind", "learning_rate", "schedule", "schedule_steps", "clip_norm"),
+        # Of the variables that Muon does not update.
+        *("head_learning_rate", "bias_learning_rate", "sgd_momentum"),
+    }
+)
 
 
 class Optimizer(tf.Module):
     """A Keras optimizer with its schedule, gradient clipping and loss scaling.
 
+    Groups may join at a later update. The run is then divided into phases, numbered from 0; in
+    each, the groups take part that have joined by its first update. `variables_of`, `gradients`
+    and `apply` take the number of a phase, which is fixed when a function is traced; the default is
+    the last one, with all groups.
+
     Attributes:
       learning_rate: the schedule.
+      phases: the first update of each phase, ascending; `(0,)` if all groups join at once.
     """
 
     def __init__(
         self,
         config: OptimizerConfig,
-        variables: Sequence[tf.Variable],
+        groups: Sequence[ParameterGroup],
         schedule_updates: int,
+        updates_per_epoch: float | None = None,
         scales_loss: bool = False,
     ):
         """Creates all slots, in the strategy scope in force.
 
         Args:
           config: the `optimizer` section.
-          variables: what to update.
+          groups: what to update, in the order of the model; one of them at least from update 0 on.
           schedule_updates: length of the learning rate schedule.
+          updates_per_epoch: None for an agent.
           scales_loss: whether the loss is scaled dynamically, as float16 needs.
+
+        Raises:
+          UserError: if a duration of the schedule is in epochs and there are none.
         """
         super().__init__()
-        self._variables = list(variables)
+        self._groups = tuple(groups)
+        self.phases = tuple(sorted({group.first_update for group in groups}))
+        if self.phases[0] != 0:
+            raise ValueError(f"no group takes part in update 0. Received: {self.phases}")
         self._clip_norm = config.clip_norm
-        self.learning_rate = LearningRate(config, schedule_updates)
+        self.learning_rate = LearningRate(config, schedule_updates, updates_per_epoch)
         # A tf.Module does not track a schedule by itself.
         self._learning_rate_scale = self.learning_rate.scale
-        arguments: dict[str, Any] = {
-            field.name: getattr(config, field.name)
-            for field in dataclasses.fields(config)
-            if field.name not in _OURS
-        }
-        self._optimizer = OPTIMIZERS[config.kind](
-            learning_rate=self.learning_rate, jit_compile=False, **arguments
-        )
-        self._optimizer.build(self._variables)
+        self._optimizer = _optimizer(_rules(config, groups), self.learning_rate)
+        self._optimizer.build(self.variables_of())
         self._scales_loss = scales_loss
         if scales_loss:
             self._optimizer = keras.mixed_precision.LossScaleOptimizer(self._optimizer)
@@ -69,32 +91,46 @@ class Optimizer(tf.Module):
         """The optimizer's own variables, such as momentum."""
         return self._optimizer.variables()
 
+    def variables_of(self, phase: int = -1) -> list[tf.Variable]:
+        """What is updated in a phase, in the order of the groups."""
+        return [
+            variable
+            for group in self._groups
+            if group.first_update <= self.phases[phase]
+            for variable in group.variables
+        ]
+
     def current_learning_rate(self) -> float:
-        """The learning rate of the next update."""
+        """The learning rate of the next update, of a group with factor 1."""
         return float(self.learning_rate(self.iterations))
 
-    def gradients(self, tape: tf.GradientTape, loss: tf.Tensor) -> list[tf.Tensor]:
+    def gradients(self, tape: tf.GradientTape, loss: tf.Tensor, phase: int = -1) -> list[tf.Tensor]:
         """Gradients of this replica's share of the loss; scaled where the loss is scaled.
 
         Args:
           tape: recorded the loss.
           loss: scalar, already divided by the global batch size.
+          phase: whose variables to differentiate for.
         """
+        variables = self.variables_of(phase)
         if not self._scales_loss:
-            return tape.gradient(loss, self._variables)
+            return tape.gradient(loss, variables)
         with tape:
             scaled = self._optimizer.get_scaled_loss(loss)
-        return self._optimizer.get_unscaled_gradients(tape.gradient(scaled, self._variables))
+        return self._optimizer.get_unscaled_gradients(tape.gradient(scaled, variables))
 
-    def apply(self, gradients: list[tf.Tensor], loss: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def apply(
+        self, gradients: list[tf.Tensor], loss: tf.Tensor, phase: int = -1
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Sums gradients over replicas, clips them by their global norm and applies them.
 
         Call it in a replica context. Clipping follows the sum, so that the update does not
         depend on the number of replicas.
 
         Args:
-          gradients: of this replica's share of the loss.
+          gradients: of this replica's share of the loss, as `gradients` returns them.
           loss: that share, scalar; it is summed with the gradients.
+          phase: the phase of `gradients`.
 
         Returns:
           The global norm before clipping and the loss, scalars float32, equal on all replicas.
@@ -107,9 +143,67 @@ class Optimizer(tf.Module):
         if self._clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, norm)
         self._optimizer.apply_gradients(
-            zip(gradients, self._variables, strict=True), skip_gradients_aggregation=True
+            zip(gradients, self.variables_of(phase), strict=True), skip_gradients_aggregation=True
         )
         return norm, loss
+
+
+def _optimizer(rules: Sequence[Rule], schedule: LearningRate) -> keras.optimizers.Optimizer:
+    if len(rules) == 1 and rules[0].learning_rate_factor == 1.0:
+        return rules[0].create(schedule)
+    return GroupedOptimizer(rules, schedule)
+
+
+def _rules(config: OptimizerConfig, groups: Sequence[ParameterGroup]) -> list[Rule]:
+    arguments = {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if field.name not in _NO_ARGUMENTS
+    }
+    make = functools.partial(OPTIMIZERS[config.kind], **arguments)
+    if not isinstance(config, MuonConfig):
+        return [_rule(make, group.variables, group.learning_rate_factor) for group in groups]
+    kernels = [each for group in groups for each in group.variables if has_weight_decay(each)]
+    head = kernels[-1] if kernels else None
+    return [rule for group in groups for rule in _muon_rules(config, group, head, make)]
+
+
+def _muon_rules(
+    config: MuonConfig, group: ParameterGroup, head: tf.Variable | None, make: Callable[..., Any]
+) -> list[Rule]:
+    """Muon for the kernels of a group, SGD for the head and for variables without decay."""
+    by_sgd = functools.partial(
+        keras.optimizers.SGD,
+        momentum=config.sgd_momentum,
+        nesterov=True,
+        weight_decay=config.weight_decay or None,
+    )
+    kernels = [each for each in group.variables if has_weight_decay(each)]
+    others = [each for each in group.variables if not has_weight_decay(each)]
+    parts = (
+        (make, [each for each in kernels if each is not head], config.learning_rate),
+        (by_sgd, [each for each in kernels if each is head], config.head_learning_rate),
+        (by_sgd, others, config.bias_learning_rate),
+    )
+    return [
+        _rule(rule, variables, group.learning_rate_factor * peak / config.learning_rate)
+        for rule, variables, peak in parts
+        if variables
+    ]
+
+
+def _rule(make: Callable[..., Any], variables: Sequence[tf.Variable], factor: float) -> Rule:
+    def create(
+        schedule: keras.optimizers.schedules.LearningRateSchedule,
+    ) -> keras.optimizers.Optimizer:
+        optimizer = make(learning_rate=schedule, jit_compile=False)
+        # Must precede `build`.
+        optimizer.exclude_from_weight_decay(
+            [each for each in variables if not has_weight_decay(each)]
+        )
+        return optimizer
+
+    return Rule(create, variables, factor)
 
 
 def global_norm(gradients: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from trainer.compat.keras import tf
 from trainer.config.optimizers import Optimizer as OptimizerConfig
 from trainer.models.moving_statistics import synchronize
+from trainer.optim.groups import ParameterGroup
 from trainer.optim.optimizers import Optimizer
 from trainer.rl.agents.base import Agent, AgentLoss
 from trainer.rl.experience.replay import Sample
@@ -47,7 +48,12 @@ class Learner(tf.Module):
         """
         super().__init__()
         self._agent = agent
-        self.optimizer = Optimizer(config, agent.trainable_variables, schedule_updates, scales_loss)
+        self.optimizer = Optimizer(
+            config,
+            [ParameterGroup(agent.trainable_variables)],
+            schedule_updates,
+            scales_loss=scales_loss,
+        )
         self._global_batch_size = global_batch_size
         self._replicas = replicas
         self._compiles = compiles and replicas == 1

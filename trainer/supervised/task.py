@@ -16,6 +16,7 @@ from trainer.metrics import table
 from trainer.metrics.accumulators import Accumulators, equal_variable, summed_variable, zeros
 from trainer.models import halves
 from trainer.models.moving_statistics import synchronize
+from trainer.optim.groups import ParameterGroup
 from trainer.optim.optimizers import Optimizer
 from trainer.supervised.classifier import Classifier
 from trainer.supervised.gradients import BatchGradients
@@ -62,8 +63,9 @@ class ClassificationTask:
             self._classifier = Classifier(experiment, dataset.signature, step)
             self._optimizer = Optimizer(
                 experiment.optimizer,
-                self.network.trainable_variables,
+                [ParameterGroup(self.network.trainable_variables)],
                 experiment.optimizer.schedule_steps or total_steps,
+                len(dataset.splits["train"]) / experiment.train.global_batch_size,
                 scales_loss=runtime.precision == "mixed_float16",
             )
             self._step = step

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainer.compat.keras import tf
-from trainer.config.optimizers import Optimizer
+from trainer.config.optimizers import ConstantSchedule
 from trainer.config.supervised import Supervised, Train
 from trainer.data.examples import Dataset
 from trainer.data.loading import load
@@ -77,7 +77,7 @@ def train(
             runner.announce_finished(finished)
         return finished
     if runtime.is_chief:
-        _announce_jump(experiment.optimizer, path, schedule.total_steps)
+        _announce_jump(experiment, path, schedule.total_steps, train_size)
     task = ClassificationTask(experiment, dataset, runtime, schedule.total_steps)
 
     prepare()
@@ -123,24 +123,27 @@ def _check_not_shorter(experiment: Supervised, path: str, train_size: int) -> No
     check_not_shorter(path, {"updates": old}, {"updates": new})
 
 
-def _announce_jump(optimizer: Optimizer, path: str, total: int) -> None:
+def _announce_jump(experiment: Supervised, path: str, total: int, train_size: int) -> None:
     """Says on stderr if a run's new length changes the learning rate at which it resumes.
 
     Args:
-      optimizer: the configuration.
+      experiment: the configuration.
       path: the work directory.
       total: the new length, updates.
+      train_size: examples of the training split.
     """
+    optimizer = experiment.optimizer
     # The others do not depend on the length, and reading a checkpoint takes time.
-    if optimizer.schedule.kind == "constant" or optimizer.schedule_steps:
+    if optimizer.schedule == ConstantSchedule() or optimizer.schedule_steps:
         return
     found, _ = Checkpoints(WorkDirectory(path).checkpoints, keep=1).newest()
     if found is None:
         return
     state = LoopState(**found.loop_state)
     scale = 0.5**state.rollbacks
+    updates_per_epoch = train_size / experiment.train.global_batch_size
     old, new = (
-        scale * float(LearningRate(optimizer, length)(tf.constant(state.step)))
+        scale * float(LearningRate(optimizer, length, updates_per_epoch)(tf.constant(state.step)))
         for length in (state.total_steps, total)
     )
     if not math.isclose(old, new, rel_tol=1e-6, abs_tol=1e-12):
