@@ -59,8 +59,8 @@ def test_the_result_is_across_seeds(trained):
 def test_evaluate_repeats_the_result(trained, capsys):
     assert run(["evaluate", f"--workdir={trained}"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    result = read(trained)
-    assert {f"test/{name}": value for name, value in printed["metrics"].items()} == result["metrics"]
+    found = {f"test/{name}": value for name, value in printed["metrics"].items()}
+    assert found == read(trained)["metrics"]
 
 
 def test_one_more_seed_trains_only_that_one(trained, capsys):

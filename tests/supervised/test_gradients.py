@@ -11,6 +11,7 @@ from trainer.compat.keras import keras, tf
 from trainer.config import CNN, MLP, SGD, CustomModel, Supervised, Train
 from trainer.data.examples import Signature
 from trainer.models import halves
+from trainer.optim.groups import ParameterGroup
 from trainer.optim.optimizers import Optimizer
 from trainer.supervised.classifier import Classifier
 from trainer.supervised.gradients import BatchGradients, can_be_halved
@@ -32,7 +33,8 @@ def computed(model, **parts):
     signature = Signature("image", SHAPE, SHAPE, ("a", "b", "c"), (), (0.0,) * 2, (1.0,) * 2)
     experiment = Supervised(seed=1, model=model)
     classifier = Classifier(experiment, signature, tf.Variable(5, False, dtype=tf.int64))
-    optimizer = Optimizer(SGD(), classifier.network.trainable_variables, 10)
+    groups = [ParameterGroup(classifier.network.trainable_variables)]
+    optimizer = Optimizer(SGD(), groups, 10)
     gradients = BatchGradients(classifier, optimizer, 0.1, SIZE, 1, **parts)
     values, loss, logits = tf.function(gradients)(FEATURES, TARGETS)
     assert logits.shape == (SIZE, CLASSES)

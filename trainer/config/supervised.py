@@ -31,6 +31,13 @@ class Train(Cadence):
         "0: all that a device computes at once.",
         minimum=0,
     )
+    ema_decay: float = field(
+        0.0,
+        "Decay per update of an exponential moving average of the network's weights and "
+        "statistics, which evaluation and prediction then use; 0 disables it.",
+        minimum=0.0,
+        below=1.0,
+    )
     label_smoothing: float = field(
         0.0, "Probability mass spread over all classes; 0 disables it.", minimum=0.0, below=1.0
     )

@@ -9,6 +9,8 @@ from trainer.errors import UserError, unknown_name
 from trainer.metrics import agents, classification
 from trainer.metrics.metric import Metric
 
+# Prefix of the metrics of the network in training where its moving average is evaluated.
+RAW = "raw_"
 TABLE = {metric.name: metric for metric in classification.METRICS}
 
 
@@ -54,8 +56,10 @@ def find_all(names: Iterable[str]) -> tuple[Metric, ...]:
 def reported(experiment: Experiment) -> tuple[str, ...]:
     """The metrics that a run reports, as `split/name`; the splits are `train` and `eval`."""
     if isinstance(experiment, Supervised):
-        evaluated = ["loss", *map(_reported_name, experiment.evaluate.metrics)]
-        trained = [*evaluated, *classification.TRAINING]
+        metrics = ["loss", *map(_reported_name, experiment.evaluate.metrics)]
+        trained = [*metrics, *classification.TRAINING]
+        raw = [RAW + name for name in metrics if experiment.train.ema_decay and _is_number(name)]
+        evaluated = [*metrics, *raw]
     else:
         evaluated, trained = list(agents.EVALUATION), list(agents.TRAINING)
     return (*(f"eval/{name}" for name in evaluated), *(f"train/{name}" for name in trained))
@@ -69,7 +73,12 @@ def more_is_better(name: str) -> bool | None:
         **agents.TRAINING,
         **agents.EVALUATION,
     }
-    return known.get(name.partition("/")[2])
+    return known.get(name.partition("/")[2].removeprefix(RAW))
+
+
+def _is_number(name: str) -> bool:
+    """Whether a metric is a number; those of users are assumed to be."""
+    return name not in TABLE or TABLE[name].more_is_better is not None
 
 
 def _reported_name(name: str) -> str:

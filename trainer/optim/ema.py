@@ -51,6 +51,11 @@ class ExponentialMovingAverage(tf.Module):
         finally:
             self._swap()
 
+    def assign(self) -> None:
+        """Sets the variables to the averages; call it on the host."""
+        for average, variable in zip(self._averages, self._variables, strict=True):
+            variable.assign(average.read_value())
+
     def _swap(self) -> None:
         for average, variable in zip(self._averages, self._variables, strict=True):
             value = variable.read_value()

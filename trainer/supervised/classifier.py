@@ -4,8 +4,10 @@ from trainer.compat.keras import keras, tf
 from trainer.config.supervised import Supervised
 from trainer.data.examples import Signature
 from trainer.data.normalization import normalize
+from trainer.engine.checkpoints import CheckpointInfo, restore
 from trainer.models.building import build_network
 from trainer.models.context import Context
+from trainer.optim.ema import ExponentialMovingAverage
 
 
 class Classifier:
@@ -39,6 +41,23 @@ class Classifier:
     def logits(self, features: tf.Tensor, training: bool) -> tf.Tensor:
         """Logits `[B, classes]` float32 of stored examples `[B, ...]`."""
         return self.network(normalize(features, self.signature), training=training)
+
+
+def moving_average(
+    experiment: Supervised, network: keras.Model
+) -> ExponentialMovingAverage | None:
+    """The moving average of a network's variables, in the strategy scope in force, or None."""
+    decay = experiment.train.ema_decay
+    return ExponentialMovingAverage(network.variables, decay) if decay else None
+
+
+def restore_network(
+    found: CheckpointInfo, network: keras.Model, ema: ExponentialMovingAverage | None
+) -> None:
+    """Sets a network to a checkpoint's weights, or to their moving average if there is one."""
+    restore(found, {"ema": ema} if ema else {"network": network})
+    if ema:
+        ema.assign()
 
 
 def cross_entropy(targets: tf.Tensor, logits: tf.Tensor, label_smoothing: float) -> tf.Tensor:

@@ -6,11 +6,12 @@ from trainer.config.supervised import Supervised
 from trainer.data.examples import Dataset
 from trainer.data.loading import load
 from trainer.engine import distribution
-from trainer.engine.checkpoints import CheckpointInfo, restore
+from trainer.engine.checkpoints import CheckpointInfo
 from trainer.engine.runner import checkpoint_of
 from trainer.errors import unknown_name
 from trainer.io.records import Value
 from trainer.supervised import run_data
+from trainer.supervised.classifier import restore_network
 from trainer.supervised.task import ClassificationTask
 
 
@@ -42,5 +43,5 @@ def evaluate_checkpoint(
     found: CheckpointInfo, task: ClassificationTask, dataset: Dataset, split: str
 ) -> Mapping[str, Value]:
     """The metrics of a checkpoint's weights on a split; the task's weights are replaced."""
-    restore(found, {"network": task.network})
+    restore_network(found, task.network, task.ema)
     return task.evaluate_split(dataset.splits[split])

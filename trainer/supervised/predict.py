@@ -13,11 +13,10 @@ from trainer.data.decoding import decode_image, fit_image
 from trainer.data.examples import Signature
 from trainer.data.sources.csv_reader import read_rows
 from trainer.engine import distribution
-from trainer.engine.checkpoints import restore
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.runner import checkpoint_of
 from trainer.io.files import read_bytes
-from trainer.supervised.classifier import Classifier
+from trainer.supervised.classifier import Classifier, moving_average, restore_network
 from trainer.supervised.run_data import stored_signature
 
 _BATCH_SIZE = 256
@@ -41,7 +40,8 @@ def predict(
     strategy = distribution.create(distribution_config).strategy
     with strategy.scope():
         classifier = Classifier(experiment, signature, tf.Variable(0, dtype=tf.int64))
-    restore(found, {"network": classifier.network})
+        ema = moving_average(experiment, classifier.network)
+    restore_network(found, classifier.network, ema)
 
     @tf.function
     def softmax(batch: tf.Tensor) -> tf.Tensor:

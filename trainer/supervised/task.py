@@ -18,7 +18,7 @@ from trainer.models import halves
 from trainer.models.moving_statistics import synchronize
 from trainer.optim.groups import ParameterGroup
 from trainer.optim.optimizers import Optimizer
-from trainer.supervised.classifier import Classifier
+from trainer.supervised.classifier import Classifier, moving_average
 from trainer.supervised.gradients import BatchGradients
 
 Batch = tuple[tf.Tensor, ...]
@@ -69,6 +69,7 @@ class ClassificationTask:
                 scales_loss=runtime.precision == "mixed_float16",
             )
             self._step = step
+            self.ema = moving_average(experiment, self.network)
             # Training reports the loss that it minimizes, with label smoothing.
             self._loss_sum = equal_variable([])
             self._norm_sum = equal_variable([])
@@ -79,6 +80,7 @@ class ClassificationTask:
             "network": self.network,
             "optimizer": self._optimizer,
             "step": self._step,
+            **({"ema": self.ema} if self.ema else {}),
         }
         self.accumulators: State = {
             "loss": self._loss_sum,
@@ -170,9 +172,22 @@ class ClassificationTask:
         self._optimizer.learning_rate.scale.assign(factor)
 
     def evaluate(self) -> Mapping[str, Value]:
-        """The metrics of the validation split; empty without one."""
+        """The metrics of the validation split; empty without one.
+
+        With a moving average they are those of the averaged network; the metrics of the network
+        in training have the prefix `raw_`.
+        """
         validation = self._splits.get("validation")
-        return self.evaluate_split(validation) if validation else {}
+        if not validation:
+            return {}
+        metrics = self.evaluate_split(validation)
+        if not self.ema:
+            return metrics
+        with self.ema.swapped():
+            averaged = self.evaluate_split(validation)
+        comparable = {each.name for each in self._metrics if each.more_is_better is not None}
+        raw = {table.RAW + name: value for name, value in metrics.items() if name in comparable}
+        return {**averaged, **raw}
 
     def evaluate_split(self, examples: Examples) -> Mapping[str, Value]:
         """The metrics over every example of a split, each counted once."""
@@ -252,6 +267,8 @@ class ClassificationTask:
         norm, loss = self._optimizer.apply(gradients, loss)
         synchronize(self.network.non_trainable_variables)
         self._step.assign_add(1)
+        if self.ema:
+            self.ema.update(self._step)
         self._loss_sum.assign_add(loss)
         self._norm_sum.assign_add(norm)
         self._updates.assign_add(1.0)
