@@ -19,7 +19,16 @@ from trainer.config.agents import (
     QLinear,
     UniformReplay,
 )
-from trainer.config.augment import RandomCrop, RandomFlip
+from trainer.config.augment import (
+    ColorJitter,
+    CutMix,
+    Cutout,
+    MixUp,
+    RandAugment,
+    RandomCrop,
+    RandomFlip,
+    RandomResizedCrop,
+)
 from trainer.config.data import CSV, TFDS, CustomData, Digits, ImageFolder
 from trainer.config.loading import Experiment
 from trainer.config.models import CNN, MLP, ConvNet, CustomModel, KerasCNN, Linear
@@ -44,12 +53,15 @@ __all__ = [
     "TFDS",
     "Adam",
     "AdamW",
+    "ColorJitter",
     "ConstantSchedule",
     "ConvNet",
     "CosineSchedule",
     "CustomAgent",
     "CustomData",
     "CustomModel",
+    "CutMix",
+    "Cutout",
     "Digits",
     "Environment",
     "EpsilonGreedy",
@@ -60,11 +72,14 @@ __all__ = [
     "KerasCNN",
     "Linear",
     "LinearSchedule",
+    "MixUp",
     "PrioritizedReplay",
     "QLinear",
     "RMSprop",
+    "RandAugment",
     "RandomCrop",
     "RandomFlip",
+    "RandomResizedCrop",
     "ReinforcementLearning",
     "Supervised",
     "Train",

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from trainer.config.augment import Augmentation
+from trainer.config.augment import Augmentation, check_order
 from trainer.config.cadence import Cadence
 from trainer.config.data import Data, Digits
 from trainer.config.fields import SEEDS, ConfigBase, field, sections
@@ -48,6 +48,12 @@ class Evaluate(ConfigBase):
         "split, best is the last.",
         choices=("best", "last"),
     )
+    test_time_augmentation: str = field(
+        "none",
+        "Views whose logits are averaged in evaluations and predictions: the image and its mirror "
+        "image, or also both translated by one pixel.",
+        choices=("none", "flip", "flip_translate"),
+    )
     split: str = field(
         "test",
         "Split of the final evaluation; use validation while tuning hyperparameters.",
@@ -72,3 +78,7 @@ class Supervised(ConfigBase):
     optimizer: Optimizer = dataclasses.field(default_factory=Adam)
     train: Train = dataclasses.field(default_factory=Train)
     evaluate: Evaluate = dataclasses.field(default_factory=Evaluate)
+
+    def validate(self) -> None:
+        """Augmentations that mix two examples come last."""
+        check_order(self.augment)
