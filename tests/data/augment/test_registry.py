@@ -65,30 +65,25 @@ def test_every_kind_of_the_configuration_has_an_augmentation():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_augmentation_changes_images_and_keeps_their_form(kind, channels):
-    plain = batches((), 3, channels=channels)
-    found = batches((section_for(kind, channels),), 3, channels=channels)
-    for (images, labels), (changed, kept, *_) in zip(plain, found, strict=True):
-        assert changed.shape == images.shape
-        assert changed.dtype == np.uint8
-        assert (changed != images).any()
-        np.testing.assert_array_equal(kept, labels)
+    ((images, labels),) = batches((), 1, channels=channels)
+    ((changed, kept, *_),) = batches((section_for(kind, channels),), 1, channels=channels)
+    assert changed.shape == images.shape
+    assert changed.dtype == np.uint8
+    assert (changed != images).any()
+    np.testing.assert_array_equal(kept, labels)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_augmentation_depends_on_seed_and_position_only(kind):
-    sections = (RandomCrop(padding=1), KINDS[kind]())
-    whole = batches(sections, 4)
-    assert_equal(batches(sections, 4), whole)
-    assert_equal(batches(sections, 2, first_step=2), whole[2:])
-    assert_equal(batches(sections, 4, replicas=2), whole)
-    assert (batches(sections, 4, seed=1)[0][0] != whole[0][0]).any()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_augmentation_differs_between_epochs(kind):
-    found = np.concatenate([images for images, *_ in batches((KINDS[kind](),), 6)])
-    places = select(tf.range(4 * SIZE, dtype=tf.int64), SIZE, seed=0).examples.numpy()
-    epochs = [found[n * SIZE + np.argsort(places[n * SIZE :][:SIZE])] for n in range(4)]
+    sections = (KINDS[kind](),)
+    whole = batches(sections, 6)
+    assert_equal(batches(sections, 2, first_step=2), whole[2:4])
+    assert_equal(batches(sections, 3, replicas=2), whole[:3])
+    assert (batches(sections, 1, seed=1)[0][0] != whole[0][0]).any()
+    # The same example in different epochs.
+    images = np.concatenate([images for images, *_ in whole])
+    indices = select(tf.range(4 * SIZE, dtype=tf.int64), SIZE, seed=0).examples.numpy()
+    epochs = [images[n * SIZE + np.argsort(indices[n * SIZE :][:SIZE])] for n in range(4)]
     assert any((epochs[0] != later).any() for later in epochs[1:])
 
 

@@ -33,6 +33,8 @@ def make_mix(sections: Sequence[Augmentation], seed: int, classes: int) -> Mix |
         return None
     tables = [beta_quantiles(section.alpha) for _, section in numbered]
 
+    # See `make_augment`.
+    @tf.autograph.experimental.do_not_convert
     def mix(
         images: tf.Tensor,
         labels: tf.Tensor,

@@ -51,6 +51,8 @@ def make_augment(
     for section in sections:
         _check(section, input_shape)
 
+    # Converting Python to graphs would take seconds, and nothing here needs it.
+    @tf.autograph.experimental.do_not_convert
     def augment(images: tf.Tensor, selection: Selection) -> tf.Tensor:
         for number, section in enumerate(sections):
             if not isinstance(section, RandomCrop | RandomFlip) and images.dtype != tf.uint8:
