@@ -14,6 +14,7 @@ from trainer.config import (
     AdamW,
     ConstantSchedule,
     CosineSchedule,
+    Cutout,
     Digits,
     EpsilonGreedy,
     Evaluate,
@@ -22,6 +23,7 @@ from trainer.config import (
     LinearSchedule,
     PrioritizedReplay,
     QLinear,
+    RandAugment,
     RandomCrop,
     RandomFlip,
     ReinforcementLearning,
@@ -51,6 +53,8 @@ augmentations = st.lists(
     st.one_of(
         st.builds(RandomCrop, padding=st.integers(1, 9)),
         st.builds(RandomFlip, probability=fractions),
+        st.builds(Cutout, fill=st.integers(0, 255)),
+        st.builds(RandAugment, operations=st.sampled_from([("rotate",), ("invert", "color")])),
     ),
     max_size=3,
 ).map(tuple)

@@ -50,7 +50,9 @@ def views(examples: tf.Tensor, kind: str) -> Iterator[tuple[float, tf.Tensor]]:
         yield 0.5, tf.reverse(examples, axis=[2])
     else:
         height, width = examples.shape[1:3]
-        padded = tf.pad(examples, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="REFLECT")
+        # GPUs pad no bytes; the network's input is float32 anyway.
+        values = tf.cast(examples, tf.float32)
+        padded = tf.pad(values, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="REFLECT")
         for weight, first in ((0.25, 0), (0.5, 1), (0.25, 2)):
             shifted = padded[:, first : first + height, first : first + width]
             for share, view in views(shifted, "flip"):
