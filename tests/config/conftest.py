@@ -15,6 +15,7 @@ from trainer.config import (
     AdamW,
     ConstantSchedule,
     CosineSchedule,
+    Cutout,
     Digits,
     EpsilonGreedy,
     Evaluate,
@@ -28,6 +29,7 @@ from trainer.config import (
     PolynomialSchedule,
     PrioritizedReplay,
     QLinear,
+    RandAugment,
     RandomCrop,
     RandomFlip,
     ReinforcementLearning,
@@ -73,6 +75,8 @@ augmentations = st.lists(
     st.one_of(
         st.builds(RandomCrop, padding=st.integers(1, 9)),
         st.builds(RandomFlip, probability=fractions),
+        st.builds(Cutout, fill=st.integers(0, 255)),
+        st.builds(RandAugment, operations=st.sampled_from([("rotate",), ("invert", "color")])),
     ),
     max_size=3,
 ).map(tuple)

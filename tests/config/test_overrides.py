@@ -271,7 +271,7 @@ def test_invalid_override_is_one_line_with_the_remedy(override, expected):
         ({"model.filters": (1.5,)}, "model.filters must be of type int. Received: (1.5,)"),
         ({"model.filters": 3}, "model.filters must be a tuple of int. Received: 3"),
         ({"model.kind": 3}, "unknown model.kind"),
-        ({"augment": 3}, "augment must be a tuple of kinds (crop, flip). Received: 3"),
+        ({"augment": 3}, "augment must be a tuple of kinds (crop, flip, cutout, "),
         ({"augment": (3,)}, "unknown kind of augment"),
         ({"augment": "crop", "augment.0": "flip"}, "augment.0 is a section; set augment.0.kind"),
         ({"augment": "crop", "augment.0.pading": 1}, "Did you mean 'augment.0.padding'?"),

@@ -97,3 +97,23 @@ def test_a_missing_file_is_named(tmp_path):
         list(read_examples([str(tmp_path / "none.png")], signature()))
     with pytest.raises(UserError, match="cannot be read"):
         list(read_examples([str(tmp_path)], signature()))
+
+
+def test_prediction_averages_over_mirror_images(tmp_path, monkeypatch, request, capsys):
+    monkeypatch.chdir(request.config.rootpath)
+    image = Image.open("docs/images/digit_3.png")
+    paths = [str(tmp_path / name) for name in ("a.png", "mirrored.png")]
+    image.save(paths[0])
+    Image.fromarray(np.asarray(image)[:, ::-1]).save(paths[1])
+    same = {}
+    for kind in ("none", "flip"):
+        workdir = f"--workdir={tmp_path / kind}"
+        settings = ("model.kind=linear", "train.steps=5", f"evaluate.test_time_augmentation={kind}")
+        flags = [f"--config.{setting}" for setting in settings]
+        assert run(["train", "--config=configs/digits_cnn.py", workdir, *flags]) == 0
+        capsys.readouterr()
+        assert run(["predict", workdir, *paths]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        values = [list(json.loads(line)["probabilities"].values()) for line in lines]
+        same[kind] = np.allclose(*values, rtol=1e-4)
+    assert same == {"none": False, "flip": True}

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from trainer.compat.keras import tf
-from trainer.config import CNN, MLP, SGD, Adam, AdamW, Linear, Supervised, Train
+from trainer.config import CNN, MLP, SGD, Adam, AdamW, CutMix, Linear, MixUp, Supervised, Train
+from trainer.data.augment.mixing import make_mix
+from trainer.data.augment.registry import make_augment
 from trainer.data.examples import Dataset, InMemoryExamples, Signature
+from trainer.data.pipelines.batches import training_pipeline
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.supervised.task import ClassificationTask
@@ -169,3 +172,50 @@ def test_no_compiled_function_uses_an_int32_variable(model, optimizer):
     variables = {variable.dtype for variable in update.graph.variables}
     assert tf.float32 in variables
     assert tf.int32 not in variables | {outside.dtype for outside, _ in update.graph.captures}
+
+
+@pytest.mark.parametrize("strategy", ["cpu", "mirrored"])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_the_loss_of_mixed_examples_is_that_of_their_targets(strategy, label_smoothing):
+    """And accuracy counts against the labels of the examples themselves."""
+    runtime = distribution.create(
+        DistributionConfig(strategy, virtual_devices=2, precision="float32")
+    )
+    shape, sections = (4, 4, 1), (MixUp(alpha=1.0), CutMix())
+    random = np.random.default_rng(0)
+    split = InMemoryExamples(
+        random.integers(0, 256, (SIZE, *shape), np.uint8),
+        random.integers(0, CLASSES, SIZE).astype(np.int32),
+    )
+    pipeline = training_pipeline(
+        split, 0, SIZE, 0, make_augment(sections, 0, shape), make_mix(sections, 0, CLASSES)
+    )
+    features, labels, targets = (
+        value.numpy() for value in next(iter(pipeline(tf.distribute.InputContext(1, 0, 1))))
+    )
+    assert ((targets > 0) & (targets < 1)).any()
+
+    experiment = Supervised(
+        model=Linear(),
+        augment=sections,
+        optimizer=SGD(learning_rate=0.5),
+        train=Train(global_batch_size=SIZE, label_smoothing=label_smoothing),
+    )
+    signature = Signature("image", shape, shape, ("a", "b", "c"), (), (0.0,), (1 / 255,))
+    made = ClassificationTask(experiment, Dataset({"train": split}, signature), runtime, 100)
+    made.start(0)
+    weights, bias = (variable.numpy() for variable in made.network.trainable_variables)
+    inputs = features.reshape(SIZE, -1) / 255
+    logits = inputs @ weights + bias
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    wanted = (1 - label_smoothing) * targets + label_smoothing / CLASSES
+
+    made.advance(1)
+    after = made.network.trainable_variables[0].numpy()
+    gradient = inputs.T @ (probabilities - wanted) / SIZE
+    np.testing.assert_allclose(after, weights - 0.5 * gradient, rtol=1e-4, atol=1e-6)
+    metrics = made.metrics()
+    np.testing.assert_allclose(
+        metrics["loss"], -(wanted * np.log(probabilities)).sum(axis=1).mean(), rtol=1e-5
+    )
+    np.testing.assert_allclose(metrics["accuracy"], (logits.argmax(axis=1) == labels).mean())

@@ -19,7 +19,16 @@ from trainer.config.agents import (
     QLinear,
     UniformReplay,
 )
-from trainer.config.augment import RandomCrop, RandomFlip
+from trainer.config.augment import (
+    ColorJitter,
+    CutMix,
+    Cutout,
+    MixUp,
+    RandAugment,
+    RandomCrop,
+    RandomFlip,
+    RandomResizedCrop,
+)
 from trainer.config.data import CSV, TFDS, CustomData, Digits, ImageFolder
 from trainer.config.loading import Experiment
 from trainer.config.models import CNN, MLP, ConvNet, CustomModel, KerasCNN, Linear
@@ -52,12 +61,15 @@ __all__ = [
     "TFDS",
     "Adam",
     "AdamW",
+    "ColorJitter",
     "ConstantSchedule",
     "ConvNet",
     "CosineSchedule",
     "CustomAgent",
     "CustomData",
     "CustomModel",
+    "CutMix",
+    "Cutout",
     "Digits",
     "Environment",
     "EpsilonGreedy",
@@ -70,14 +82,17 @@ __all__ = [
     "Linear",
     "LinearSchedule",
     "Lion",
+    "MixUp",
     "Muon",
     "OneCycleSchedule",
     "PolynomialSchedule",
     "PrioritizedReplay",
     "QLinear",
     "RMSprop",
+    "RandAugment",
     "RandomCrop",
     "RandomFlip",
+    "RandomResizedCrop",
     "ReinforcementLearning",
     "StepSchedule",
     "Supervised",

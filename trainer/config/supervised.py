@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from trainer.config.augment import Augmentation
+from trainer.config.augment import Augmentation, check_order
 from trainer.config.cadence import Cadence
 from trainer.config.data import Data, Digits
 from trainer.config.fields import SEEDS, ConfigBase, check_seeds, field, sections
@@ -67,6 +67,12 @@ class Evaluate(ConfigBase):
         "split, best is the last.",
         choices=("best", "last"),
     )
+    test_time_augmentation: str = field(
+        "none",
+        "Views whose logits are averaged in evaluations and predictions: the image and its mirror "
+        "image, or also both translated by one pixel.",
+        choices=("none", "flip", "flip_translate"),
+    )
     split: str = field(
         "test",
         "Split of the final evaluation; use validation while tuning hyperparameters.",
@@ -99,5 +105,6 @@ class Supervised(ConfigBase):
     evaluate: Evaluate = dataclasses.field(default_factory=Evaluate)
 
     def validate(self) -> None:
-        """Checks the last seed."""
+        """Checks the last seed, and that augmentations that mix two examples come last."""
         check_seeds(self.seed, self.seeds)
+        check_order(self.augment)

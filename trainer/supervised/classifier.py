@@ -43,9 +43,7 @@ class Classifier:
         return self.network(normalize(features, self.signature), training=training)
 
 
-def moving_average(
-    experiment: Supervised, network: keras.Model
-) -> ExponentialMovingAverage | None:
+def moving_average(experiment: Supervised, network: keras.Model) -> ExponentialMovingAverage | None:
     """The moving average of a network's variables, in the strategy scope in force, or None."""
     decay = experiment.train.ema_decay
     return ExponentialMovingAverage(network.variables, decay) if decay else None
@@ -63,23 +61,20 @@ def restore_network(
 def cross_entropy(targets: tf.Tensor, logits: tf.Tensor, label_smoothing: float) -> tf.Tensor:
     """Categorical cross-entropy −Σ p log softmax(logits), nats.
 
-    Label smoothing (Szegedy et al., 2016): p = (1 − ε) onehot(target) + ε / classes.
+    Label smoothing (Szegedy et al., 2016): p = (1 − ε) target + ε / classes.
 
     Args:
-      targets: int32 `[B]`, class numbers.
+      targets: int32 `[B]`, class numbers, or float32 `[B, classes]`, probabilities.
       logits: float32 `[B, classes]`.
       label_smoothing: ε, the probability spread evenly over all classes.
 
     Returns:
       float32 `[B]`.
     """
-    if not label_smoothing:
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
     classes = logits.shape[-1]
-    smoothed = tf.one_hot(
-        targets,
-        classes,
-        on_value=1 - label_smoothing + label_smoothing / classes,
-        off_value=label_smoothing / classes,
-    )
+    if targets.shape.rank == 1:
+        if not label_smoothing:
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        targets = tf.one_hot(targets, classes)
+    smoothed = (1 - label_smoothing) * targets + label_smoothing / classes
     return tf.nn.softmax_cross_entropy_with_logits(smoothed, logits)

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import os
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
@@ -81,7 +82,9 @@ def load(network: keras.Model, path: str, classes: tuple[str, ...]) -> Loaded:
     # Nothing is changed unless everything fits.
     for variable, value in values:
         variable.assign(value)
-    unused = tuple(f"{name}/{position}" for name, position in weights if (name, position) not in used)
+    unused = tuple(
+        f"{name}/{position}" for name, position in weights if (name, position) not in used
+    )
     return Loaded(tuple(loaded), tuple(renewed), unused)
 
 
@@ -100,12 +103,17 @@ def _named(network: keras.Model) -> list[tuple[keras.layers.Layer, tuple[str, ..
     That is the name of the class with a number, whatever the layer's own name is.
     """
     counts: Counter[str] = Counter()
-    named = []
+    named: list[tuple[keras.layers.Layer, tuple[str, ...]]] = []
     for layer in network.layers:
-        kind = keras.src.saving.saving_lib.naming.to_snake_case(type(layer).__name__)
-        named.append((layer, (layer.name, f"{kind}_{counts[kind]}" if counts[kind] else kind)))
+        kind = _snake_case(type(layer).__name__)
+        number = f"_{counts[kind]}" if counts[kind] else ""
+        named.append((layer, (layer.name, kind + number)))
         counts[kind] += 1
     return named
+
+
+def _snake_case(name: str) -> str:
+    return re.sub("([a-z])([A-Z])|(.)([A-Z][a-z]+)", r"\1\3_\2\4", name).lower()
 
 
 def _read(path: str) -> tuple[Weights, tuple[str, ...] | None]:

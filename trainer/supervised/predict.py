@@ -18,6 +18,7 @@ from trainer.engine.runner import checkpoint_of
 from trainer.io.files import read_bytes
 from trainer.supervised.classifier import Classifier, moving_average, restore_network
 from trainer.supervised.run_data import stored_signature
+from trainer.supervised.test_time import averaged_logits
 
 _BATCH_SIZE = 256
 
@@ -42,11 +43,12 @@ def predict(
         classifier = Classifier(experiment, signature, tf.Variable(0, dtype=tf.int64))
         ema = moving_average(experiment, classifier.network)
     restore_network(found, classifier.network, ema)
+    logits_of = averaged_logits(classifier, experiment.evaluate.test_time_augmentation)
 
     @tf.function
     def softmax(batch: tf.Tensor) -> tf.Tensor:
         # Every replica computes the whole batch, and the first one's is used.
-        logits = strategy.run(classifier.logits, args=(batch, False))
+        logits = strategy.run(logits_of, args=(batch,))
         return tf.nn.softmax(strategy.experimental_local_results(logits)[0])
 
     examples = read_examples(files, signature)

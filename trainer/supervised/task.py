@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from trainer.compat.keras import keras, tf
 from trainer.config.supervised import Supervised
-from trainer.data.augment import make_augment
+from trainer.data.augment.mixing import make_mix
+from trainer.data.augment.registry import make_augment
 from trainer.data.examples import Dataset, Examples
 from trainer.data.pipelines import batches
 from trainer.engine.checkpoints import State
@@ -20,6 +21,7 @@ from trainer.optim.groups import ParameterGroup
 from trainer.optim.optimizers import Optimizer
 from trainer.supervised.classifier import Classifier, moving_average
 from trainer.supervised.gradients import BatchGradients
+from trainer.supervised.test_time import averaged_logits
 
 Batch = tuple[tf.Tensor, ...]
 
@@ -58,9 +60,13 @@ class ClassificationTask:
         self._augment = make_augment(
             experiment.augment, experiment.seed, dataset.signature.input_shape
         )
+        self._mix = make_mix(experiment.augment, experiment.seed, self._num_classes)
         with self._strategy.scope():
             step = tf.Variable(0, dtype=tf.int64, trainable=False)
             self._classifier = Classifier(experiment, dataset.signature, step)
+            self._logits_of_views = averaged_logits(
+                self._classifier, experiment.evaluate.test_time_augmentation
+            )
             self._optimizer = Optimizer(
                 experiment.optimizer,
                 [ParameterGroup(self.network.trainable_variables)],
@@ -126,6 +132,7 @@ class ClassificationTask:
             train.global_batch_size,
             step,
             self._augment,
+            self._mix,
         )
         if not self._runs_on_host:
             pipeline = batches.with_waiting_time(pipeline)
@@ -236,18 +243,22 @@ class ClassificationTask:
             )
         return totals
 
-    def _train_step(self, features: tf.Tensor, targets: tf.Tensor, waited: tf.Tensor) -> None:
+    def _train_step(self, features: tf.Tensor, labels: tf.Tensor, *others: tf.Tensor) -> None:
+        """Updates on a batch; `others` are the mixed targets, if any, and the seconds waited."""
+        *mixed, waited = others
+        targets = mixed[0] if mixed else labels
         self._waited.assign_add(waited)
         if not self._compiles or self._runtime.name == "tpu":
-            self._update(features, targets)
+            self._update(features, labels, targets)
         elif self._runtime.replicas == 1:
-            self._compiled_update(features, targets)
+            self._compiled_update(features, labels, targets)
         else:
             # The sum over replicas is outside XLA, so only the gradients are compiled.
-            self._apply(targets, *self._compiled_gradients(features, targets))
+            self._apply(labels, *self._compiled_gradients(features, targets))
 
-    def _update(self, features: tf.Tensor, targets: tf.Tensor) -> None:
-        self._apply(targets, *self._gradients(features, targets))
+    def _update(self, features: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> None:
+        # The loss is that of the mixed targets; metrics count against the labels.
+        self._apply(labels, *self._gradients(features, targets))
 
     @functools.cached_property
     def _compiled_update(self) -> tf.types.experimental.PolymorphicFunction:
@@ -259,7 +270,7 @@ class ClassificationTask:
 
     def _apply(
         self,
-        targets: tf.Tensor,
+        labels: tf.Tensor,
         gradients: list[tf.Tensor],
         loss: tf.Tensor,
         logits: tf.Tensor,
@@ -272,18 +283,13 @@ class ClassificationTask:
         self._loss_sum.assign_add(loss)
         self._norm_sum.assign_add(norm)
         self._updates.assign_add(1.0)
-        self._accumulators.add(logits, targets, tf.ones(tf.shape(targets)))
+        self._accumulators.add(logits, labels, tf.ones(tf.shape(labels)))
 
     def _evaluation_step(
         self, features: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
         logits = tf.concat(
-            halves.side_by_side(
-                lambda half: self._classifier.logits(half, training=False),
-                self._runtime.streams,
-                features,
-            ),
-            axis=0,
+            halves.side_by_side(self._logits_of_views, self._runtime.streams, features), axis=0
         )
         return tuple(metric.update(logits, targets, weights) for metric in self._metrics)
 

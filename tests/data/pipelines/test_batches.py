@@ -11,7 +11,7 @@ from trainer.data.pipelines.batches import (
     training_pipeline,
     with_waiting_time,
 )
-from trainer.data.pipelines.order import permuted_indices
+from trainer.data.pipelines.order import permuted_indices, select, select_partners
 
 
 def numbered(size):
@@ -101,3 +101,36 @@ def test_waiting_times_follow_the_same_batches():
         np.testing.assert_array_equal(batch[0], features)
         np.testing.assert_array_equal(batch[1], targets)
         assert 0 <= float(waited) < 10
+
+
+def test_partners_are_an_independent_permutation_of_the_same_epoch():
+    size = 100
+    positions = tf.range(3 * size, dtype=tf.int64)
+    own, partners = (choose(positions, size, 0) for choose in (select, select_partners))
+    for epoch in range(3):
+        part = slice(epoch * size, (epoch + 1) * size)
+        assert sorted(partners.examples[part].numpy()) == list(range(size))
+        assert set(partners.epochs[part].numpy()) == set(own.epochs[part].numpy()) == {epoch}
+        assert abs(np.corrcoef(own.examples[part], partners.examples[part])[0, 1]) < 0.3
+    # They share no random numbers with the sequence.
+    assert (partners.positions < 0).numpy().all()
+    assert len(set(partners.positions.numpy())) == 3 * size
+
+
+def test_mixed_batches_have_the_partners_and_the_original_labels():
+    size = 10
+
+    def mix(images, labels, partners, partner_labels, selection):
+        return tf.stack([images, partners], 1), tf.stack(
+            [labels, partner_labels, tf.cast(selection.examples, tf.int32)], 1
+        )
+
+    pipeline = training_pipeline(numbered(size), 3, 4, 0, None, mix)
+    expected = select_partners(tf.range(12, dtype=tf.int64), size, 3).examples
+    found = list(pipeline(tf.distribute.InputContext(1, 0, 1)).take(3))
+    np.testing.assert_array_equal(np.concatenate([t[:, 1] for *_, t in found]), expected)
+    for features, own, targets in found:
+        np.testing.assert_array_equal(features[:, 0, 0], own)
+        np.testing.assert_array_equal(features[:, 1, 0], targets[:, 1])
+        np.testing.assert_array_equal(targets[:, 0], own)
+        np.testing.assert_array_equal(targets[:, 2], own)

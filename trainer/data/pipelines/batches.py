@@ -5,12 +5,18 @@ from collections.abc import Callable
 import numpy as np
 
 from trainer.compat.keras import tf
+from trainer.data.augment.mixing import Mix
+from trainer.data.augment.registry import Augment
 from trainer.data.examples import Examples
-from trainer.data.pipelines.order import batch_positions, local_replicas, permuted_indices
+from trainer.data.pipelines.order import (
+    Selection,
+    batch_positions,
+    local_replicas,
+    select,
+    select_partners,
+)
 
 PipelineFactory = Callable[[tf.distribute.InputContext], tf.data.Dataset]
-# From features `[b, ...]` and their positions in the sequence, int64 `[b]`, to features.
-Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def training_pipeline(
@@ -19,15 +25,29 @@ def training_pipeline(
     global_batch_size: int,
     first_step: int,
     augment: Augment | None = None,
+    mix: Mix | None = None,
 ) -> PipelineFactory:
-    """Endless batches `(features [b, ...], targets [b])` from a step on; b is per replica."""
+    """Endless batches from a step on.
+
+    A batch is `(features [b, ...], labels [b])`, where b is per replica. With `mix` it is
+    `(features, labels, targets)`, where targets are probabilities float32 `[b, classes]`.
+    """
     size = len(examples)
 
+    def read(selection: Selection) -> tuple[tf.Tensor, tf.Tensor]:
+        features, labels = examples.at(selection.examples)
+        return augment(features, selection) if augment else features, labels
+
     def pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        def batch(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def batch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
             positions = batch_positions(number, global_batch_size, context)
-            features, targets = examples.at(permuted_indices(positions, size, seed))
-            return augment(features, positions) if augment else features, targets
+            selection = select(positions, size, seed)
+            features, labels = read(selection)
+            if mix is None:
+                return features, labels
+            partners = read(select_partners(positions, size, seed))
+            mixed, targets = mix(features, labels, *partners, selection)
+            return mixed, labels, targets
 
         return _batches(batch, first_step, np.iinfo(np.int64).max, context)
 

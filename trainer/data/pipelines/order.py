@@ -5,27 +5,61 @@ permutation of the N examples selects the example. There is no shuffle buffer, s
 at any step at no cost, and the order does not depend on the number of devices or hosts.
 """
 
+import dataclasses
+
 from trainer.compat.keras import tf
 
 # Rounds of the keyed permutation; TensorFlow's default.
 _ROUNDS = 4
 _SEED_TAG = 0x5EED
+_PARTNER_TAG = 0x3A7E
 
 
-def permuted_indices(positions: tf.Tensor, size: int, seed: int) -> tf.Tensor:
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Examples of a batch and their places in the training sequence, int64 `[B]` each.
+
+    Attributes:
+      positions: of the sequence; unique in a run.
+      examples: indices of the examples.
+      epochs: numbers of the epochs, from 0.
+    """
+
+    positions: tf.Tensor
+    examples: tf.Tensor
+    epochs: tf.Tensor
+
+
+def select(positions: tf.Tensor, size: int, seed: int) -> Selection:
+    """The examples at positions int64 `[B]` of the training sequence of `size` examples."""
+    return Selection(positions, permuted_indices(positions, size, seed), positions // size)
+
+
+def select_partners(positions: tf.Tensor, size: int, seed: int) -> Selection:
+    """The examples that those at `positions` are mixed with.
+
+    They are another permutation of the same epoch. Their positions are negative, so that they
+    share no random numbers with the sequence.
+    """
+    examples = permuted_indices(positions, size, seed, _PARTNER_TAG)
+    return Selection(-1 - positions, examples, positions // size)
+
+
+def permuted_indices(positions: tf.Tensor, size: int, seed: int, tag: int = _SEED_TAG) -> tf.Tensor:
     """The examples at positions of the endless sequence.
 
     Args:
       positions: int64 `[B]`.
       size: number of examples, N.
       seed: seed of the experiment.
+      tag: tells apart the permutations of one seed.
 
     Returns:
       int64 `[B]` in [0, N); within each epoch every example occurs once.
     """
     epoch = positions // size
     ones = tf.ones_like(epoch)
-    key = tf.stack([ones * seed, epoch, ones * _SEED_TAG], axis=1)
+    key = tf.stack([ones * seed, epoch, ones * tag], axis=1)
     return tf.raw_ops.RandomIndexShuffle(
         index=positions % size, seed=key, max_index=ones * (size - 1), rounds=_ROUNDS
     )
