@@ -22,7 +22,21 @@ from trainer.config.agents import (
 from trainer.config.augment import RandomCrop, RandomFlip
 from trainer.config.data import CSV, TFDS, CustomData, Digits, ImageFolder
 from trainer.config.loading import Experiment
-from trainer.config.models import CNN, MLP, ConvNet, CustomModel, KerasCNN, Linear
+from trainer.config.models import (
+    CNN,
+    MLP,
+    VGG,
+    AlexNet,
+    Applications,
+    ConvNet,
+    CustomModel,
+    Inception,
+    KerasCNN,
+    LeNet5,
+    Linear,
+    ResNet,
+    WideResNet,
+)
 from trainer.config.optimizers import (
     SGD,
     Adam,
@@ -42,8 +56,11 @@ __all__ = [
     "MLP",
     "SGD",
     "TFDS",
+    "VGG",
     "Adam",
     "AdamW",
+    "AlexNet",
+    "Applications",
     "ConstantSchedule",
     "ConvNet",
     "CosineSchedule",
@@ -57,7 +74,9 @@ __all__ = [
     "EvaluateRL",
     "Experiment",
     "ImageFolder",
+    "Inception",
     "KerasCNN",
+    "LeNet5",
     "Linear",
     "LinearSchedule",
     "PrioritizedReplay",
@@ -66,8 +85,10 @@ __all__ = [
     "RandomCrop",
     "RandomFlip",
     "ReinforcementLearning",
+    "ResNet",
     "Supervised",
     "Train",
     "TrainRL",
     "UniformReplay",
+    "WideResNet",
 ]

@@ -22,7 +22,7 @@ class Dropout(keras.layers.Layer):
             1 / (1 - rate).
           seed: seed of the experiment.
           step: scalar int64, number of updates so far.
-          name: distinguishes the layer from the network's other dropout layers.
+          name: distinguishes the layer from the network's other layers that drop.
         """
         super().__init__(name=name)
         self._rate = rate
@@ -40,6 +40,10 @@ class Dropout(keras.layers.Layer):
         )
         seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(replica_id, tf.int64))
         # bfloat16 has too few levels for a mask: at rate 0.001 it would drop 0.0079.
-        uniform = tf.random.stateless_uniform(tf.shape(inputs), seed, dtype=tf.float32)
+        uniform = tf.random.stateless_uniform(self._mask_shape(inputs), seed, dtype=tf.float32)
         scaled = inputs * tf.cast(1 / (1 - self._rate), inputs.dtype)
         return tf.where(uniform >= self._rate, scaled, tf.zeros_like(inputs))
+
+    def _mask_shape(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The shape of the mask, which must broadcast to the inputs'."""
+        return tf.shape(inputs)

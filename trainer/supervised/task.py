@@ -15,7 +15,7 @@ from trainer.metrics import table
 from trainer.metrics.accumulators import Accumulators, equal_variable, summed_variable, zeros
 from trainer.models.moving_statistics import synchronize
 from trainer.optim.optimizers import Optimizer
-from trainer.supervised.classifier import Classifier, cross_entropy
+from trainer.supervised.classifier import Classifier, training_loss
 
 Batch = tuple[tf.Tensor, ...]
 
@@ -234,13 +234,13 @@ class ClassificationTask:
         """Gradients of this replica's share of the global mean loss, that share, the logits."""
         train = self._experiment.train
         with tf.GradientTape() as tape:
-            logits = self._classifier.logits(features, training=True)
-            losses = cross_entropy(targets, logits, train.label_smoothing)
+            outputs = self._classifier.outputs(features, training=True)
+            losses = training_loss(targets, outputs, train.label_smoothing)
             loss = tf.reduce_sum(losses) / train.global_batch_size
-            # Regularizers and auxiliary classifiers of the model's layers.
+            # Regularizers of the model's layers.
             for extra in self.network.losses:
                 loss += tf.cast(extra, tf.float32) / self._runtime.replicas
-        return self._optimizer.gradients(tape, loss), loss, logits
+        return self._optimizer.gradients(tape, loss), loss, outputs.logits
 
     def _apply(
         self,
