@@ -74,6 +74,8 @@ class BatchNormalization(keras.layers.Layer):
         self.moving_variance = weight("moving_variance", "ones", **moving)
         super().build(input_shape)
 
+    # Nothing here depends on a tensor's value; the conversion of each layer takes time.
+    @tf.autograph.experimental.do_not_convert
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Normalizes `[B, ..., C]` by the statistics of its groups, or by the moving averages.
 

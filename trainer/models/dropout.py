@@ -29,6 +29,7 @@ class Dropout(keras.layers.Layer):
         self._seed = (seed, zlib.crc32(name.encode()))
         self._step = step
 
+    @tf.autograph.experimental.do_not_convert
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Drops units in training; returns the inputs otherwise."""
         if not training:
