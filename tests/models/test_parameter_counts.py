@@ -52,11 +52,8 @@ def imagenet_resnet(depth):
         # 4,253,864 with the head of 1000 classes on 1024 features.
         (Applications(name="MobileNet"), IMAGENET, 4_253_864 - 21_888),
     ],
-    ids=lambda value: (
-        f"{value.kind}{getattr(value, 'depth', '')}" if hasattr(value, "kind") else ""
-    ),
 )
-def test_parameters(config, data, parameters):
+def test_the_number_of_parameters_is_the_papers(config, data, parameters):
     # A graph whose variables are never created, since some of them take half a gigabyte.
     with tf.Graph().as_default():
         step = tf.Variable(0, dtype=tf.int64, trainable=False)
