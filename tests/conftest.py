@@ -22,6 +22,7 @@ tf.config.set_logical_device_configuration(
 
 # Files whose tests take longest. They start first, so that no worker is left with one at the end.
 LONGEST = (
+    "models/test_registry.py",
     "tune/test_search.py",
     "tune/test_search_on_hosts.py",
     "rl/test_exact_resume.py",

@@ -95,6 +95,8 @@ WHOLE_PROGRAM = {
     "engine/test_several_workers.py",
     "io/test_gcs.py",
     "models/test_formulas.py",
+    "models/test_parameter_counts.py",
+    "models/test_registry.py",
     "rl/envs/test_classic.py",
     "rl/test_compiled_functions.py",
     "rl/test_exact_resume.py",

@@ -7,15 +7,18 @@ from trainer.config import (
     MLP,
     SGD,
     TFDS,
+    VGG,
     Adam,
     CustomModel,
     Digits,
     RandomCrop,
     ReinforcementLearning,
+    ResNet,
     Supervised,
     UniformReplay,
+    WideResNet,
 )
-from trainer.config.fields import ConfigBase, selector, variants
+from trainer.config.fields import ConfigBase, members, selector, variants
 from trainer.config.inspection import leaves
 from trainer.config.models import Model
 from trainer.errors import UserError
@@ -43,6 +46,10 @@ def test_int_is_converted_for_a_float_field():
         ),
         (lambda: Digits(split_seed=2**32), "split_seed must be >= 0 and < 4294967296"),
         (lambda: UniformReplay(capacity=1), "min_size must be <= capacity"),
+        (lambda: ResNet(depth=18), r"depth must be 6n \+ 2 for cifar. Received: 18"),
+        (lambda: ResNet(depth=20, variant="imagenet"), "depth must be one of 18, 34, 50"),
+        (lambda: WideResNet(depth=20), r"depth must be 6n \+ 4. Received: 20"),
+        (lambda: VGG(depth=12), "depth must be one of 11, 13, 16, 19. Received: 12"),
     ],
 )
 def test_invalid_combination_is_rejected_at_construction(make, message):
@@ -92,7 +99,10 @@ def test_every_field_has_a_description():
 
 
 def test_variants_are_keyed_by_kind():
-    assert list(variants(Model)) == ["linear", "mlp", "cnn", "keras_cnn", "convnet", "custom"]
+    kinds = variants(Model)
+    assert kinds["wide_resnet"] is WideResNet
+    assert list(kinds)[:2] == ["linear", "mlp"]
+    assert len(kinds) == len(members(Model))
     assert variants(Supervised | ReinforcementLearning)["rl"] is ReinforcementLearning
     assert selector(UniformReplay) == "kind"
     assert selector(type(DQN().exploration)) == ""

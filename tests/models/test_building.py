@@ -16,7 +16,7 @@ def context(seed=0):
 
 
 def build(config, shape=(32, 32, 3), outputs=10):
-    return build_network(config, shape, outputs, context())
+    return build_network(config, shape, outputs, context()).model
 
 
 def test_every_kind_of_the_configuration_has_a_builder():

@@ -5,8 +5,11 @@ import pytest
 
 from trainer.compat.keras import keras, tf
 from trainer.config import CNN, MLP, Linear
+from trainer.models.batch_norm import BatchNormalization
 from trainer.models.building import build_features
 from trainer.models.context import Context
+from trainer.models.residual_blocks import Style, residual_stages
+from trainer.models.stochastic_depth import StochasticDepth
 from trainer.supervised.classifier import cross_entropy
 
 RANDOM = np.random.default_rng(0)
@@ -124,3 +127,68 @@ def test_backpropagation_agrees_with_finite_differences(config, shape):
             difference = (above - loss()) / 2e-6
             variable.assign(original)
             np.testing.assert_allclose(gradient.numpy()[index], difference, rtol=1e-5, atol=1e-9)
+
+
+def numpy_batch_norm(x, mean, variance, gamma, beta, epsilon):
+    return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
+
+
+@pytest.mark.parametrize("group_size", [0, 2, 3, 6])
+def test_batch_normalization(group_size):
+    momentum, epsilon = 0.8, 1e-3
+    layer = BatchNormalization(group_size, momentum, epsilon)
+    layer.build(tf.TensorShape([None, 4, 4, 3]))
+    gamma, beta = RANDOM.normal(size=(2, 3))
+    layer.gamma.assign(gamma)
+    layer.beta.assign(beta)
+    x = RANDOM.normal(1.5, 2.0, size=(6, 4, 4, 3))
+    moving_mean, moving_variance = np.zeros(3), np.ones(3)
+    expected = []
+    for group in np.split(x, 6 // group_size if group_size else 1):
+        mean, variance = group.mean(axis=(0, 1, 2)), group.var(axis=(0, 1, 2))
+        expected.append(numpy_batch_norm(group, mean, variance, gamma, beta, epsilon))
+        unbiased = group.var(axis=(0, 1, 2), ddof=1)
+        moving_mean = momentum * moving_mean + (1 - momentum) * mean
+        moving_variance = momentum * moving_variance + (1 - momentum) * unbiased
+    np.testing.assert_allclose(layer(x, training=True), np.concatenate(expected), rtol=1e-9)
+    np.testing.assert_allclose(layer.moving_mean, moving_mean, rtol=1e-9)
+    np.testing.assert_allclose(layer.moving_variance, moving_variance, rtol=1e-9)
+    inference = numpy_batch_norm(x, moving_mean, moving_variance, gamma, beta, epsilon)
+    np.testing.assert_allclose(layer(x, training=False), inference, rtol=1e-9)
+
+
+def residual_network(preactivation):
+    """Two blocks that keep the shape `[B, 5, 5, 4]`."""
+    inputs = keras.Input((5, 5, 4))
+    style = Style(blocks=2, preactivation=preactivation)
+    context = Context(0, tf.Variable(0, dtype=tf.int64))
+    return keras.Model(inputs, residual_stages(inputs, 4, (2,), style, context))
+
+
+@pytest.mark.parametrize("preactivation", [False, True], ids=["post", "pre"])
+def test_a_residual_block_without_weights_is_the_identity(preactivation):
+    net = residual_network(preactivation)
+    x = RANDOM.normal(size=(3, 5, 5, 4))
+    assert np.abs(net(x) - x).max() > 0.1
+    for variable in net.trainable_variables:
+        if "kernel" in variable.name:
+            variable.assign(tf.zeros_like(variable))
+    # y = ReLU(x + F(x)), or y = x + F(x) where the ReLU is in the branch.
+    expected = x if preactivation else np.maximum(x, 0)
+    np.testing.assert_array_equal(net(x, training=True), expected)
+
+
+def test_stochastic_depth_has_the_expectation_of_the_whole_branch():
+    """E[mask / (1 - rate)] = 1, so that inference needs no factor."""
+    rate, updates = 0.3, 400
+    step = tf.Variable(0, dtype=tf.int64)
+    layer = StochasticDepth(rate, 0, step, "branch")
+    x = RANDOM.normal(size=(50, 4))
+    total = np.zeros_like(x)
+    for update in range(updates):
+        step.assign(update)
+        total += layer(x, training=True).numpy()
+    # Five standard deviations of the mean of independent masks.
+    tolerance = 5 * np.abs(x) * np.sqrt(rate / (1 - rate) / updates)
+    assert (np.abs(total / updates - x) < tolerance).all()
+    np.testing.assert_array_equal(layer(x, training=False), x)

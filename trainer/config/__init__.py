@@ -31,7 +31,21 @@ from trainer.config.augment import (
 )
 from trainer.config.data import CSV, TFDS, CustomData, Digits, ImageFolder
 from trainer.config.loading import Experiment
-from trainer.config.models import CNN, MLP, ConvNet, CustomModel, KerasCNN, Linear
+from trainer.config.models import (
+    CNN,
+    MLP,
+    VGG,
+    AlexNet,
+    Applications,
+    ConvNet,
+    CustomModel,
+    Inception,
+    KerasCNN,
+    LeNet5,
+    Linear,
+    ResNet,
+    WideResNet,
+)
 from trainer.config.optimizers import (
     LAMB,
     SGD,
@@ -59,8 +73,11 @@ __all__ = [
     "MLP",
     "SGD",
     "TFDS",
+    "VGG",
     "Adam",
     "AdamW",
+    "AlexNet",
+    "Applications",
     "ColorJitter",
     "ConstantSchedule",
     "ConvNet",
@@ -78,7 +95,9 @@ __all__ = [
     "Experiment",
     "ExponentialSchedule",
     "ImageFolder",
+    "Inception",
     "KerasCNN",
+    "LeNet5",
     "Linear",
     "LinearSchedule",
     "Lion",
@@ -94,9 +113,11 @@ __all__ = [
     "RandomFlip",
     "RandomResizedCrop",
     "ReinforcementLearning",
+    "ResNet",
     "StepSchedule",
     "Supervised",
     "Train",
     "TrainRL",
     "UniformReplay",
+    "WideResNet",
 ]

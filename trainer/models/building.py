@@ -1,5 +1,6 @@
 """From a `model` section to a network."""
 
+import dataclasses
 import importlib
 from collections.abc import Callable
 from typing import cast
@@ -8,10 +9,24 @@ from trainer.compat.keras import keras, tf
 from trainer.config import user_code
 from trainer.config.models import CustomModel, Model
 from trainer.errors import UserError
-from trainer.models.context import Context
+from trainer.models.context import Context, Features
 from trainer.models.moving_statistics import equal_on_all_replicas
 
-Builder = Callable[[Model, tf.Tensor, Context], tf.Tensor]
+Builder = Callable[[Model, tf.Tensor, Context], tf.Tensor | Features]
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A classifier's network.
+
+    Attributes:
+      model: `[B, *input_shape]` to logits `[B, outputs]`; with auxiliary classifiers to a list
+        of the main and the auxiliary logits.
+      auxiliary_weights: factor of each auxiliary classifier's loss.
+    """
+
+    model: keras.Model
+    auxiliary_weights: tuple[float, ...]
 
 
 def find_builder(config: Model) -> Builder:
@@ -26,17 +41,45 @@ def find_builder(config: Model) -> Builder:
 
 
 def build_features(config: Model, inputs: tf.Tensor, context: Context) -> tf.Tensor:
-    """Features `[B, F]` of a symbolic input `[B, ...]`.
+    """Features `[B, F]` of a symbolic input `[B, ...]`, without auxiliary classifiers.
 
     The task calls `moving_statistics.synchronize` after each update.
 
     Raises:
       UserError: if the architecture does not fit inputs of this shape.
     """
+    return _build(config, inputs, context).main
+
+
+def build_network(
+    config: Model, input_shape: tuple[int, ...], outputs: int, context: Context
+) -> Network:
+    """A network for examples of `input_shape` with linear float32 heads.
+
+    The softmax belongs to the loss, which is numerically more stable on logits. The names of
+    layers and variables depend on the configuration only, not on networks built before.
+
+    Raises:
+      UserError: if the architecture does not fit examples of `input_shape`.
+    """
+    keras.backend.reset_uids()
+    inputs = keras.Input(input_shape)
+    features = _build(config, inputs, context)
+    heads = [
+        keras.layers.Dense(outputs, dtype="float32")(each)
+        for each in (features.main, *(one.features for one in features.auxiliary))
+    ]
+    return Network(
+        keras.Model(inputs, heads if features.auxiliary else heads[0]),
+        tuple(one.weight for one in features.auxiliary),
+    )
+
+
+def _build(config: Model, inputs: tf.Tensor, context: Context) -> Features:
     shape = tuple(inputs.shape[1:])
     try:
         with equal_on_all_replicas():
-            return find_builder(config)(config, inputs, context)
+            built = find_builder(config)(config, inputs, context)
     except ValueError as error:
         if "negative" not in str(error).lower():
             raise
@@ -44,18 +87,4 @@ def build_features(config: Model, inputs: tf.Tensor, context: Context) -> tf.Ten
             f"model.kind {config.kind!r} reduces examples of shape {shape} to nothing; use a "
             "smaller kernel, less pooling or larger images"
         ) from error
-
-
-def build_network(
-    config: Model, input_shape: tuple[int, ...], outputs: int, context: Context
-) -> keras.Model:
-    """A network `[B, *input_shape] -> [B, outputs]` with a linear float32 head.
-
-    The softmax belongs to the loss, which is numerically more stable on logits.
-
-    Raises:
-      UserError: if the architecture does not fit examples of `input_shape`.
-    """
-    inputs = keras.Input(input_shape)
-    features = build_features(config, inputs, context)
-    return keras.Model(inputs, keras.layers.Dense(outputs, dtype="float32")(features))
+    return built if isinstance(built, Features) else Features(built)

@@ -3,10 +3,8 @@
 from trainer.compat.keras import keras, tf
 from trainer.config.models import CNN
 from trainer.models.context import Context, require_images
+from trainer.models.convolution import convolution
 from trainer.models.mlp import dense_layers
-
-# Keras' default of 0.99 needs some 500 updates until its averages are usable.
-_BATCH_NORM_MOMENTUM = 0.9
 
 
 def build(config: CNN, inputs: tf.Tensor, context: Context) -> tf.Tensor:
@@ -14,16 +12,18 @@ def build(config: CNN, inputs: tf.Tensor, context: Context) -> tf.Tensor:
     require_images(inputs, config.kind)
     features = inputs
     for filters in config.filters:
-        features = keras.layers.Conv2D(
+        features = convolution(
+            features,
             filters,
             config.kernel_size,
             config.strides,
             config.padding,
             # Batch normalization has its own offset.
             use_bias=not config.batch_norm,
-        )(features)
+            initializer="glorot_uniform",
+        )
         if config.batch_norm:
-            features = keras.layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM)(features)
+            features = context.batch_norm()(features)
         features = keras.layers.Activation(config.activation)(features)
         if config.pool > 1:
             features = keras.layers.MaxPool2D(config.pool)(features)

@@ -13,6 +13,7 @@
 from trainer.compat.keras import keras, tf
 from trainer.config.models import ConvNet
 from trainer.models.context import Context, require_images
+from trainer.models.convolution import convolution
 
 
 def build(config: ConvNet, inputs: tf.Tensor, context: Context) -> tf.Tensor:
@@ -21,7 +22,9 @@ def build(config: ConvNet, inputs: tf.Tensor, context: Context) -> tf.Tensor:
     require_images(inputs, config.kind)
     features = inputs
     for filters in (6, 16):
-        features = keras.layers.Conv2D(filters, 5, activation="relu")(features)
+        features = convolution(
+            features, filters, 5, padding="valid", activation="relu", initializer="glorot_uniform"
+        )
         features = keras.layers.MaxPool2D(2)(features)
     features = keras.layers.Flatten()(features)
     for units in (120, 84):

@@ -23,13 +23,14 @@ class Dropout(keras.layers.Layer):
             1 / (1 - rate).
           seed: seed of the experiment.
           step: scalar int64, number of updates so far.
-          name: distinguishes the layer from the network's other dropout layers.
+          name: distinguishes the layer from the network's other layers that drop.
         """
         super().__init__(name=name)
         self._rate = rate
         self._seed = (seed, zlib.crc32(name.encode()))
         self._step = step
 
+    @tf.autograph.experimental.do_not_convert
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Drops units in training; returns the inputs otherwise."""
         if not training:
@@ -37,6 +38,10 @@ class Dropout(keras.layers.Layer):
         seed = tf.random.experimental.stateless_fold_in(
             tf.constant(self._seed, tf.int64), tf.cast(self._step, tf.int64)
         )
-        uniform = halves.uniform(tf.shape(inputs), seed)
+        uniform = halves.uniform(self._mask_shape(inputs), seed)
         scaled = inputs * tf.cast(1 / (1 - self._rate), inputs.dtype)
         return tf.where(uniform >= self._rate, scaled, tf.zeros_like(inputs))
+
+    def _mask_shape(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The shape of the mask, which must broadcast to the inputs'."""
+        return tf.shape(inputs)

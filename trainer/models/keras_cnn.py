@@ -10,12 +10,15 @@
 from trainer.compat.keras import keras, tf
 from trainer.config.models import KerasCNN
 from trainer.models.context import Context, require_images
+from trainer.models.convolution import convolution
 
 
 def build(config: KerasCNN, inputs: tf.Tensor, context: Context) -> tf.Tensor:
     """Maps images `[B, H, W, C]` to `[B, F]`; `[B, 32, 32, 3]` to `[B, 7200]`."""
     del context
     require_images(inputs, config.kind)
-    features = keras.layers.Conv2D(32, 3, activation="relu")(inputs)
+    features = convolution(
+        inputs, 32, 3, padding="valid", activation="relu", initializer="glorot_uniform"
+    )
     features = keras.layers.MaxPool2D(2)(features)
     return keras.layers.Flatten()(features)

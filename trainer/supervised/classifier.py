@@ -1,5 +1,7 @@
 """The network of a classification run, and its loss."""
 
+from typing import NamedTuple
+
 from trainer.compat.keras import keras, tf
 from trainer.config.supervised import Supervised
 from trainer.data.examples import Signature
@@ -10,12 +12,25 @@ from trainer.models.context import Context
 from trainer.optim.ema import ExponentialMovingAverage
 
 
+class Outputs(NamedTuple):
+    """What a network returns in training.
+
+    Attributes:
+      logits: float32 `[B, classes]`.
+      auxiliary: the weight of each auxiliary classifier, and its logits of the same shape.
+    """
+
+    logits: tf.Tensor
+    auxiliary: tuple[tuple[float, tf.Tensor], ...]
+
+
 class Classifier:
     """A network that maps examples to class logits, with what restoring one needs.
 
     Attributes:
       signature: of the data set.
-      network: `[B, *input_shape]` normalized float32 to logits `[B, classes]` float32.
+      network: `[B, *input_shape]` normalized float32 to logits `[B, classes]` float32; to a list
+        of them if there are auxiliary classifiers, the main logits first.
     """
 
     def __init__(self, experiment: Supervised, signature: Signature, step: tf.Variable):
@@ -31,16 +46,40 @@ class Classifier:
         """
         keras.utils.set_random_seed(experiment.seed)
         self.signature = signature
-        self.network = build_network(
-            experiment.model,
-            signature.input_shape,
-            len(signature.classes),
-            Context(experiment.seed, step),
+        context = Context(experiment.seed, step, experiment.train.batch_norm_group)
+        built = build_network(
+            experiment.model, signature.input_shape, len(signature.classes), context
         )
+        self.network = built.model
+        self._auxiliary_weights = built.auxiliary_weights
 
     def logits(self, features: tf.Tensor, training: bool) -> tf.Tensor:
-        """Logits `[B, classes]` float32 of stored examples `[B, ...]`."""
-        return self.network(normalize(features, self.signature), training=training)
+        """The main logits `[B, classes]` float32 of stored examples `[B, ...]`."""
+        return self.outputs(features, training).logits
+
+    def outputs(self, features: tf.Tensor, training: bool) -> Outputs:
+        """All logits of stored examples `[B, ...]`."""
+        outputs = self.network(normalize(features, self.signature), training=training)
+        if not self._auxiliary_weights:
+            return Outputs(outputs, ())
+        return Outputs(outputs[0], tuple(zip(self._auxiliary_weights, outputs[1:], strict=True)))
+
+
+def training_loss(targets: tf.Tensor, outputs: Outputs, label_smoothing: float) -> tf.Tensor:
+    """The loss of each example: CE(main) + Σ weight · CE(auxiliary) (Szegedy et al., 2015).
+
+    Args:
+      targets: int32 `[B]`, class numbers.
+      outputs: of the network.
+      label_smoothing: as in `cross_entropy`, for each classifier.
+
+    Returns:
+      float32 `[B]`, nats.
+    """
+    losses = cross_entropy(targets, outputs.logits, label_smoothing)
+    for weight, logits in outputs.auxiliary:
+        losses += weight * cross_entropy(targets, logits, label_smoothing)
+    return losses
 
 
 def moving_average(experiment: Supervised, network: keras.Model) -> ExponentialMovingAverage | None:

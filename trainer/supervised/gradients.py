@@ -5,7 +5,7 @@ from trainer.config.models import CustomModel
 from trainer.config.supervised import Supervised
 from trainer.models import halves
 from trainer.optim.optimizers import Optimizer
-from trainer.supervised.classifier import Classifier, cross_entropy
+from trainer.supervised.classifier import Classifier, training_loss
 
 Batch = tuple[tf.Tensor, ...]
 
@@ -36,7 +36,7 @@ class BatchGradients:
         Args:
           classifier: the network.
           optimizer: scales the loss where that is needed.
-          label_smoothing: see `cross_entropy`.
+          label_smoothing: see `training_loss`.
           global_batch_size: over all replicas; the loss is divided by it.
           replicas: number of all replicas.
           micro_batches: number of micro-batches per update.
@@ -58,7 +58,7 @@ class BatchGradients:
 
         Args:
           features: stored examples `[b, ...]`.
-          targets: int32 `[b]`, class numbers.
+          targets: int32 `[b]`, class numbers, or float32 `[b, C]`, probabilities.
         """
         if self._micro_batches == 1:
             return self._of_micro_batch(features, targets)
@@ -98,12 +98,12 @@ class BatchGradients:
         self, features: tf.Tensor, targets: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
-            logits = self._classifier.logits(features, training=True)
-            losses = cross_entropy(targets, logits, self._label_smoothing)
+            outputs = self._classifier.outputs(features, training=True)
+            losses = training_loss(targets, outputs, self._label_smoothing)
             loss = tf.reduce_sum(losses) / self._global_batch_size
             for extra in self._classifier.network.losses:
                 loss += tf.cast(extra, tf.float32) / self._calls
-        return self._optimizer.gradients(tape, loss), loss, logits
+        return self._optimizer.gradients(tape, loss), loss, outputs.logits
 
 
 def can_be_halved(experiment: Supervised) -> bool:
