@@ -28,6 +28,12 @@ def _dropout(rate: float, doc: str) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class _Model(ConfigBase):
+    weights: str = field(
+        "",
+        "What the weights start from: a work directory, a .keras or .weights.h5 file, or a "
+        "SavedModel; empty: random.",
+    )
+
     @property
     def has_batch_norm(self) -> bool:
         """Whether the network normalizes examples with statistics of their batch."""

@@ -90,6 +90,10 @@ class ReinforcementLearning(ConfigBase):
     def validate(self) -> None:
         """Checks the last seed, and that no optimizer is set for an agent that has its own."""
         check_seeds(self.seed, self.seeds)
+        if self.model.weights:
+            raise UserError(
+                f"model.weights is for supervised runs. Received: {self.model.weights!r}"
+            )
         if isinstance(self.agent, QLinear) and self.optimizer != Adam():
             raise UserError(
                 "agent.kind 'q_linear' learns with agent.alpha; leave optimizer.* at its defaults, "

@@ -5,9 +5,11 @@ import dataclasses
 from trainer.config.augment import Augmentation, check_order
 from trainer.config.cadence import Cadence
 from trainer.config.data import Data, Digits
+from trainer.config.durations import parse_duration
 from trainer.config.fields import SEEDS, ConfigBase, check_seeds, field, sections
 from trainer.config.models import CNN, Model
 from trainer.config.optimizers import Adam, Optimizer
+from trainer.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +20,22 @@ class Train(Cadence):
     steps: int = field(0, "Updates; 0: given by `epochs`.", minimum=0)
     global_batch_size: int = field(
         128, "Examples per update, over all devices and hosts.", minimum=1
+    )
+    freeze: str = field(
+        "",
+        "Layers that do not learn: backbone (all but the head), or the name of a layer (all up to "
+        "it); empty: none.",
+    )
+    unfreeze_at: str = field(
+        "",
+        "When the frozen layers start to learn: updates such as 500, or '5 epochs', or '10 %' of "
+        "the run; empty: never.",
+    )
+    layer_decay: float = field(
+        1.0,
+        "Factor of the learning rate from each layer with a kernel to the one below it.",
+        above=0.0,
+        maximum=1.0,
     )
     micro_batches: int = field(
         1,
@@ -44,6 +62,14 @@ class Train(Cadence):
     evaluate_every: int = field(
         0, "Updates between evaluations on the validation split; 0: one epoch.", minimum=0
     )
+
+    def validate(self) -> None:
+        """Checks that what is unfrozen was frozen."""
+        super().validate()
+        if self.unfreeze_at:
+            parse_duration(self.unfreeze_at, "unfreeze_at")
+            if not self.freeze:
+                raise UserError("unfreeze_at requires freeze")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -51,6 +51,11 @@ class ExponentialMovingAverage(tf.Module):
         finally:
             self._swap()
 
+    def restart(self) -> None:
+        """Sets the averages to the variables; call it on the host."""
+        for average, variable in zip(self._averages, self._variables, strict=True):
+            average.assign(variable.read_value())
+
     def assign(self) -> None:
         """Sets the variables to the averages; call it on the host."""
         for average, variable in zip(self._averages, self._variables, strict=True):

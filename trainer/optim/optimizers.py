@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from trainer.compat.keras import keras, tf
@@ -99,6 +100,15 @@ class Optimizer(tf.Module):
             if group.first_update <= self.phases[phase]
             for variable in group.variables
         ]
+
+    def phases_of(self, first_update: int, updates: int) -> Iterator[tuple[int, int]]:
+        """The phases of some updates, each with the number of them that are in it."""
+        ends = [*self.phases[1:], math.inf]
+        for phase, end in enumerate(ends):
+            count = int(min(updates, end - first_update))
+            if count > 0:
+                yield phase, count
+                first_update, updates = first_update + count, updates - count
 
     def current_learning_rate(self) -> float:
         """The learning rate of the next update, of a group with factor 1."""

@@ -1,5 +1,7 @@
 """Gradients of a batch's mean loss, computed at once or in parts."""
 
+import functools
+
 from trainer.compat.keras import tf
 from trainer.config.models import CustomModel
 from trainer.config.supervised import Supervised
@@ -52,19 +54,22 @@ class BatchGradients:
         self._calls = replicas * micro_batches * streams
 
     def __call__(
-        self, features: tf.Tensor, targets: tf.Tensor
+        self, features: tf.Tensor, targets: tf.Tensor, phase: int = -1
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         """Gradients, the replica's share of the loss, scalar float32, and logits `[b, C]`.
 
         Args:
           features: stored examples `[b, ...]`.
           targets: int32 `[b]`, class numbers, or float32 `[b, C]`, probabilities.
+          phase: of the optimizer, whose variables the gradients are of.
         """
         if self._micro_batches == 1:
-            return self._of_micro_batch(features, targets)
-        return self._accumulated(features, targets)
+            return self._of_micro_batch(phase, features, targets)
+        return self._accumulated(phase, features, targets)
 
-    def _accumulated(self, *batch: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+    def _accumulated(
+        self, phase: int, *batch: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         count = self._micro_batches
         parts = [tf.reshape(t, [count, t.shape[0] // count, *t.shape[1:]]) for t in batch]
 
@@ -72,13 +77,15 @@ class BatchGradients:
             number: tf.Tensor, sums: list[tf.Tensor], loss: tf.Tensor, logits: tf.TensorArray
         ) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor, tf.TensorArray]:
             with halves.micro_batch(number):
-                gradients, more, outputs = self._of_micro_batch(*(part[number] for part in parts))
+                gradients, more, outputs = self._of_micro_batch(
+                    phase, *(part[number] for part in parts)
+                )
             sums = [total + gradient for total, gradient in zip(sums, gradients, strict=True)]
             return number + 1, sums, loss + more, logits.write(number, outputs)
 
         state = (
             tf.constant(0),
-            [tf.zeros(variable.shape) for variable in self._classifier.network.trainable_variables],
+            [tf.zeros(variable.shape) for variable in self._optimizer.variables_of(phase)],
             tf.constant(0.0),
             tf.TensorArray(tf.float32, count),
         )
@@ -88,14 +95,17 @@ class BatchGradients:
         )
         return sums, loss, logits.concat()
 
-    def _of_micro_batch(self, *batch: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-        results = halves.side_by_side(self._of_call, self._streams, *batch)
+    def _of_micro_batch(
+        self, phase: int, *batch: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        of_call = functools.partial(self._of_call, phase)
+        results = halves.side_by_side(of_call, self._streams, *batch)
         gradients, losses, logits = zip(*results, strict=True)
         sums = [tf.add_n(parts) for parts in zip(*gradients, strict=True)]
         return sums, tf.add_n(losses), tf.concat(logits, axis=0)
 
     def _of_call(
-        self, features: tf.Tensor, targets: tf.Tensor
+        self, phase: int, features: tf.Tensor, targets: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             outputs = self._classifier.outputs(features, training=True)
@@ -103,7 +113,7 @@ class BatchGradients:
             loss = tf.reduce_sum(losses) / self._global_batch_size
             for extra in self._classifier.network.losses:
                 loss += tf.cast(extra, tf.float32) / self._calls
-        return self._optimizer.gradients(tape, loss), loss, outputs.logits
+        return self._optimizer.gradients(tape, loss, phase), loss, outputs.logits
 
 
 def can_be_halved(experiment: Supervised) -> bool:

@@ -21,6 +21,7 @@ from trainer.errors import UserError
 from trainer.io.files import read_bytes
 from trainer.io.paths import to_path
 from trainer.supervised.classifier import Classifier, moving_average, restore_network
+from trainer.supervised.fine_tuning import head_names
 from trainer.supervised.run_data import stored_signature
 
 # The arrays of a network by layer and position in the layer.
@@ -64,7 +65,7 @@ def load(network: keras.Model, path: str, classes: tuple[str, ...]) -> Loaded:
       UserError: if there are no weights, or a layer below the heads does not fit.
     """
     weights, their_classes = _read(path)
-    heads = {output.node.layer.name for output in network.outputs}
+    heads = head_names(network)
     values, loaded, renewed, used = [], [], [], set()
     for layer, names in _named(network):
         for position, variable in enumerate(layer.weights):

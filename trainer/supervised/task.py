@@ -17,9 +17,9 @@ from trainer.metrics import table
 from trainer.metrics.accumulators import Accumulators, equal_variable, summed_variable, zeros
 from trainer.models import halves
 from trainer.models.moving_statistics import synchronize
-from trainer.optim.groups import ParameterGroup
 from trainer.optim.optimizers import Optimizer
 from trainer.supervised.classifier import Classifier, moving_average
+from trainer.supervised.fine_tuning import frozen_layers, parameter_groups
 from trainer.supervised.gradients import BatchGradients
 from trainer.supervised.test_time import averaged_logits
 
@@ -67,11 +67,14 @@ class ClassificationTask:
             self._logits_of_views = averaged_logits(
                 self._classifier, experiment.evaluate.test_time_augmentation
             )
+            train = experiment.train
+            updates_per_epoch = len(dataset.splits["train"]) / train.global_batch_size
+            self.frozen = frozen_layers(self.network, train, total_steps, updates_per_epoch)
             self._optimizer = Optimizer(
                 experiment.optimizer,
-                [ParameterGroup(self.network.trainable_variables)],
+                parameter_groups(self.network, self.frozen, train.layer_decay),
                 experiment.optimizer.schedule_steps or total_steps,
-                len(dataset.splits["train"]) / experiment.train.global_batch_size,
+                updates_per_epoch,
                 scales_loss=runtime.precision == "mixed_float16",
             )
             self._step = step
@@ -98,10 +101,10 @@ class ClassificationTask:
         self._gradients = BatchGradients(
             self._classifier,
             self._optimizer,
-            experiment.train.label_smoothing,
-            experiment.train.global_batch_size,
+            train.label_smoothing,
+            train.global_batch_size,
             runtime.replicas,
-            experiment.train.micro_batches,
+            train.micro_batches,
             runtime.streams,
         )
         self._runs_on_host = runtime.name == "cpu"
@@ -146,7 +149,8 @@ class ClassificationTask:
         """
         started = time.perf_counter()
         self._waited.assign(0.0)
-        self._train_chunk(self._batches, tf.constant(iterations))
+        for phase, count in self._optimizer.phases_of(int(self._step), iterations):
+            self._train_chunk(self._batches, tf.constant(count), phase)
         waited = float(self._waited.read_value()) / self._runtime.workers
         # The thread may have waited for the first batches before this call.
         return min(waited, time.perf_counter() - started)
@@ -211,12 +215,17 @@ class ClassificationTask:
 
     @tf.function
     def _train_chunk(
-        self, iterator: tf.distribute.DistributedIterator, iterations: tf.Tensor
+        self,
+        iterator: tf.distribute.DistributedIterator,
+        iterations: tf.Tensor,
+        phase: int = -1,
     ) -> None:
         """Updates on `iterations` batches, and adds up the seconds waited for them."""
+        self.frozen.apply(self._optimizer.phases[phase])
+        step = functools.partial(self._train_step, phase)
         for _ in tf.range(iterations):
             batch = self._timed_batch(iterator) if self._runs_on_host else next(iterator)
-            self._strategy.run(self._train_step, args=batch)
+            self._strategy.run(step, args=batch)
 
     def _timed_batch(self, iterator: tf.distribute.DistributedIterator) -> Batch:
         """The next batch, and each replica's part of the seconds waited for it."""
@@ -243,22 +252,26 @@ class ClassificationTask:
             )
         return totals
 
-    def _train_step(self, features: tf.Tensor, labels: tf.Tensor, *others: tf.Tensor) -> None:
+    def _train_step(
+        self, phase: int, features: tf.Tensor, labels: tf.Tensor, *others: tf.Tensor
+    ) -> None:
         """Updates on a batch; `others` are the mixed targets, if any, and the seconds waited."""
         *mixed, waited = others
         targets = mixed[0] if mixed else labels
         self._waited.assign_add(waited)
         if not self._compiles or self._runtime.name == "tpu":
-            self._update(features, labels, targets)
+            self._update(phase, features, labels, targets)
         elif self._runtime.replicas == 1:
-            self._compiled_update(features, labels, targets)
+            self._compiled_update(phase, features, labels, targets)
         else:
             # The sum over replicas is outside XLA, so only the gradients are compiled.
-            self._apply(labels, *self._compiled_gradients(features, targets))
+            self._apply(phase, labels, *self._compiled_gradients(features, targets, phase))
 
-    def _update(self, features: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> None:
+    def _update(
+        self, phase: int, features: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor
+    ) -> None:
         # The loss is that of the mixed targets; metrics count against the labels.
-        self._apply(labels, *self._gradients(features, targets))
+        self._apply(phase, labels, *self._gradients(features, targets, phase))
 
     @functools.cached_property
     def _compiled_update(self) -> tf.types.experimental.PolymorphicFunction:
@@ -270,12 +283,13 @@ class ClassificationTask:
 
     def _apply(
         self,
+        phase: int,
         labels: tf.Tensor,
         gradients: list[tf.Tensor],
         loss: tf.Tensor,
         logits: tf.Tensor,
     ) -> None:
-        norm, loss = self._optimizer.apply(gradients, loss)
+        norm, loss = self._optimizer.apply(gradients, loss, phase)
         synchronize(self.network.non_trainable_variables)
         self._step.assign_add(1)
         if self.ema:

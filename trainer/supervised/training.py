@@ -25,7 +25,7 @@ from trainer.io.paths import to_path
 from trainer.io.records import Value
 from trainer.metrics import table
 from trainer.optim.schedules import LearningRate
-from trainer.supervised import run_data
+from trainer.supervised import initial_weights, run_data
 from trainer.supervised.evaluate import evaluate_checkpoint
 from trainer.supervised.task import ClassificationTask
 
@@ -80,6 +80,8 @@ def train(
         _announce_jump(experiment, path, schedule.total_steps, train_size)
     task = ClassificationTask(experiment, dataset, runtime, schedule.total_steps)
 
+    with agreement.shared_errors(runtime):
+        _load_weights(experiment, path, task, dataset, runtime)
     prepare()
 
     def final_evaluation(found: CheckpointInfo) -> tuple[str, Mapping[str, Value]]:
@@ -100,6 +102,24 @@ def train(
         runtime,
         session,
     )
+
+
+def _load_weights(
+    experiment: Supervised,
+    path: str,
+    task: ClassificationTask,
+    dataset: Dataset,
+    runtime: distribution.Runtime,
+) -> None:
+    """Sets the network of a run that begins to `model.weights`, and says what is loaded."""
+    weights = experiment.model.weights
+    if not weights or Checkpoints(WorkDirectory(path).checkpoints, keep=1).newest()[0]:
+        return
+    loaded = initial_weights.load(task.network, weights, dataset.signature.classes)
+    if task.ema:
+        task.ema.restart()
+    if runtime.is_chief:
+        print(loaded.describe(weights), file=sys.stderr)
 
 
 def _without_test(dataset: Dataset) -> Dataset:
