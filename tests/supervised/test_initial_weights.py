@@ -8,6 +8,7 @@ import pytest
 from trainer.cli.main import run
 from trainer.compat.keras import keras, tf
 from trainer.engine.checkpoints import Checkpoints
+from trainer.errors import UserError
 from trainer.supervised.initial_weights import load
 
 CLASSES = ("a", "b", "c")
@@ -77,7 +78,7 @@ def test_a_network_that_does_not_fit_is_left_unchanged(tmp_path):
         "does not fit the network, which has first/kernel of shape (3, 3, 1, 5): there it has the "
         "shape (3, 3, 1, 4)"
     )
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(UserError, match=expected):
         load(target, path, CLASSES)
     assert_equal(target.variables, untouched.variables)
 
@@ -133,7 +134,7 @@ def test_a_run_starts_from_the_averaged_weights_of_another(trained, tmp_path, ca
         f"--workdir={workdir}",
     ]  # fmt: skip
     assert run(arguments) == 0
-    assert f"weights of {trained}: 16 variables loaded" in capsys.readouterr().err
+    assert f"weights of {trained}: 14 variables loaded" in capsys.readouterr().err
     averages = list(variables(trained, "ema/_averages").values())
     frozen = variables(workdir, "network/layer_with_weights-0/")
     assert frozen
@@ -146,7 +147,7 @@ def test_a_run_starts_from_the_averaged_weights_of_another(trained, tmp_path, ca
 
 def test_the_weights_of_an_agent_are_refused(tmp_path, capsys):
     agent = tmp_path / "agent"
-    arguments = ["--config.train.steps=300", "--config.evaluate.episodes=1", "--jit=off"]
+    arguments = ["--config.train.steps=300", "--config.evaluate.episodes=2", "--jit=off"]
     config = "--config=configs/cartpole_dqn.py"
     assert run(["train", config, *arguments, f"--workdir={agent}"]) == 0
     arguments = [f"--config.model.weights={agent}", f"--workdir={tmp_path / 'run'}"]

@@ -6,7 +6,7 @@ import os
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import h5py
 import numpy as np
@@ -26,6 +26,7 @@ from trainer.supervised.run_data import stored_signature
 
 # The arrays of a network by layer and position in the layer.
 Weights = Mapping[tuple[str, int], NDArray[np.float32]]
+_NAMES_SHOWN = 4
 _FORMS = "a work directory, a .keras or .weights.h5 file, or the directory of a SavedModel"
 
 
@@ -45,9 +46,11 @@ class Loaded:
 
     def describe(self, path: str) -> str:
         """One line for the user."""
-        new = f", new: {', '.join(self.renewed)}" if self.renewed else ""
-        unused = f", not used: {', '.join(self.unused)}" if self.unused else ""
-        return f"weights of {path}: {len(self.loaded)} variables loaded{new}{unused}"
+        return f"weights of {path}: {len(self.loaded)} variables loaded" + "".join(
+            f", {what}: {_shortened(names)}"
+            for what, names in (("new", self.renewed), ("not used", self.unused))
+            if names
+        )
 
 
 def load(network: keras.Model, path: str, classes: tuple[str, ...]) -> Loaded:
@@ -67,11 +70,13 @@ def load(network: keras.Model, path: str, classes: tuple[str, ...]) -> Loaded:
     weights, their_classes = _read(path)
     heads = head_names(network)
     values, loaded, renewed, used = [], [], [], set()
-    for layer, names in _named(network):
+    for layer, name in zip(network.layers, _names(network, weights), strict=True):
         for position, variable in enumerate(layer.weights):
-            keys = [(name, position) for name in names if (name, position) in weights]
-            found = weights[keys[0]] if keys else None
-            used.update(keys[:1])
+            # Dropout has the run's counter of updates.
+            if not variable.dtype.is_floating:
+                continue
+            found = weights.get((name, position))
+            used.add((name, position))
             fits = found is not None and found.shape == tuple(variable.shape)
             if layer.name in heads and (not fits or their_classes not in (None, classes)):
                 renewed.append(variable.name.removesuffix(":0"))
@@ -89,6 +94,11 @@ def load(network: keras.Model, path: str, classes: tuple[str, ...]) -> Loaded:
     return Loaded(tuple(loaded), tuple(renewed), unused)
 
 
+def _shortened(names: Sequence[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
 def _misfit(path: str, variable: tf.Variable, found: NDArray[np.float32] | None) -> UserError:
     name = variable.name.removesuffix(":0")
     difference = f"has the shape {found.shape}" if found is not None else "is missing"
@@ -98,19 +108,20 @@ def _misfit(path: str, variable: tf.Variable, found: NDArray[np.float32] | None)
     )
 
 
-def _named(network: keras.Model) -> list[tuple[keras.layers.Layer, tuple[str, ...]]]:
-    """The layers, each with its name and the one that Keras' weight files use.
+def _names(network: keras.Model, weights: Weights) -> list[str]:
+    """The name of each layer in the source.
 
-    That is the name of the class with a number, whatever the layer's own name is.
+    Keras 2 numbers the layers of each class in its files, whatever their own names are.
     """
     counts: Counter[str] = Counter()
-    named: list[tuple[keras.layers.Layer, tuple[str, ...]]] = []
+    numbered = []
     for layer in network.layers:
         kind = _snake_case(type(layer).__name__)
-        number = f"_{counts[kind]}" if counts[kind] else ""
-        named.append((layer, (layer.name, kind + number)))
+        numbered.append(f"{kind}_{counts[kind]}" if counts[kind] else kind)
         counts[kind] += 1
-    return named
+    own = [layer.name for layer in network.layers]
+    stored = {name for name, _ in weights}
+    return max(own, numbered, key=lambda names: len(stored & set(names)))
 
 
 def _snake_case(name: str) -> str:
@@ -145,6 +156,7 @@ def _read_run(path: str) -> tuple[Weights, tuple[str, ...]]:
         (layer.name, position): variable.numpy()
         for layer in network.layers
         for position, variable in enumerate(layer.weights)
+        if variable.dtype.is_floating
     }, signature.classes
 
 

@@ -149,7 +149,7 @@ class ClassificationTask:
         """
         started = time.perf_counter()
         self._waited.assign(0.0)
-        for phase, count in self._optimizer.phases_of(int(self._step), iterations):
+        for phase, count in self._optimizer.phases_of(int(self._step.numpy()), iterations):
             self._train_chunk(self._batches, tf.constant(count), phase)
         waited = float(self._waited.read_value()) / self._runtime.workers
         # The thread may have waited for the first batches before this call.
