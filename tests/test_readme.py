@@ -59,7 +59,10 @@ def test_a_command_of_the_readme(length, line, here, monkeypatch, capsys):
 
 
 # Commands of the guide that add to those of the README; the others run with the slow tests.
-QUICK = ("doctor", "submit", "--config.augment=", "--config.evaluate.metrics=")
+QUICK = (
+    "doctor", "submit", "--config.augment=", "--config.evaluate.metrics=", "runs/pretrained",
+    "ema_decay", "micro_batches",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(

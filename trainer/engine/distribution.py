@@ -147,6 +147,8 @@ def create(config: DistributionConfig, allow_streams: bool = False) -> Runtime:
     keras.mixed_precision.set_global_policy(precision)
     count = runtime.replicas
     devices = f"{count} replica{'s' if count > 1 else ''} on {runtime.name}, {precision}"
+    if streams > 1:
+        devices += f", {streams} streams"
     return dataclasses.replace(
         runtime, precision=precision, description=f"strategy {kind}: {devices} ({reason})"
     )
