@@ -19,6 +19,7 @@ setup(
         "etils[epath]>=1.5",
         "grpcio>=1.60",
         "gymnasium>=1.0,<2",
+        "h5py>=3.11,<4",
         # TFDS 4.9.10 imports it without declaring it.
         "importlib_resources>=6",
         "keras-tuner>=1.4.8,<1.5",

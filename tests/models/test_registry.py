@@ -72,12 +72,13 @@ def tiny(kind):
     return TINY[kind]
 
 
-def task(kind, strategy="cpu", jit="off"):
+def task(kind, strategy="cpu", jit="off", streams=1):
     """A task on random images of three classes, four batches in total."""
     model, size = tiny(kind)
     runtime = distribution.create(
         DistributionConfig(strategy, virtual_devices=2, precision="float32", jit=jit)
     )
+    runtime = dataclasses.replace(runtime, streams=streams)
     random = np.random.default_rng(0)
     shape = (size, size, 3)
     split = InMemoryExamples(
@@ -88,7 +89,7 @@ def task(kind, strategy="cpu", jit="off"):
     experiment = Supervised(
         model=model,
         optimizer=SGD(learning_rate=0.01, momentum=0.9),
-        train=Train(global_batch_size=BATCH_SIZE),
+        train=Train(global_batch_size=BATCH_SIZE, batch_norm_group=4 * (kind != "custom")),
     )
     return ClassificationTask(experiment, Dataset({"train": split}, signature), runtime, 10)
 
@@ -138,8 +139,43 @@ def test_it_trains_on_two_replicas(kind):
     not distribution.xla_compiles_for_cpus(), reason="this build has no XLA for CPUs"
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_whole_update_compiles(kind):
+def test_the_whole_update_is_one_program_of_static_shapes(kind):
+    """XLA's intermediate language, as a TPU's compiler gets it; generating code takes longer."""
+    made = task(kind, jit="on")
+    shape = (BATCH_SIZE, *made._classifier.signature.input_shape)
+    labels = tf.zeros([BATCH_SIZE], tf.int32)
+    lower = made._compiled_update.experimental_get_compiler_ir(-1, tf.zeros(shape), labels, labels)
+    program = lower(stage="hlo")
+    assert "ENTRY" in program
+    # The dimensions of a dynamic shape have bounds, as in f32[<=8,10].
+    assert "<=" not in program.replace("=>", "")
+    assert "custom-call" not in program
+
+
+@pytest.mark.skipif(
+    not distribution.xla_compiles_for_cpus(), reason="this build has no XLA for CPUs"
+)
+@pytest.mark.parametrize("kind", ["cnn", pytest.param("resnet", marks=pytest.mark.slow)])
+def test_a_compiled_update_trains(kind):
     assert_training_changes_all_weights(task(kind, jit="on"), 2)
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"custom"}))
+def test_two_halves_have_the_gradients_of_the_batch(kind):
+    """With batch normalization by groups, and with the same random masks."""
+    gradients = []
+    for streams in (1, 2):
+        made = task(kind, streams=streams)
+        random = np.random.default_rng(1)
+        features = tf.constant(
+            random.normal(size=(BATCH_SIZE, *made._classifier.signature.input_shape)), tf.float32
+        )
+        labels = tf.constant(random.integers(0, len(CLASSES), BATCH_SIZE), tf.int32)
+        values, loss, _ = tf.function(made._gradients)(features, labels)
+        statistics = [v for v in made.network.variables if "moving" in v.name]
+        gradients.append([v.numpy() for v in (*values, loss, *statistics)])
+    for whole, halves in zip(*gradients, strict=True):
+        np.testing.assert_allclose(halves, whole, rtol=1e-3, atol=1e-5 * np.abs(whole).max())
 
 
 @pytest.mark.parametrize("kind", KINDS)
