@@ -3,9 +3,13 @@
 import json
 import re
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from trainer.cli.main import run
+from trainer.compat.keras import tf
+from trainer.engine.checkpoints import Checkpoints
 
 
 @pytest.fixture
@@ -72,3 +76,31 @@ def test_fewer_updates_are_refused_in_whatever_unit(train, tmp_path):
         assert (tmp_path / "run" / "config.json").read_text() == kept
     assert (tmp_path / "run" / "result.json").exists()
     assert train("train.epochs=2", "train.steps=50")[0] == 0
+
+
+def test_the_averaged_network_is_evaluated_and_used(train, tmp_path, capsys):
+    """After few updates it is far from the network in training, whose metrics are `raw_`."""
+    length = ("train.steps=20", "train.ema_decay=0.9", "optimizer.learning_rate=0.05")
+    assert train(*length)[0] == 0
+    workdir = tmp_path / "run"
+    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    last = [record["metrics"] for record in lines if record["split"] == "eval"][-1]
+    assert set(last) == {"loss", "accuracy", "raw_loss", "raw_accuracy"}
+    assert abs(last["loss"] - last["raw_loss"]) > 0.01
+
+    found, _ = Checkpoints(str(workdir / "checkpoints"), keep=2).newest()
+    reader = tf.train.load_checkpoint(found.prefix)
+    average, raw = (
+        [reader.get_tensor(f"{name}/.ATTRIBUTES/VARIABLE_VALUE") for name in names]
+        for names in (
+            [f"ema/_averages/{number}" for number in range(2)],
+            [f"network/layer_with_weights-0/{name}" for name in ("kernel", "bias")],
+        )
+    )
+    assert abs(average[0] - raw[0]).max() > 1e-3
+    pixels = np.asarray(Image.open("docs/images/digit_3.png"), np.float32).reshape(64) / 255
+    logits = pixels @ average[0] + average[1]
+    expected = np.exp(logits) / np.exp(logits).sum()
+    assert run(["predict", f"--workdir={workdir}", "docs/images/digit_3.png"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    np.testing.assert_allclose(list(printed["probabilities"].values()), expected, rtol=1e-4)

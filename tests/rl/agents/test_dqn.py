@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trainer.compat.keras import keras, tf
-from trainer.config import CNN, DQN, MLP, QLinear, ReinforcementLearning
+from trainer.config import CNN, DQN, MLP, AlexNet, QLinear, ReinforcementLearning, ResNet
 from trainer.engine import distribution
 from trainer.errors import UserError
 from trainer.rl.agents import base
@@ -246,6 +246,8 @@ def test_pixels_are_scaled_in_the_network():
     ("options", "expected"),
     [
         ({"model": MLP(dropout=0.1)}, r"model\.dropout must be 0"),
+        ({"model": AlexNet()}, r"model\.dropout must be 0"),
+        ({"model": ResNet(stochastic_depth=0.1)}, r"model\.stochastic_depth must be 0"),
         ({"model": MLP(), "agent": QLinear()}, "needs model.kind 'linear'"),
         ({"model": CNN()}, "needs images"),
     ],

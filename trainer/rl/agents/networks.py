@@ -2,7 +2,6 @@
 
 from trainer.compat.keras import keras, tf
 from trainer.config.agents import DQN
-from trainer.config.models import CNN, MLP
 from trainer.config.rl import ReinforcementLearning
 from trainer.errors import UserError
 from trainer.models.building import build_features
@@ -47,11 +46,12 @@ def build_q_network(
     Raises:
       UserError: if the model does not fit the observations, or has dropout.
     """
-    if isinstance(config.model, MLP | CNN) and config.model.dropout:
-        raise UserError(
-            "model.dropout must be 0 in a Q network, where it would add noise to the targets. "
-            f"Received: {config.model.dropout}"
-        )
+    for name in ("dropout", "stochastic_depth"):
+        if rate := getattr(config.model, name, 0.0):
+            raise UserError(
+                f"model.{name} must be 0 in a Q network, where it would add noise to the targets. "
+                f"Received: {rate}"
+            )
     inputs = keras.Input(spec.observation_shape, dtype=spec.observation_dtype)
     scale = 1 / 255 if spec.observation_dtype == tf.uint8 else 1.0
     scaled = keras.layers.Lambda(lambda x: tf.cast(x, tf.float32) * scale)(inputs)
