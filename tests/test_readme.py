@@ -61,7 +61,7 @@ def test_a_command_of_the_readme(length, line, here, monkeypatch, capsys):
 # Commands of the guide that add to those of the README; the others run with the slow tests.
 QUICK = (
     "doctor", "submit", "--config.augment=", "--config.evaluate.metrics=", "runs/pretrained",
-    "ema_decay", "micro_batches",
+    "ema_decay", "micro_batches", "config.seeds=",
 )  # fmt: skip
 
 
