@@ -50,6 +50,8 @@ TINY = {
     "applications": (Applications(name="MobileNet"), 32),
     "custom": (CustomModel(builder=f"{__name__}:users_model"), 8),
 }
+# Networks of so many layers that tracing them takes long.
+LARGE = ("applications", "inception", "vgg")
 KINDS = list(variants(Model))
 BATCH_SIZE = 8
 CLASSES = ("a", "b", "c")
@@ -160,7 +162,14 @@ def test_a_compiled_update_trains(kind):
     assert_training_changes_all_weights(task(kind, jit="on"), 2)
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"custom"}))
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow if kind in LARGE else ())
+        for kind in KINDS
+        if kind != "custom"
+    ],
+)
 def test_two_halves_have_the_gradients_of_the_batch(kind):
     """With batch normalization by groups, and with the same random masks."""
     gradients = []

@@ -100,10 +100,14 @@ def _check_schedule(search: Search, experiment: loading.Experiment) -> None:
     for dimension in search.space:
         if isinstance(dimension, Choice) and dimension.path == path:
             kinds = set(map(to_text, dimension.values))
+    # A warmup may be a share of the run.
+    is_constant = kinds == {"constant"} and "%" not in getattr(
+        experiment.optimizer.schedule, "warmup", ""
+    )
     fixed = experiment.optimizer.schedule_steps or length_field(experiment) == "steps"
-    if kinds != {"constant"} and not fixed:
+    if not is_constant and not fixed:
         raise UserError(
-            "Hyperband with a schedule that decays needs a length in train.steps instead of "
+            "Hyperband with a schedule of the run's length needs it in train.steps instead of "
             f"train.epochs, for example --config.train.steps=1000. Received: {path}="
             f"{','.join(sorted(kinds))}"
         )
