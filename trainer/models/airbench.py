@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import keras, tf
 from trainer.config.models import Airbench
-from trainer.models.activations import gelu
 from trainer.models.context import Context, Features, Head, require_images
 from trainer.models.convolution import scaled
 
@@ -43,7 +42,7 @@ def build(config: Airbench, inputs: tf.Tensor, context: Context) -> Features:
     """Maps images `[B, H, W, C]` to `[B, 256]`; H and W are 16 at least."""
     require_images(inputs, config.kind)
     features = Whitening(context.sample, name="whitening")(inputs)
-    features = keras.layers.Activation(gelu)(features)
+    features = keras.layers.Activation("gelu")(features)
     for channels in _CHANNELS:
         filters = scaled(channels, config.width)
         features = _convolution(features, filters)
@@ -67,7 +66,7 @@ def _convolution(features: tf.Tensor, filters: int) -> tf.Tensor:
 
 def _batch_norm_gelu(features: tf.Tensor, context: Context) -> tf.Tensor:
     features = context.batch_norm(momentum=0.6, epsilon=1e-12, scale=False)(features)
-    return keras.layers.Activation(gelu)(features)
+    return keras.layers.Activation("gelu")(features)
 
 
 class PartialIdentity(keras.initializers.Initializer):
