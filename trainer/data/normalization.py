@@ -22,7 +22,7 @@ def first_normalized(
     examples: Examples, signature: Signature, count: int
 ) -> Iterator[NDArray[np.float32]]:
     """The first examples of a split, at most `count`, as `normalize` scales them, in parts."""
-    offset, scale = np.float32(signature.offset), np.float32(signature.scale)
+    offset, scale = (np.asarray(each, np.float32) for each in (signature.offset, signature.scale))
     for chunk in examples.chunks():
         if count <= 0:
             return
