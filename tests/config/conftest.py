@@ -69,7 +69,7 @@ optimizers = st.one_of(
     st.builds(RMSprop, schedule=schedules),
     st.builds(LAMB, weight_decay=fractions),
     st.builds(Lion, beta_1=st.floats(0.1, 0.9)),
-    st.builds(Muon, normalize_weights=st.booleans(), schedule=schedules),
+    st.builds(Muon, first_bias_duration=durations, schedule=schedules),
 )
 augmentations = st.lists(
     st.one_of(

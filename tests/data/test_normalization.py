@@ -3,7 +3,7 @@ import pytest
 
 from trainer.compat.keras import tf
 from trainer.data.examples import InMemoryExamples, Signature
-from trainer.data.normalization import normalization, normalize
+from trainer.data.normalization import first_normalized, normalization, normalize
 from trainer.engine import distribution
 
 RANDOM = np.random.default_rng(0)
@@ -44,3 +44,13 @@ def test_standard_normalization_measures_the_training_split():
     np.testing.assert_allclose(result.mean(axis=0), [0, 0, 0], atol=1e-5)
     # A column that does not vary stays finite.
     np.testing.assert_allclose(result.std(axis=0), [1, 1, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 1500, 3000, 4000])
+def test_the_first_examples_are_scaled_like_all_others(count):
+    features = RANDOM.integers(0, 256, (3000, 2)).astype(np.uint8)
+    split = InMemoryExamples(features, np.zeros(3000, np.int32))
+    made = Signature("table", (2,), (2,), ("a", "b"), ("x", "y"), (1.0, 100.0), (0.5, 0.02))
+    parts = list(first_normalized(split, made, count))
+    assert all(part.dtype == np.float32 and len(part) for part in parts)
+    np.testing.assert_array_equal(np.concatenate(parts), normalize(features[:count], made))

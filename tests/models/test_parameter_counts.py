@@ -5,7 +5,16 @@ import math
 import pytest
 
 from trainer.compat.keras import tf
-from trainer.config import VGG, AlexNet, Applications, Inception, LeNet5, ResNet, WideResNet
+from trainer.config import (
+    VGG,
+    Airbench,
+    AlexNet,
+    Applications,
+    Inception,
+    LeNet5,
+    ResNet,
+    WideResNet,
+)
 from trainer.models.building import build_network
 from trainer.models.context import Context
 
@@ -47,6 +56,7 @@ def imagenet_resnet(depth):
         (imagenet_vgg(13), IMAGENET, 133_047_848),
         (imagenet_vgg(16), IMAGENET, 138_357_544),
         (imagenet_vgg(19), IMAGENET, 143_667_240),
+        (Airbench(), CIFAR, 1_971_352),
         # 14,714,688 in the convolutions, 512 · 512 + 512 and 5,130 behind them.
         (VGG(batch_norm=False), CIFAR, 14_982_474),
         # 4,253,864 with the head of 1000 classes on 1024 features.

@@ -67,11 +67,11 @@ def lion(config, weight, gradients, rate):
     return weight
 
 
-def newton_schulz(matrix):
-    """Five iterations on a matrix with one row per output, by its singular values."""
+def newton_schulz(matrix, steps):
+    """The iteration on a matrix with one row per output, by its singular values."""
     u, s, v = np.linalg.svd(matrix, full_matrices=False)
     s = s / np.sqrt((s**2).sum())
-    for _ in range(5):
+    for _ in range(steps):
         s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
     return (u * s) @ v
 
@@ -85,7 +85,7 @@ def muon(config, weight, gradients, rate):
         g = g + config.momentum * buffer if config.nesterov else buffer
         # Rows are outputs: [..., outputs] -> [outputs, inputs].
         matrix = g.reshape(-1, outputs).T
-        update = newton_schulz(matrix).T.reshape(weight.shape)
+        update = newton_schulz(matrix, config.newton_schulz_steps).T.reshape(weight.shape)
         if config.scale_by_shape:
             update = update * np.sqrt(max(1, outputs / matrix.shape[1]))
         weight = weight * (1 - rate * config.weight_decay)
@@ -95,12 +95,11 @@ def muon(config, weight, gradients, rate):
     return weight
 
 
-def sgd_of_muon(config, weight, gradients, rate):
-    """SGD with Nesterov momentum and decoupled weight decay, for what Muon does not update."""
+def sgd_of_muon(config, weight, gradients, rate, decay):
+    """SGD with Nesterov momentum and an L2 term, for what Muon does not update."""
     velocity = 0
     for g in gradients:
-        if is_kernel(weight):
-            weight = weight * (1 - rate * config.weight_decay)
+        g = g + decay * weight
         velocity = config.sgd_momentum * velocity - rate * g
         weight = weight + config.sgd_momentum * velocity - rate * g
     return weight
@@ -137,11 +136,13 @@ def expected_weights(config, weights, gradients, factor=1.0):
     results = []
     for number, (weight, own) in enumerate(zip(weights, per_weight, strict=True)):
         if number == head:
-            results.append(sgd_of_muon(config, weight, own, config.head_learning_rate * factor))
+            rate, decay = config.head_learning_rate * factor, config.head_weight_decay
+            results.append(sgd_of_muon(config, weight, own, rate, decay))
         elif is_kernel(weight):
             results.append(muon(config, weight, own, config.learning_rate * factor))
         else:
-            results.append(sgd_of_muon(config, weight, own, config.bias_learning_rate * factor))
+            rate, decay = config.bias_learning_rate * factor, config.bias_weight_decay
+            results.append(sgd_of_muon(config, weight, own, rate, decay))
     return results
 
 

@@ -48,6 +48,7 @@ def muon(**options):
         "nesterov": False,
         "normalize_weights": False,
         "scale_by_shape": False,
+        "newton_schulz_steps": 5,
         "weight_decay": 0.0,
     }
     return Muon(0.5, **{**defaults, **options})

@@ -1,8 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from trainer.compat.keras import keras, tf
-from trainer.config import LAMB, SGD, Adam, AdamW, Lion, Muon, RMSprop
+from trainer.config import LAMB, SGD, Adam, AdamW, LinearSchedule, Lion, Muon, RMSprop
 from trainer.config.fields import variants
 from trainer.config.optimizers import Optimizer as OptimizerConfig
 from trainer.engine import distribution
@@ -28,9 +30,12 @@ CONFIGS = {
         momentum=0.6,
         normalize_weights=True,
         scale_by_shape=True,
+        newton_schulz_steps=3,
         weight_decay=0.1,
         head_learning_rate=0.3,
+        head_weight_decay=0.2,
         bias_learning_rate=0.05,
+        bias_weight_decay=0.4,
         sgd_momentum=0.85,
     ),
     "muon without nesterov": Muon(nesterov=False, weight_decay=0.5),
@@ -56,12 +61,12 @@ GRADIENTS = [arrays(seed) for seed in range(1, 1 + UPDATES)]
 class Run:
     """Variables with an optimizer, updated by given gradients."""
 
-    def __init__(self, config, strategy=None, jit=False, scales_loss=False):
+    def __init__(self, config, strategy=None, jit=False, scales_loss=False, steps=100):
         self.strategy = strategy or tf.distribute.get_strategy()
         with self.strategy.scope():
             self.variables = [tf.Variable(each) for each in WEIGHTS]
             self.optimizer = Optimizer(
-                config, [ParameterGroup(self.variables)], 100, scales_loss=scales_loss
+                config, [ParameterGroup(self.variables)], steps, scales_loss=scales_loss
             )
         apply = self.optimizer.apply
         if jit:
@@ -160,6 +165,22 @@ def test_biases_and_normalization_have_no_weight_decay(name):
     without = Run(section(weight_decay=0.0)).update(GRADIENTS).values()
     for shape, a, b in zip(SHAPES, with_decay, without, strict=True):
         assert np.array_equal(a, b) == (len(shape) < 2)
+
+
+@pytest.mark.parametrize("strategy", [tf.distribute.get_strategy, mirrored])
+def test_the_first_bias_of_muon_has_a_schedule_of_its_own(strategy):
+    """Its learning rate falls to 0 within the duration, and it stays where it is then."""
+    schedule = LinearSchedule()
+    whole = Muon(schedule=schedule, sgd_momentum=0.0, bias_learning_rate=0.2)
+    part = dataclasses.replace(whole, first_bias_duration="50 %")
+    first, others = SHAPES.index((4,)), [n for n in range(len(SHAPES)) if n != 1]
+    run, reference = Run(part, strategy(), steps=4), Run(whole, strategy(), steps=4)
+    for rate, gradients in zip([0.2, 0.1, 0.0, 0.0], GRADIENTS, strict=False):
+        before = run.values()[first]
+        after = run.update([gradients]).values()
+        np.testing.assert_allclose(after[first], before - rate * gradients[first], rtol=1e-5)
+        expected = reference.update([gradients]).values()
+        assert_equal([after[n] for n in others], [expected[n] for n in others])
 
 
 def test_adam_is_that_of_keras_bit_for_bit():

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from trainer.compat.keras import keras, tf
-from trainer.config import CustomModel, Inception, Supervised, Train
-from trainer.data.examples import Signature
+from trainer.config import Airbench, CustomModel, Inception, Supervised, Train
+from trainer.data.examples import InMemoryExamples, Signature
+from trainer.models.airbench import patch_covariance, whitening_filters
 from trainer.models.building import build_features
 from trainer.models.context import Auxiliary, Context, Features
 from trainer.supervised.classifier import Classifier, Outputs, cross_entropy, training_loss
@@ -88,3 +89,16 @@ def test_reinforcement_learning_gets_the_main_features():
     features = build_features(Inception(width=0.05), inputs, context)
     # (384 + 384 + 128 + 128) · 0.05, each branch rounded.
     assert features.shape == (None, 19 + 19 + 6 + 6)
+
+
+def test_a_network_is_initialized_from_the_first_5000_normalized_training_examples():
+    images = RANDOM.integers(0, 256, size=(5100, 16, 16, 1)).astype(np.uint8)
+    images[5000:] = 255
+    split = InMemoryExamples(images, np.zeros(len(images), np.int32))
+    shape = images.shape[1:]
+    signature = Signature("image", shape, shape, ("a", "b"), (), (100.0,), (0.02,))
+    experiment = Supervised(model=Airbench(width=0.05))
+    step = tf.Variable(0, dtype=tf.int64, trainable=False)
+    kernel = Classifier(experiment, signature, step, split).network.get_layer("whitening").kernel
+    expected = whitening_filters(patch_covariance(iter([(images[:5000] - 100.0) * 0.02])))
+    np.testing.assert_allclose(kernel.numpy().reshape(4, 8), expected, rtol=1e-2, atol=1e-3)

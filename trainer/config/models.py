@@ -218,6 +218,24 @@ class WideResNet(_Model):
 
 
 @dataclasses.dataclass(frozen=True)
+class Airbench(_Model):
+    """The network of airbench94 (Jordan, 2024, arXiv:2404.00498), for images of 32x32 pixels."""
+
+    kind: str = field("airbench", "Architecture.", choices=("airbench",))
+    width: float = _width()
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """See the base class."""
+        return True
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """See the base class."""
+        return True
+
+
+@dataclasses.dataclass(frozen=True)
 class Applications(_Model):
     """A network of Keras Applications, with random weights."""
 
@@ -257,6 +275,7 @@ Model = (
     | Inception
     | ResNet
     | WideResNet
+    | Airbench
     | Applications
     | CustomModel
 )

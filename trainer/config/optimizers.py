@@ -229,16 +229,40 @@ class Muon(_Optimizer):
     scale_by_shape: bool = field(
         False, "Multiply the update of a kernel by sqrt(max(1, outputs / inputs))."
     )
-    weight_decay: float = field(0.0, _DECAY_DOC, minimum=0.0)
+    newton_schulz_steps: int = field(
+        5, "Steps of the iteration that makes the rows of an update orthonormal.", minimum=1
+    )
+    weight_decay: float = field(
+        0.0,
+        "Decoupled weight decay per update of the kernels that Muon updates, multiplied by the "
+        "learning rate.",
+        minimum=0.0,
+    )
     head_learning_rate: float = field(
         0.1, "Peak learning rate of the last kernel, by SGD.", above=0.0
+    )
+    head_weight_decay: float = field(
+        0.0, "Coefficient of the L2 term of the last kernel.", minimum=0.0
     )
     bias_learning_rate: float = field(
         0.1, "Peak learning rate of biases and normalization, by SGD.", above=0.0
     )
+    bias_weight_decay: float = field(
+        0.0, "Coefficient of the L2 term of biases and normalization.", minimum=0.0
+    )
+    first_bias_duration: str = field(
+        "",
+        "How long the first bias is updated, such as that of a fixed whitening; its schedule ends "
+        "then. Empty: the whole run.",
+    )
     sgd_momentum: float = field(
         0.9, "Nesterov momentum of the variables that SGD updates.", minimum=0.0, below=1.0
     )
+
+    def validate(self) -> None:
+        """Checks that the duration of the first bias is one."""
+        if self.first_bias_duration:
+            parse_duration(self.first_bias_duration, "first_bias_duration")
 
 
 Optimizer = Adam | AdamW | SGD | RMSprop | LAMB | Lion | Muon

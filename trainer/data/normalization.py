@@ -1,5 +1,7 @@
 """Feature scaling, shared by training, evaluation and prediction."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,19 @@ def normalize(features: tf.Tensor, signature: Signature) -> tf.Tensor:
     offset = tf.constant(signature.offset, tf.float32)
     scale = tf.constant(signature.scale, tf.float32)
     return (tf.cast(features, tf.float32) - offset) * scale
+
+
+def first_normalized(
+    examples: Examples, signature: Signature, count: int
+) -> Iterator[NDArray[np.float32]]:
+    """The first examples of a split, at most `count`, as `normalize` scales them, in parts."""
+    offset, scale = (np.asarray(each, np.float32) for each in (signature.offset, signature.scale))
+    for chunk in examples.chunks():
+        if count <= 0:
+            return
+        part = chunk[:count].astype(np.float32)
+        count -= len(part)
+        yield (part - offset) * scale
 
 
 def normalization(

@@ -9,7 +9,7 @@ from trainer.compat.keras import keras, tf
 from trainer.config import user_code
 from trainer.config.models import CustomModel, Model
 from trainer.errors import UserError
-from trainer.models.context import Context, Features
+from trainer.models.context import Context, Features, Head
 from trainer.models.moving_statistics import equal_on_all_replicas
 
 Builder = Callable[[Model, tf.Tensor, Context], tf.Tensor | Features]
@@ -65,13 +65,22 @@ def build_network(
     keras.backend.reset_uids()
     inputs = keras.Input(input_shape)
     features = _build(config, inputs, context)
-    heads = [
-        keras.layers.Dense(outputs, dtype="float32")(each)
-        for each in (features.main, *(one.features for one in features.auxiliary))
+    logits = [
+        _head(head, outputs)(each)
+        for each, head in (
+            (features.main, features.head),
+            *((one.features, Head()) for one in features.auxiliary),
+        )
     ]
     return Network(
-        keras.Model(inputs, heads if features.auxiliary else heads[0]),
+        keras.Model(inputs, logits if features.auxiliary else logits[0]),
         tuple(one.weight for one in features.auxiliary),
+    )
+
+
+def _head(head: Head, outputs: int) -> keras.layers.Layer:
+    return keras.layers.Dense(
+        outputs, use_bias=head.use_bias, kernel_initializer=head.initializer, dtype="float32"
     )
 
 

@@ -1,8 +1,12 @@
 """What a model builder needs beside its section and its input, and what it returns."""
 
 import dataclasses
+from collections.abc import Callable, Iterator
 
-from trainer.compat.keras import tf
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.compat.keras import keras, tf
 from trainer.errors import UserError
 from trainer.models.batch_norm import BatchNormalization
 from trainer.models.dropout import Dropout
@@ -11,18 +15,22 @@ from trainer.models.stochastic_depth import StochasticDepth
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """The experiment's seed, its update counter and its batch normalization.
+    """The experiment's seed, its update counter, its batch normalization and its examples.
 
     Attributes:
       seed: seed of the experiment.
       step: scalar int64 variable, number of updates so far.
       batch_norm_group: examples whose statistics batch normalization uses; 0 for all examples
         of a replica.
+      sample: the first examples of the training split, at most the given number, for
+        initialization: normalized float32 `[n, *input_shape]`, in parts. None where there are
+        none, as for agents, and where weights are restored.
     """
 
     seed: int
     step: tf.Variable
     batch_norm_group: int = 0
+    sample: Callable[[int], Iterator[NDArray[np.float32]]] | None = None
 
     def dropout(self, rate: float, name: str) -> Dropout:
         """A dropout layer whose masks depend on `name`, which must be unique in the network."""
@@ -32,9 +40,15 @@ class Context:
         """A layer that drops a residual branch; its masks depend on `name`, like dropout's."""
         return StochasticDepth(rate, self.seed, self.step, name=name)
 
-    def batch_norm(self) -> BatchNormalization:
+    def batch_norm(
+        self,
+        momentum: float = 0.9,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+    ) -> BatchNormalization:
         """A batch normalization layer with the experiment's group size."""
-        return BatchNormalization(self.batch_norm_group)
+        return BatchNormalization(self.batch_norm_group, momentum, epsilon, center, scale)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,16 +65,31 @@ class Auxiliary:
 
 
 @dataclasses.dataclass(frozen=True)
+class Head:
+    """How the task creates the affine output layer, which is float32.
+
+    Attributes:
+      use_bias: whether it has a bias.
+      initializer: of its kernel, by name or as an initializer.
+    """
+
+    use_bias: bool = True
+    initializer: str | keras.initializers.Initializer = "glorot_uniform"
+
+
+@dataclasses.dataclass(frozen=True)
 class Features:
-    """What a builder returns that has auxiliary classifiers; others return a tensor.
+    """What a builder returns that needs more than the usual head; others return a tensor.
 
     Attributes:
       main: symbolic, `[B, F]`; the only ones in evaluation.
       auxiliary: for training.
+      head: of the main features.
     """
 
     main: tf.Tensor
     auxiliary: tuple[Auxiliary, ...] = ()
+    head: Head = Head()
 
 
 def require_images(inputs: tf.Tensor, kind: str) -> None:

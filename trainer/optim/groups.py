@@ -31,11 +31,13 @@ class Rule:
       create: makes the Keras optimizer with a schedule, without slots.
       variables: what it updates.
       learning_rate_factor: of the run's learning rate.
+      duration: how long they are updated, within which the schedule runs; empty for the run's.
     """
 
     create: Callable[[keras.optimizers.schedules.LearningRateSchedule], keras.optimizers.Optimizer]
     variables: Sequence[tf.Variable]
     learning_rate_factor: float
+    duration: str = ""
 
 
 class GroupedOptimizer(keras.optimizers.Optimizer):
@@ -48,7 +50,13 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
     def __init__(self, rules: Sequence[Rule], learning_rate: LearningRate):
         super().__init__(name="grouped", jit_compile=False)
         self._members = [
-            rule.create(_GroupLearningRate(learning_rate, rule.learning_rate_factor, self))
+            rule.create(
+                _GroupLearningRate(
+                    learning_rate.shortened(rule.duration) if rule.duration else learning_rate,
+                    rule.learning_rate_factor,
+                    self,
+                )
+            )
             for rule in rules
         ]
         self._groups = [tuple(rule.variables) for rule in rules]
@@ -87,7 +95,9 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
 class _GroupLearningRate(keras.optimizers.schedules.LearningRateSchedule):
     """A factor of the run's learning rate at the run's update, whatever the group's own is."""
 
-    def __init__(self, run: LearningRate, factor: float, counter: GroupedOptimizer):
+    def __init__(
+        self, run: Callable[[tf.Tensor], tf.Tensor], factor: float, counter: GroupedOptimizer
+    ):
         self._run = run
         self._factor = factor
         self._counter = counter.iterations

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from trainer.compat.keras import keras, tf
 
-# Coefficients a, b, c of the quintic polynomial, and how often it is applied.
+# Coefficients a, b, c of the quintic polynomial.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-_ITERATIONS = 5
 
 
 class Muon(keras.optimizers.Optimizer):
@@ -22,6 +21,7 @@ class Muon(keras.optimizers.Optimizer):
         nesterov: bool,
         normalize_weights: bool,
         scale_by_shape: bool,
+        newton_schulz_steps: int,
         weight_decay: float,
         jit_compile: bool = False,
     ):
@@ -31,6 +31,7 @@ class Muon(keras.optimizers.Optimizer):
         self._nesterov = nesterov
         self._normalize_weights = normalize_weights
         self._scale_by_shape = scale_by_shape
+        self._steps = newton_schulz_steps
 
     def build(self, var_list: Sequence[tf.Variable]) -> None:
         """Creates the momentum; called by Keras."""
@@ -50,7 +51,7 @@ class Muon(keras.optimizers.Optimizer):
         columns = variable.shape.num_elements() // rows
         # Both the iteration and the norm are the same for the transpose, so the outputs stay last.
         matrix = tf.reshape(g, [columns, rows])
-        update = tf.cast(orthogonalized(matrix, self._dtype), variable.dtype)
+        update = tf.cast(orthogonalized(matrix, self._dtype, self._steps), variable.dtype)
         if self._scale_by_shape:
             update *= max(1.0, rows / columns) ** 0.5
         weight = variable.read_value()
@@ -60,7 +61,7 @@ class Muon(keras.optimizers.Optimizer):
         variable.assign(weight - tf.reshape(step, variable.shape))
 
 
-def orthogonalized(matrix: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+def orthogonalized(matrix: tf.Tensor, dtype: tf.DType, steps: int = 5) -> tf.Tensor:
     """`U V^T` of the singular value decomposition `U S V^T`, up to factors of 0.7 to 1.2.
 
     A Newton-Schulz iteration X <- a X + (b A + c A^2) X with A = X X^T, started from the matrix
@@ -69,6 +70,7 @@ def orthogonalized(matrix: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     Args:
       matrix: float `[m, n]`.
       dtype: of the matrix products.
+      steps: of the iteration; with fewer than 5, small singular values remain smaller.
 
     Returns:
       `[m, n]` of `dtype`.
@@ -78,7 +80,7 @@ def orthogonalized(matrix: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     # A is the smaller of the two products.
     is_tall = matrix.shape[0] > matrix.shape[1]
     x = tf.transpose(x) if is_tall else x
-    for _ in range(_ITERATIONS):
+    for _ in range(steps):
         gram = tf.matmul(x, x, transpose_b=True)
         x = a * x + tf.matmul(b * gram + c * tf.matmul(gram, gram), x)
     return tf.transpose(x) if is_tall else x

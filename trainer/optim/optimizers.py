@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -29,7 +30,8 @@ _NO_ARGUMENTS = frozenset(
     {
         *("kind", "learning_rate", "schedule", "schedule_steps", "clip_norm"),
         # Of the variables that Muon does not update.
-        *("head_learning_rate", "bias_learning_rate", "sgd_momentum"),
+        *("head_learning_rate", "head_weight_decay", "bias_learning_rate", "bias_weight_decay"),
+        *("first_bias_duration", "sgd_momentum"),
     }
 )
 
@@ -173,36 +175,45 @@ def _rules(config: OptimizerConfig, groups: Sequence[ParameterGroup]) -> list[Ru
     make = functools.partial(OPTIMIZERS[config.kind], **arguments)
     if not isinstance(config, MuonConfig):
         return [_rule(make, group.variables, group.learning_rate_factor) for group in groups]
-    kernels = [each for group in groups for each in group.variables if has_weight_decay(each)]
-    head = kernels[-1] if kernels else None
-    return [rule for group in groups for rule in _muon_rules(config, group, head, make)]
+    variables = [each for group in groups for each in group.variables]
+    head = next(filter(has_weight_decay, reversed(variables)), None)
+    first_bias = next(itertools.filterfalse(has_weight_decay, variables), None)
+    return [rule for group in groups for rule in _muon_rules(config, group, head, first_bias, make)]
 
 
 def _muon_rules(
-    config: MuonConfig, group: ParameterGroup, head: tf.Variable | None, make: Callable[..., Any]
+    config: MuonConfig,
+    group: ParameterGroup,
+    head: tf.Variable | None,
+    first_bias: tf.Variable | None,
+    make: Callable[..., Any],
 ) -> list[Rule]:
-    """Muon for the kernels of a group, SGD for the head and for variables without decay."""
-    by_sgd = functools.partial(
-        keras.optimizers.SGD,
-        momentum=config.sgd_momentum,
-        nesterov=True,
-        weight_decay=config.weight_decay or None,
-    )
-    kernels = [each for each in group.variables if has_weight_decay(each)]
-    others = [each for each in group.variables if not has_weight_decay(each)]
-    parts = (
-        (make, [each for each in kernels if each is not head], config.learning_rate),
-        (by_sgd, [each for each in kernels if each is head], config.head_learning_rate),
-        (by_sgd, others, config.bias_learning_rate),
+    """Muon for the kernels of a group, SGD for the head and for variables of one dimension."""
+    by_sgd = functools.partial(SGD, momentum=config.sgd_momentum, nesterov=True, decays_biases=True)
+    of_head = functools.partial(by_sgd, weight_decay=config.head_weight_decay)
+    of_biases = functools.partial(by_sgd, weight_decay=config.bias_weight_decay)
+    parts: dict[str, list[tf.Variable]] = {"kernels": [], "head": [], "first": [], "biases": []}
+    for each in group.variables:
+        if has_weight_decay(each):
+            parts["head" if each is head else "kernels"].append(each)
+        else:
+            parts["first" if each is first_bias else "biases"].append(each)
+    rules = (
+        ("kernels", make, config.learning_rate, ""),
+        ("head", of_head, config.head_learning_rate, ""),
+        ("first", of_biases, config.bias_learning_rate, config.first_bias_duration),
+        ("biases", of_biases, config.bias_learning_rate, ""),
     )
     return [
-        _rule(rule, variables, group.learning_rate_factor * peak / config.learning_rate)
-        for rule, variables, peak in parts
-        if variables
+        _rule(rule, parts[part], group.learning_rate_factor * peak / config.learning_rate, duration)
+        for part, rule, peak, duration in rules
+        if parts[part]
     ]
 
 
-def _rule(make: Callable[..., Any], variables: Sequence[tf.Variable], factor: float) -> Rule:
+def _rule(
+    make: Callable[..., Any], variables: Sequence[tf.Variable], factor: float, duration: str = ""
+) -> Rule:
     def create(
         schedule: keras.optimizers.schedules.LearningRateSchedule,
     ) -> keras.optimizers.Optimizer:
@@ -213,7 +224,7 @@ def _rule(make: Callable[..., Any], variables: Sequence[tf.Variable], factor: fl
         )
         return optimizer
 
-    return Rule(create, variables, factor)
+    return Rule(create, variables, factor, duration)
 
 
 def global_norm(gradients: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -119,15 +119,31 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
             "total_updates": total_updates,
             "updates_per_epoch": updates_per_epoch,
         }
+        self._schedule = config.schedule
         self._peak = config.learning_rate
-        self._factor = SCHEDULES[config.schedule.kind](
-            config.schedule, _Length(total_updates, updates_per_epoch)
-        )
+        self._length = _Length(total_updates, updates_per_epoch)
+        self._factor = SCHEDULES[config.schedule.kind](config.schedule, self._length)
         self.scale = tf.Variable(1.0, trainable=False, name="learning_rate_scale")
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """The learning rate, scalar float32, of update number `step`, counted from 0."""
         return self._peak * self._factor(tf.cast(step, tf.float32)) * self.scale
+
+    def shortened(self, duration: str) -> Callable[[tf.Tensor], tf.Tensor]:
+        """The learning rate of the whole schedule within a part of its length, and then 0.
+
+        Args:
+          duration: the part, from the beginning on.
+        """
+        updates = self._length.updates(duration)
+        shorter = dataclasses.replace(self._length, total_updates=updates)
+        factor = SCHEDULES[self._schedule.kind](self._schedule, shorter)
+
+        def learning_rate(step: tf.Tensor) -> tf.Tensor:
+            value = self._peak * factor(tf.cast(step, tf.float32)) * self.scale
+            return tf.where(step < updates, value, 0.0)
+
+        return learning_rate
 
     def get_config(self) -> dict[str, object]:
         """The constructor's arguments, which Keras asks for."""

@@ -20,14 +20,18 @@ class SGD(keras.optimizers.SGD):
         momentum: float,
         nesterov: bool,
         weight_decay: float,
+        decays_biases: bool = False,
         jit_compile: bool = False,
     ):
         super().__init__(learning_rate, momentum, nesterov, jit_compile=jit_compile)
         self._l2 = weight_decay
+        self._decays_biases = decays_biases
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """Updates one variable; called by Keras."""
-        super().update_step(_with_l2(gradient, variable, self._l2), variable)
+        if self._l2 and (self._decays_biases or has_weight_decay(variable)):
+            gradient += self._l2 * variable
+        super().update_step(gradient, variable)
 
 
 class RMSprop(keras.optimizers.RMSprop):

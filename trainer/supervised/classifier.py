@@ -1,11 +1,12 @@
 """The network of a classification run, and its loss."""
 
+import functools
 from typing import NamedTuple
 
 from trainer.compat.keras import keras, tf
 from trainer.config.supervised import Supervised
-from trainer.data.examples import Signature
-from trainer.data.normalization import normalize
+from trainer.data.examples import Examples, Signature
+from trainer.data.normalization import first_normalized, normalize
 from trainer.engine.checkpoints import CheckpointInfo, restore
 from trainer.models.building import build_network
 from trainer.models.context import Context
@@ -33,20 +34,28 @@ class Classifier:
         of them if there are auxiliary classifiers, the main logits first.
     """
 
-    def __init__(self, experiment: Supervised, signature: Signature, step: tf.Variable):
+    def __init__(
+        self,
+        experiment: Supervised,
+        signature: Signature,
+        step: tf.Variable,
+        examples: Examples | None = None,
+    ):
         """Builds the network in the strategy scope in force.
 
         Args:
           experiment: names the model and the seed.
           signature: of the data set.
           step: scalar int64, number of updates so far; dropout masks depend on it.
+          examples: the training split, for initialization; None where weights are restored.
 
         Raises:
           UserError: if the model does not fit the data.
         """
         keras.utils.set_random_seed(experiment.seed)
         self.signature = signature
-        context = Context(experiment.seed, step, experiment.train.batch_norm_group)
+        sample = functools.partial(first_normalized, examples, signature) if examples else None
+        context = Context(experiment.seed, step, experiment.train.batch_norm_group, sample)
         built = build_network(
             experiment.model, signature.input_shape, len(signature.classes), context
         )

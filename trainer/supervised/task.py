@@ -63,7 +63,9 @@ class ClassificationTask:
         self._mix = make_mix(experiment.augment, experiment.seed, self._num_classes)
         with self._strategy.scope():
             step = tf.Variable(0, dtype=tf.int64, trainable=False)
-            self._classifier = Classifier(experiment, dataset.signature, step)
+            self._classifier = Classifier(
+                experiment, dataset.signature, step, dataset.splits["train"]
+            )
             self._logits_of_views = averaged_logits(
                 self._classifier, experiment.evaluate.test_time_augmentation
             )
