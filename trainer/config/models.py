@@ -229,11 +229,6 @@ class Airbench(_Model):
         """See the base class."""
         return True
 
-    @property
-    def has_batch_norm(self) -> bool:
-        """See the base class."""
-        return True
-
 
 @dataclasses.dataclass(frozen=True)
 class Applications(_Model):
