@@ -2,8 +2,11 @@
 
     trainer train --config=configs/mnist_lenet5.py --workdir=runs/lenet5 --data_dir=DIR
 
-DIR contains MNIST as prepared by TensorFlow Datasets. LeCun et al. (1998) report an error of 0.95 %
-(accuracy 99.05 %), and 0.8 % (99.2 %) with distorted training images.
+DIR contains MNIST as prepared by TensorFlow Datasets. Test accuracy 0.9939 (seed 0); 692 seconds
+of training on two CPU cores that up to four other processes used. A run of half the length,
+`--config.train.epochs=6`, reaches 0.9919.
+
+Published: accuracy 99.05 %, and 99.2 % with distorted training images (LeCun et al., 1998).
 """
 
 from trainer.config import (
@@ -25,7 +28,7 @@ def get_config() -> Supervised:
         augment=(RandomCrop(padding=2),),
         model=LeNet5(variant="relu"),
         optimizer=Adam(learning_rate=3e-3, schedule=OneCycleSchedule()),
-        train=Train(epochs=6, global_batch_size=128),
+        train=Train(epochs=12, global_batch_size=128),
         # The learning rate decays to 0, so the last weights have converged.
         evaluate=Evaluate(checkpoint="last"),
     )

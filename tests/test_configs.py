@@ -13,13 +13,14 @@ from trainer.config import Supervised, loading
 ROOT = Path(__file__).parent.parent
 CONFIGS = {path.name: loading.load(str(path)) for path in sorted(ROOT.glob("configs/*.py"))}
 SUPERVISED = {name: each for name, each in CONFIGS.items() if isinstance(each, Supervised)}
-# Networks of the same form that take seconds.
+# Smaller networks of the same form.
 SMALLER = {
     "cifar10_resnet20.py": {"model.depth": 8},
     "cifar10_wide_resnet.py": {"model.depth": 10, "model.width": 1},
     "fashion_mnist_resnet20.py": {"model.depth": 8},
     "image_folder_resnet18.py": {"model.width": 0.125, "data.image_size": "64,64"},
 }
+SLOW = ("cifar10_wide_resnet.py", "image_folder_resnet18.py")
 GRAYSCALE = ("digits", "mnist", "idx")
 
 
@@ -37,7 +38,10 @@ def folder(tmp_path_factory):
     return directory
 
 
-@pytest.mark.parametrize("name", SUPERVISED)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in SUPERVISED],
+)
 def test_configuration_trains(name, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     config = SUPERVISED[name]
