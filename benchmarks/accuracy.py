@@ -76,9 +76,8 @@ def main() -> None:
     """Trains both sides in turns, one seed after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=("cifar10_keras_cnn", "cifar10_convnet"))
-    parser.add_argument("--data_dir", default="")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--epochs", type=float, help="default: those of the configuration")
+    parser.add_argument("--data_dir", default="", help="directory of TensorFlow Datasets")
+    parser.add_argument("--seeds", type=int, default=1, help="seeds 0, 1, …")
     arguments = parser.parse_args()
     config_file = HERE.parent / "configs" / f"{arguments.name}.py"
     config = loading.load(str(config_file))

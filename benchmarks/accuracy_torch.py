@@ -107,6 +107,8 @@ def train(settings: dict[str, Any], arrays: Any) -> dict[str, float]:
 
 def main() -> None:
     """Arguments: the settings in JSON, and the .npz file."""
+    # On a busy machine, two threads wait for each other far longer than they compute.
+    torch.set_num_threads(1)
     print(json.dumps(train(json.loads(sys.argv[1]), np.load(sys.argv[2]))))
 
 
