@@ -3,7 +3,7 @@
     trainer train --config=configs/mnist_mlp.py --workdir=runs/mnist --data_dir=DIR
 
 DIR contains MNIST as prepared by TensorFlow Datasets. Test accuracy 0.9845 (seed 0) after 10
-epochs; 22 seconds of training on two CPU cores.
+epochs; 22 seconds of training on two CPU cores with bfloat16. In float32: 0.9847 (seed 0).
 """
 
 from trainer.config import MLP, TFDS, Adam, CosineSchedule, Supervised, Train

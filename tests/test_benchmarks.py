@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from trainer.config import ReinforcementLearning
+from trainer.config import Digits, ReinforcementLearning, Supervised
+from trainer.data.loading import load
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -31,3 +33,17 @@ def test_our_side_advances():
     done = subprocess.run(command, input="64\n", capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["seconds"] > 0
+
+
+def test_arrays_for_pytorch_are_those_of_the_run(tmp_path):
+    accuracy = runpy.run_path(str(FOLDER / "accuracy.py"))
+    config = Supervised(data=Digits(normalize="standard"))
+    accuracy["write_arrays"](config, "", tmp_path / "arrays.npz")
+    arrays = np.load(tmp_path / "arrays.npz")
+    dataset = load(config.data, "")
+    for name, split in dataset.splits.items():
+        np.testing.assert_array_equal(arrays[f"{name}_images"], split.features)
+        np.testing.assert_array_equal(arrays[f"{name}_labels"], split.targets)
+    images = (arrays["train_images"] - arrays["offset"]) * arrays["scale"]
+    assert abs(images.mean()) < 1e-3
+    assert abs(images.std() - 1) < 1e-3

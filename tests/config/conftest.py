@@ -7,6 +7,7 @@ from trainer.config import (
     CNN,
     CSV,
     DQN,
+    IDX,
     LAMB,
     MLP,
     SGD,
@@ -85,6 +86,7 @@ sources = st.one_of(
     st.just(Digits()),
     st.builds(TFDS, name=words, image_size=st.sampled_from([(), (3, 4)])),
     st.builds(ImageFolder, path=words),
+    st.builds(IDX, path=words, class_names=st.sampled_from([(), ("no", "yes")])),
     st.builds(CSV, path=words, ignore=st.lists(words, max_size=3).map(tuple)),
 )
 replays = st.one_of(

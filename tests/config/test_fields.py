@@ -4,6 +4,7 @@ import pytest
 
 from trainer.config import (
     DQN,
+    IDX,
     MLP,
     SGD,
     TFDS,
@@ -35,6 +36,7 @@ def test_int_is_converted_for_a_float_field():
         (lambda: SGD(nesterov=True), "nesterov=True requires momentum > 0"),
         (lambda: DQN(v_min=1.0, v_max=1.0), "v_min must be < v_max"),
         (lambda: TFDS(validation_split="test"), "must differ"),
+        (lambda: IDX(class_names=("a", "a")), "two or more distinct names"),
         (
             lambda: Supervised(seed=2**32),
             "seed must be >= 0 and < 4294967296. Received: 4294967296",

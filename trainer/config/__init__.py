@@ -29,7 +29,7 @@ from trainer.config.augment import (
     RandomFlip,
     RandomResizedCrop,
 )
-from trainer.config.data import CSV, TFDS, CustomData, Digits, ImageFolder
+from trainer.config.data import CSV, IDX, TFDS, CustomData, Digits, ImageFolder
 from trainer.config.loading import Experiment
 from trainer.config.models import (
     CNN,
@@ -70,6 +70,7 @@ __all__ = [
     "CNN",
     "CSV",
     "DQN",
+    "IDX",
     "LAMB",
     "MLP",
     "SGD",

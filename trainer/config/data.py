@@ -94,6 +94,25 @@ class ImageFolder(_Data):
 
 
 @dataclasses.dataclass(frozen=True)
+class IDX(_Data):
+    """The four IDX files of MNIST, or of a set in its form: Fashion-MNIST, KMNIST."""
+
+    kind: str = field("idx", "Data source.", choices=("idx",))
+    path: str = field("", "Folder with train-images-idx3-ubyte etc., each also with .gz.")
+    class_names: tuple[str, ...] = field(
+        (), "Name of each class, in the order of the labels; empty: 0, 1, …."
+    )
+
+    def validate(self) -> None:
+        """Checks that no two classes have one name."""
+        if len(set(self.class_names)) < len(self.class_names) or len(self.class_names) == 1:
+            raise UserError(
+                "class_names must be () or two or more distinct names. "
+                f"Received: {self.class_names}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
 class CSV(_Data):
     """A table with a header: a label column and numeric feature columns."""
 
@@ -140,7 +159,7 @@ class CustomData(_Data):
         _check_fractions(self.validation_fraction, self.test_fraction)
 
 
-Data = Digits | TFDS | ImageFolder | CSV | CustomData
+Data = Digits | TFDS | ImageFolder | IDX | CSV | CustomData
 
 
 def _check_image_size(image_size: tuple[int, ...]) -> None:

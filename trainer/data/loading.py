@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import cast
 
 from trainer.config import user_code
-from trainer.config.data import TFDS, CustomData, Data
+from trainer.config.data import IDX, TFDS, CustomData, Data
 from trainer.data.examples import Dataset, Signature, Source
 from trainer.data.normalization import normalization
 from trainer.data.splits import hold_out
@@ -41,8 +41,8 @@ def load(config: Data, data_dir: str) -> Dataset:
             f"data.source must return a trainer.data.examples.Source. "
             f"Received: {type(source).__name__}"
         )
-    # A TFDS set names its test split.
-    test_fraction = 0.0 if isinstance(config, TFDS) else config.test_fraction
+    # These sources have a test split.
+    test_fraction = 0.0 if isinstance(config, IDX | TFDS) else config.test_fraction
     splits = hold_out(source.splits, config.split_seed, config.validation_fraction, test_fraction)
     train = splits["train"]
     shape = next(train.chunks()).shape[1:]
