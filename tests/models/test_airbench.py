@@ -1,11 +1,19 @@
+import dataclasses
+
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn import datasets
 
 from trainer.compat.keras import keras, tf
-from trainer.config import Airbench
+from trainer.config import Airbench, Evaluate, Train, loading
+from trainer.data.examples import Dataset, InMemoryExamples, Signature
+from trainer.engine import distribution
+from trainer.engine.distribution_config import DistributionConfig
 from trainer.models.airbench import PartialIdentity, Whitening, patch_covariance, whitening_filters
 from trainer.models.building import build_network
 from trainer.models.context import Context
+from trainer.supervised.task import ClassificationTask
 
 RANDOM = np.random.default_rng(0)
 
@@ -111,3 +119,48 @@ def test_the_head_has_no_bias_and_a_standard_deviation_of_1():
     head = network((16, 16, 3), width=1.0).layers[-1]
     assert not head.use_bias
     assert abs(head.kernel.numpy().std() - 1) < 0.03
+
+
+def noisy_digits():
+    """scikit-learn's digits as smooth images of 32x32 with noise, uint8 `[N, 32, 32, 1]`."""
+    digits = datasets.load_digits()
+    smooth = [
+        Image.fromarray((image * 15).astype(np.uint8)).resize((32, 32), Image.Resampling.BICUBIC)
+        for image in digits.images
+    ]
+    pixels = np.stack([np.asarray(image, np.float32) for image in smooth])
+    noisy = pixels + np.random.default_rng(0).normal(0, 12, pixels.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8)[..., None], digits.target.astype(np.int32)
+
+
+def test_the_recipe_learns_in_20_updates():
+    """The learning rates are those of configs/cifar10_fast.py, for a mean over 100 examples."""
+    batch_size, updates = 100, 20
+    images, labels = noisy_digits()
+    splits = {
+        name: InMemoryExamples(images[part], labels[part])
+        for name, part in (("train", slice(0, 1400)), ("validation", slice(1400, None)))
+    }
+    shape, scale = (32, 32, 1), (1 / float(images.std()),)
+    signature = Signature(
+        "image", shape, shape, tuple("0123456789"), (), (float(images.mean()),), scale
+    )
+    recipe = loading.load("configs/cifar10_fast.py")
+    share = batch_size / recipe.train.global_batch_size
+    experiment = dataclasses.replace(
+        recipe,
+        model=Airbench(width=0.125),
+        augment=(),
+        optimizer=dataclasses.replace(
+            recipe.optimizer,
+            head_learning_rate=recipe.optimizer.head_learning_rate * share,
+            bias_learning_rate=recipe.optimizer.bias_learning_rate * share,
+        ),
+        train=Train(steps=updates, global_batch_size=batch_size, label_smoothing=0.2),
+        evaluate=Evaluate(),
+    )
+    runtime = distribution.create(DistributionConfig("cpu", precision="float32"))
+    task = ClassificationTask(experiment, Dataset(splits, signature), runtime, updates)
+    task.start(0)
+    task.advance(updates)
+    assert task.evaluate()["accuracy"] > 0.9
