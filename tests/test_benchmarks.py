@@ -19,7 +19,7 @@ def in_path(monkeypatch):
 
 
 def test_settings_are_experiments():
-    settings = runpy.run_path(str(FOLDER / "settings.py"))["SETTINGS"]
+    settings = runpy.run_path(str(FOLDER / "agent_settings.py"))["SETTINGS"]
     for setting in settings.values():
         assert isinstance(setting.config(1000), ReinforcementLearning)
     episodes = runpy.run_path(str(FOLDER / "episodes.py"))
