@@ -93,8 +93,10 @@ def survey(network: str, modes: Iterator[Mode], seconds: float) -> dict[Mode, fl
     for mode in modes:
         found[mode] = _examples_per_second(network, mode, seconds)
         value = found[mode]
-        text = f"{value:,.0f}" if isinstance(value, float) else f"not available: {value}"
-        print(f"  {f'{mode}':<52} {text}", flush=True)
+        if isinstance(value, float):
+            print(f"  {value:>9,.0f}  {mode}", flush=True)
+        else:
+            print(f"  {'–':>9}  {mode}: not available, {value}", flush=True)
     return found
 
 
@@ -218,7 +220,7 @@ def table(record: Mapping[str, Any]) -> str:
         ratio = statistics.median(summary[name]["ratio_to_best_peer"])
         share = statistics.median(summary[name]["share_of_roof"])
         lines.append(f"  {name:<18}{spread(values):<31}{ratio:>14.2f}{share:>10.1%}")
-    lines += [f"  {name}: {mode}" for name, mode in record["mode"].items()]
+    lines += [f"  mode: {mode}" for mode in record["mode"].values()]
     units = {"copy": "GB/s"}
     lines += [
         f"  roof, {name}: {spread([value / 1e9 for value in values], '.1f')} "
