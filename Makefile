@@ -12,11 +12,14 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.10 pyth
 	$$python -c '$(FITS)' >/dev/null 2>&1 && { echo $$python; break; }; done)
 PYTHON_FITS = $(and $(PYTHON),$(shell $(PYTHON) -c '$(FITS)' >/dev/null 2>&1 && echo yes))
 DEMO := runs/demo
+# What make bench compares: agents, supervised, or both.
+WHAT ?= agents supervised
 
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --use-pep517
 INSTALLED := $(VENV)/installed-$(ACCELERATOR)
 
-.PHONY: help setup lock demo test test-slow coverage lint format bench image-test clean
+.PHONY: help setup lock demo test test-slow coverage lint format bench bench-agents bench-supervised \
+	image-test clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -63,9 +66,14 @@ lint: setup ## check style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: setup $(PEERS)/installed ## speed against Stable-Baselines3 and TF-Agents' tutorial, in turns
-	@$(BIN)/python benchmarks/run.py
+bench: $(addprefix bench-,$(WHAT)) ## speed against other libraries; WHAT=agents or supervised
+
+bench-agents: setup $(PEERS)/installed
+	@$(BIN)/python benchmarks/agents.py
 	@$(BIN)/python benchmarks/episodes.py
+
+bench-supervised: setup $(PEERS)/installed
+	@$(BIN)/python benchmarks/supervised.py
 
 $(PEERS)/installed: benchmarks/peers.txt
 	@echo "installing what is compared with into $(PEERS): about 1 GB"

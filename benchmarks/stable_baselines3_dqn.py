@@ -5,7 +5,7 @@ import sys
 
 import gymnasium
 import torch
-from contender import serve
+from contender import serve, timed
 from stable_baselines3 import DQN
 from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -31,7 +31,7 @@ def main() -> None:
         policy_kwargs={"net_arch": setting["units"]},
         device="cpu",
     )
-    serve(lambda steps: model.learn(steps, reset_num_timesteps=False))
+    serve(timed(lambda steps: model.learn(steps, reset_num_timesteps=False)))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ warnings.simplefilter("ignore")
 
 import tensorflow as tf  # noqa: E402
 import tf_keras as keras  # noqa: E402
-from contender import serve  # noqa: E402
+from contender import serve, timed  # noqa: E402
 from tf_agents.agents.dqn import dqn_agent  # noqa: E402
 from tf_agents.drivers import dynamic_step_driver  # noqa: E402
 from tf_agents.environments import suite_gym, tf_py_environment  # noqa: E402
@@ -59,7 +59,7 @@ def main() -> None:
             experience, _ = next(batches)
             train(experience)
 
-    serve(advance)
+    serve(timed(advance))
 
 
 if __name__ == "__main__":

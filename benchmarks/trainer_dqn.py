@@ -2,8 +2,8 @@
 
 import sys
 
-from contender import serve
-from settings import SETTINGS
+from agent_settings import SETTINGS
+from contender import serve, timed
 
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
@@ -19,7 +19,7 @@ def main() -> None:
     runtime = distribution.create(DistributionConfig(strategy="cpu", precision="float32"))
     task = ReinforcementLearningTask(config, runtime)
     task.start(0)
-    serve(lambda steps: task.advance(-(-steps // task.steps_per_iteration)))
+    serve(timed(lambda steps: task.advance(-(-steps // task.steps_per_iteration))))
 
 
 if __name__ == "__main__":
