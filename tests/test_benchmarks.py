@@ -225,9 +225,9 @@ def test_the_table_fits_80_columns():
 
 
 def test_arrays_for_pytorch_are_those_of_the_run(tmp_path):
-    accuracy = runpy.run_path(str(FOLDER / "accuracy.py"))
+    accuracy = module("accuracy")
     config = Supervised(data=Digits(normalize="standard"))
-    accuracy["write_arrays"](config, "", tmp_path / "arrays.npz")
+    accuracy.write_arrays(config, "", tmp_path / "arrays.npz")
     arrays = np.load(tmp_path / "arrays.npz")
     dataset = load(config.data, "")
     for name, split in dataset.splits.items():

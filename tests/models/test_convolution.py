@@ -48,3 +48,18 @@ def test_the_initialization_is_he_normal():
     kernel, bias = keras.Model(inputs, convolution(inputs, 128, 3)).get_weights()
     np.testing.assert_allclose(kernel.std(), np.sqrt(2 / (9 * 64)), rtol=0.02)
     np.testing.assert_array_equal(bias, np.zeros(128))
+
+
+@pytest.mark.parametrize("channels", [1, 4, 8])
+def test_a_strided_kernel_of_one_pixel_has_its_gradient(channels):
+    """TensorFlow's own operation is wrong with oneDNN and few channels on some processors."""
+    inputs = keras.Input((9, 9, channels))
+    network = keras.Model(inputs, convolution(inputs, 16, 1, strides=2, use_bias=False))
+    random = np.random.default_rng(0)
+    x = random.normal(size=(4, 9, 9, channels)).astype(np.float32)
+    dy = random.normal(size=(4, 5, 5, 16)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(network(x) * dy)
+    (kernel,) = network.trainable_variables
+    expected = np.einsum("bijc,bijd->cd", x[:, ::2, ::2], dy)
+    np.testing.assert_allclose(tape.gradient(loss, kernel)[0, 0], expected, rtol=1e-4, atol=1e-4)

@@ -28,8 +28,8 @@ def _refuse_another_keras() -> None:
 _refuse_another_keras()
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# TensorFlow turns oneDNN on for processors with AVX512 VNNI and later only. With AVX2, convolutional
-# networks train 1.5 to 5 times faster with it (docs/LOG.md, 2026-11-28).
+# TensorFlow turns oneDNN on for processors with AVX512 VNNI and later only. With AVX2, networks
+# train 1.5 to 5 times faster with it (docs/LOG.md, 2026-11-28).
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 try:

@@ -23,6 +23,10 @@ def convolution(
 
     The default initialization is He et al.'s (2015), for layers that a rectifier follows.
     """
+    if kernel_size == 1 and strides > 1:
+        # The same pixels. oneDNN's filter gradient of a 1x1 kernel with strides is wrong for fewer
+        # than 8 channels (docs/LOG.md, 2026-11-28).
+        inputs, strides = inputs[:, ::strides, ::strides], 1
     return keras.layers.Conv2D(
         filters,
         kernel_size,
