@@ -88,7 +88,10 @@ CASES = {
         lambda here: write(here / "c.json", '{"task": '),
     ),
     "unknown field": (train("--config.train.epoch=3"), "Did you mean 'train.epochs'?"),
-    "unknown model": (train("--config.model.kind=resnett"), "Known: cnn, convnet"),
+    "unknown model": (
+        train("--config.model.kind=resnett"),
+        "Did you mean 'resnet'? Known: airbench, alexnet",
+    ),
     "unknown source": (train("--config.data.kind=digit"), "Did you mean 'digits'?"),
     "unknown optimizer": (train("--config.optimizer.kind=adma"), "Did you mean 'adam"),
     "text for a number": (train("--config.train.epochs=many"), "of type float"),

@@ -25,7 +25,9 @@ def test_leaves_of_a_tuple_are_its_kinds_and_the_fields_of_each_element():
 
 
 def test_leaves_of_a_class_are_its_defaults():
-    assert [leaf.path for leaf in leaves(CustomModel, "model.")] == ["model.kind", "model.builder"]
+    assert [leaf.path for leaf in leaves(CustomModel, "model.")] == [
+        "model.weights", "model.kind", "model.builder",
+    ]  # fmt: skip
     assert list(leaves(MLP)) == list(leaves(MLP()))
 
 

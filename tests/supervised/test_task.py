@@ -79,7 +79,7 @@ def test_an_update_follows_the_gradient_of_the_mean_loss(strategy):
 
 def training_graphs(made):
     """The graph of the training loop, and all functions that it calls."""
-    graph = made._train_chunk.get_concrete_function(made._batches, tf.constant(1)).graph
+    graph = made._train_chunk.get_concrete_function(made._batches, tf.constant(1), 0).graph
     library = [graph._get_function(name) for name in graph._functions]
     return graph, library
 

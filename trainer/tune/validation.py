@@ -107,7 +107,7 @@ def _check_schedule(search: Search, experiment: loading.Experiment) -> None:
     fixed = experiment.optimizer.schedule_steps or length_field(experiment) == "steps"
     if not is_constant and not fixed:
         raise UserError(
-            "Hyperband with a schedule of the run's length needs it in train.steps instead of "
+            "Hyperband with a schedule that depends on the length needs a length in train.steps, not "
             f"train.epochs, for example --config.train.steps=1000. Received: {path}="
             f"{','.join(sorted(kinds))}"
         )
