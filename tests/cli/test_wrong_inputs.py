@@ -90,7 +90,7 @@ CASES = {
     "unknown field": (train("--config.train.epoch=3"), "Did you mean 'train.epochs'?"),
     "unknown model": (
         train("--config.model.kind=resnett"),
-        "Did you mean 'resnet'? Known: airbench, alexnet",
+        "'resnet'? Known: airbench, alexnet",
     ),
     "unknown source": (train("--config.data.kind=digit"), "Did you mean 'digits'?"),
     "unknown optimizer": (train("--config.optimizer.kind=adma"), "Did you mean 'adam"),

@@ -107,8 +107,8 @@ def _check_schedule(search: Search, experiment: loading.Experiment) -> None:
     fixed = experiment.optimizer.schedule_steps or length_field(experiment) == "steps"
     if not is_constant and not fixed:
         raise UserError(
-            "Hyperband with a schedule that depends on the length needs a length in train.steps, not "
-            f"train.epochs, for example --config.train.steps=1000. Received: {path}="
+            "Hyperband with a schedule that depends on the length needs a length in train.steps "
+            f"instead of train.epochs, for example --config.train.steps=1000. Received: {path}="
             f"{','.join(sorted(kinds))}"
         )
 
