@@ -9,7 +9,7 @@ other depths of the paper are `--config.model.depth=32`, 44, 56 and 110.
 Published: accuracy 91.25 % (He et al., 2016, table 6); 91.7 % in a widely used reproduction
 (github.com/akamaster/pytorch_resnet_cifar10). Unlike the paper, this configuration normalizes each
 channel to variance 1, and applies no weight decay to biases and batch normalization.
-Not yet trained to the end here; about a day on two CPU cores, estimated.
+Not yet trained to the end here; about six hours on two CPU cores, estimated.
 """
 
 from trainer.config import (

@@ -2,8 +2,8 @@
 
     trainer train --config=configs/mnist_lenet5.py --workdir=runs/lenet5 --data_dir=DIR
 
-DIR contains MNIST as prepared by TensorFlow Datasets. Test accuracy 0.9939 (seed 0); 692 seconds
-of training on two CPU cores that up to four other processes used. A run of half the length,
+DIR contains MNIST as prepared by TensorFlow Datasets. Test accuracy 0.9939 and 0.9928 (seeds
+0 and 7); 61 seconds of training on two CPU cores with AVX2, in float32. A run of half the length,
 `--config.train.epochs=6`, reaches 0.9919.
 
 Published: accuracy 99.05 %, and 99.2 % with distorted training images (LeCun et al., 1998).

@@ -191,5 +191,5 @@ def test_every_configuration_here_is_whole(capsys):
         assert run(["train", "--help", f"--config={path}"]) == 0, path
         document = path.read_text().split('"""')[1]
         assert f"--config=configs/{path.name}" in document, f"{path}: no command"
-        assert re.search("seconds|minutes|hours|days", document), f"{path}: no duration"
+        assert re.search("seconds|minutes?|hours?|days?", document), f"{path}: no duration"
     assert capsys.readouterr().out
