@@ -9,7 +9,7 @@ of the same form. `--config.model.depth=28 --config.model.width=10` is WRN-28-10
 Published: accuracy 95.73 % (Zagoruyko and Komodakis, 2016, arXiv:1605.07146v4, table 5) and 96.00 %
 with WRN-28-10, trained on all 50,000 images; `--config.data.validation_fraction=0` does that.
 Not yet trained to the end here. It is meant for an accelerator: two CPU cores would take
-about a week (170 hours), estimated from its 9 GFLOP per image.
+about two weeks (350 hours), estimated from its 9 GFLOP per image.
 """
 
 from trainer.config import (
