@@ -78,7 +78,7 @@ def training_loss(targets: tf.Tensor, outputs: Outputs, label_smoothing: float) 
     """The loss of each example: CE(main) + Σ weight · CE(auxiliary) (Szegedy et al., 2015).
 
     Args:
-      targets: int32 `[B]`, class numbers.
+      targets: as in `cross_entropy`.
       outputs: of the network.
       label_smoothing: as in `cross_entropy`, for each classifier.
 
