@@ -30,7 +30,7 @@ def write(folder, splits, compressed=()):
         for name, values in zip(NAMES[split], arrays, strict=True):
             path = folder / name
             if name in compressed:
-                path.with_name(f"{name}.gz").write_bytes(gzip.compress(contents(values)))
+                path.with_name(f"{name}.gz").write_bytes(gzip.compress(contents(values), mtime=0))
             else:
                 path.write_bytes(contents(values))
 
@@ -114,7 +114,7 @@ def test_wrong_file_is_a_user_error_of_one_line(tmp_path, name, content, expecte
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [gzip.compress(WHOLE)[:-9], WHOLE])
+@pytest.mark.parametrize("content", [gzip.compress(WHOLE, mtime=0)[:-9], WHOLE])
 def test_damaged_compressed_file(tmp_path, content):
     write(tmp_path, random_splits(), compressed=[IMAGES])
     (tmp_path / f"{IMAGES}.gz").write_bytes(content)
