@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from trainer.data import changes
-from trainer.data.examples import Dataset, InMemoryExamples, Signature
+from trainer.data.examples import Dataset, InMemoryExamples
+from trainer.data.signature import Column, Signature
 from trainer.errors import UserError
 
 FEATURES = np.random.default_rng(0).integers(0, 256, (1500, 2, 2, 1), np.uint8)
@@ -62,7 +63,7 @@ def test_adopted_classes_have_the_numbers_of_the_run():
     [
         ({"classes": ("a", "b", "z")}, "no class 'z'"),
         ({"stored_shape": (4, 4, 1)}, r"shape \(4, 4, 1\), but the run has the shape \(2, 2, 1\)"),
-        ({"columns": ("x",)}, "columns x, but"),
+        ({"columns": (Column("x"),)}, "columns x, but"),
     ],
 )
 def test_what_the_network_cannot_use_is_refused(changed, message):

@@ -4,7 +4,8 @@ import json
 import numpy as np
 
 from trainer.compat.keras import tf
-from trainer.data.examples import Contents, Examples, InMemoryExamples, Signature
+from trainer.data.examples import Examples, InMemoryExamples
+from trainer.data.signature import Contents, Signature
 
 FEATURES = np.random.default_rng(0).integers(0, 256, (2500, 3), np.uint8)
 TARGETS = np.arange(2500, dtype=np.int32)
@@ -23,6 +24,10 @@ class Doubled(Examples):
         features = tf.cast(positions, tf.float32)[:, None] * 2
         self.devices.add(features.device[-5:])
         return features, tf.cast(positions, tf.int32)
+
+    @property
+    def targets(self):
+        return np.arange(2500, dtype=np.int32)
 
     def select(self, positions):
         raise NotImplementedError

@@ -4,9 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from trainer.data.examples import InMemoryExamples
+from trainer.data.examples import InMemoryExamples, Source
 from trainer.data.splits import content_hash, hold_out
 from trainer.errors import UserError
+
+
+def source(splits):
+    return Source(splits, ("a", "b"))
 
 
 def split(features):
@@ -26,7 +30,7 @@ RANDOM = np.random.default_rng(0).integers(0, 256, (2000, 4, 4, 1), np.uint8)
 @settings(deadline=None)
 def test_equal_examples_never_fall_on_both_sides(features):
     try:
-        made = hold_out({"train": split(features)}, 0, 0.2, 0.3)
+        made = hold_out(source({"train": split(features)}), 0, 0.2, 0.3)
     except UserError:
         return
     parts = [rows(part) for part in made.values()]
@@ -46,31 +50,34 @@ def test_order_and_more_data_move_no_example(order, seed):
 
 
 def test_fractions_are_approximate():
-    made = hold_out({"train": split(RANDOM)}, 0, 0.1, 0.2)
+    made = hold_out(source({"train": split(RANDOM)}), 0, 0.1, 0.2)
     assert abs(len(made["test"]) - 400) < 80
     assert abs(len(made["validation"]) - 200) < 60
 
 
 def test_another_seed_holds_out_others():
-    first = hold_out({"train": split(RANDOM)}, 0, 0.0, 0.5)["test"]
-    second = hold_out({"train": split(RANDOM)}, 1, 0.0, 0.5)["test"]
+    first = hold_out(source({"train": split(RANDOM)}), 0, 0.0, 0.5)["test"]
+    second = hold_out(source({"train": split(RANDOM)}), 1, 0.0, 0.5)["test"]
     assert 300 < len(rows(first) & rows(second)) < 700
 
 
 def test_targets_stay_with_their_examples():
-    made = hold_out({"train": split(RANDOM)}, 0, 0.3, 0.3)
+    made = hold_out(source({"train": split(RANDOM)}), 0, 0.3, 0.3)
     for part in made.values():
         np.testing.assert_array_equal(part.features, RANDOM[part.targets])
 
 
 def test_what_the_source_brings_is_left_alone():
     own = split(RANDOM[:10])
-    made = hold_out({"train": split(RANDOM), "test": own}, 0, 0.2, 0.2)
+    made = hold_out(source({"train": split(RANDOM), "test": own}), 0, 0.2, 0.2)
     assert made["test"] is own
     assert set(made) == {"train", "validation", "test"}
-    assert set(hold_out({"train": split(RANDOM), "test": own}, 0, 0.0, 0.2)) == {"train", "test"}
+    assert set(hold_out(source({"train": split(RANDOM), "test": own}), 0, 0.0, 0.2)) == {
+        "train",
+        "test",
+    }
 
 
 def test_too_few_to_hold_any_out():
     with pytest.raises(UserError, match=r"split is empty.*Received: 2 examples"):
-        hold_out({"train": split(RANDOM[:2])}, 0, 0.1, 0.1)
+        hold_out(source({"train": split(RANDOM[:2])}), 0, 0.1, 0.1)

@@ -7,7 +7,8 @@ from sklearn import datasets
 
 from trainer.compat.keras import keras, tf
 from trainer.config import Airbench, Evaluate, Train, loading
-from trainer.data.examples import Dataset, InMemoryExamples, Signature
+from trainer.data.examples import Dataset, InMemoryExamples
+from trainer.data.signature import Signature
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.models.airbench import PartialIdentity, Whitening, patch_covariance, whitening_filters

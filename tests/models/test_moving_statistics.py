@@ -5,7 +5,8 @@ import pytest
 
 from trainer.compat.keras import keras, tf
 from trainer.config import CNN, SGD, CustomModel, Supervised, Train
-from trainer.data.examples import Dataset, InMemoryExamples, Signature
+from trainer.data.examples import Dataset, InMemoryExamples
+from trainer.data.signature import Signature
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.models.moving_statistics import equal_on_all_replicas, synchronize

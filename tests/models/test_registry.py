@@ -27,7 +27,8 @@ from trainer.config import (
 )
 from trainer.config.fields import variants
 from trainer.config.models import Model
-from trainer.data.examples import Dataset, InMemoryExamples, Signature
+from trainer.data.examples import Dataset, InMemoryExamples
+from trainer.data.signature import Signature
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.models.building import build_network

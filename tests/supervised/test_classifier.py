@@ -5,7 +5,8 @@ import pytest
 
 from trainer.compat.keras import keras, tf
 from trainer.config import Airbench, CustomModel, Inception, Supervised, Train
-from trainer.data.examples import InMemoryExamples, Signature
+from trainer.data.examples import InMemoryExamples
+from trainer.data.signature import Signature
 from trainer.models.airbench import patch_covariance, whitening_filters
 from trainer.models.building import build_features
 from trainer.models.context import Auxiliary, Context, Features

@@ -9,7 +9,7 @@ import pytest
 
 from trainer.compat.keras import keras, tf
 from trainer.config import CNN, MLP, SGD, CustomModel, Supervised, Train
-from trainer.data.examples import Signature
+from trainer.data.signature import Signature
 from trainer.models import halves
 from trainer.optim.groups import ParameterGroup
 from trainer.optim.optimizers import Optimizer

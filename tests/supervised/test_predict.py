@@ -6,7 +6,7 @@ from PIL import Image
 
 from trainer.cli.main import run
 from trainer.compat.keras import keras
-from trainer.data.examples import Signature
+from trainer.data.signature import Column, Signature
 from trainer.errors import UserError
 from trainer.supervised.predict import read_examples
 
@@ -39,13 +39,13 @@ def test_prediction_reads_what_training_read(tmp_path):
 def test_rows_of_a_table_are_named_by_line(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("y,label,x\n1,a,2\n3,b,4\n")
-    examples = read_examples([str(path)], signature("table", (2,), ("x", "y")))
+    examples = read_examples([str(path)], signature("table", (2,), (Column("x"), Column("y"))))
     names, features = zip(*examples, strict=True)
     np.testing.assert_array_equal(features, [[2, 1], [4, 3]])
     assert list(names) == [f"{path}:2", f"{path}:3"]
     path.write_text("x,z\n1,2\n")
     with pytest.raises(UserError, match=r"unknown column.*Received: 'y'"):
-        list(read_examples([str(path)], signature("table", (2,), ("x", "y"))))
+        list(read_examples([str(path)], signature("table", (2,), (Column("x"), Column("y")))))
 
 
 def test_prediction_computes_like_evaluation(tmp_path, monkeypatch, request, capsys):

@@ -10,8 +10,9 @@ from trainer.compat.keras import tf
 from trainer.config import CNN, MLP, SGD, Adam, AdamW, CutMix, Linear, MixUp, Supervised, Train
 from trainer.data.augment.mixing import make_mix
 from trainer.data.augment.registry import make_augment
-from trainer.data.examples import Dataset, InMemoryExamples, Signature
+from trainer.data.examples import Dataset, InMemoryExamples
 from trainer.data.pipelines.batches import training_pipeline
+from trainer.data.signature import Signature
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.supervised.task import ClassificationTask

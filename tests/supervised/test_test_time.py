@@ -5,7 +5,8 @@ import pytest
 
 from trainer.compat.keras import tf
 from trainer.config import CNN, MLP, Evaluate, Linear, Supervised
-from trainer.data.examples import Dataset, InMemoryExamples, Signature
+from trainer.data.examples import Dataset, InMemoryExamples
+from trainer.data.signature import Signature
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.errors import UserError

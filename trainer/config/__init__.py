@@ -29,7 +29,16 @@ from trainer.config.augment import (
     RandomFlip,
     RandomResizedCrop,
 )
-from trainer.config.data import CSV, IDX, TFDS, CustomData, Digits, ImageFolder
+from trainer.config.data import (
+    CSV,
+    IDX,
+    TFDS,
+    CustomData,
+    Digits,
+    ImageFolder,
+    Parquet,
+    TFRecord,
+)
 from trainer.config.loading import Experiment
 from trainer.config.models import (
     CNN,
@@ -107,6 +116,7 @@ __all__ = [
     "MixUp",
     "Muon",
     "OneCycleSchedule",
+    "Parquet",
     "PolynomialSchedule",
     "PrioritizedReplay",
     "QLinear",
@@ -119,6 +129,7 @@ __all__ = [
     "ResNet",
     "StepSchedule",
     "Supervised",
+    "TFRecord",
     "Train",
     "TrainRL",
     "UniformReplay",

@@ -1,34 +1,27 @@
 """Whether the data are still those that a run began with, and how a run uses others."""
 
 import dataclasses
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
-from trainer.data.examples import Contents, Dataset, Examples, Signature
+from trainer.data.examples import Dataset, Examples
+from trainer.data.signature import CLASSIFICATION, Contents, Signature
 from trainer.errors import UserError
-
-_CHUNK = 1024
 
 
 def contents(split: str, examples: Examples) -> Contents:
-    """The number of examples and the digest of their dtypes, shapes and bytes, in order."""
-    digest = hashlib.sha256()
-    for first in range(0, len(examples), _CHUNK):
-        positions = tf.range(first, min(first + _CHUNK, len(examples)), dtype=tf.int64)
-        for array in (tensor.numpy() for tensor in examples.at(positions)):
-            digest.update(f"{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return Contents(split, len(examples), digest.hexdigest())
+    """The number of examples, and the digest of all of them in order."""
+    return Contents(split, len(examples), examples.digest())
 
 
 def with_contents(dataset: Dataset) -> Dataset:
     """The data set with the contents of its splits in the signature."""
     splits = tuple(contents(name, examples) for name, examples in dataset.splits.items())
-    return Dataset(dataset.splits, dataclasses.replace(dataset.signature, splits=splits))
+    signature = dataclasses.replace(dataset.signature, splits=splits)
+    return dataclasses.replace(dataset, signature=signature)
 
 
 def differences(old: Sequence[Contents], new: Sequence[Contents]) -> list[str]:
@@ -54,23 +47,34 @@ def adopt(dataset: Dataset, signature: Signature) -> Dataset:
     """The data set with the scaling, the classes and the class numbers of a run.
 
     Args:
-      dataset: what the run's data are now.
+      dataset: what the run's data are now; a table is encoded with the run's columns already.
       signature: of the run.
 
     Raises:
-      UserError: if an example has another shape or other columns than the run's, or a class is
-        new.
+      UserError: if an example has another shape, other columns or another target than the run's,
+        or a class is new.
     """
     now = dataset.signature
-    if now.columns != signature.columns:
+    names, run_names = ([column.name for column in each.columns] for each in (now, signature))
+    if names != run_names:
         raise UserError(
-            f"the table has the columns {', '.join(now.columns)}, but the run has the columns "
-            f"{', '.join(signature.columns)}; restore them, or train in another directory"
+            f"the table has the columns {', '.join(names)}, but the run has the columns "
+            f"{', '.join(run_names)}; restore them, or train in another directory"
         )
     if now.stored_shape != signature.stored_shape:
         raise UserError(
             f"the examples have the shape {now.stored_shape}, but the run has the shape "
             f"{signature.stored_shape}; restore them, or train in another directory"
+        )
+    if now.target != signature.target:
+        raise UserError(
+            f"the target is {now.target}, but the run's is {signature.target}; restore the data, "
+            "or train in another directory"
+        )
+    if now.target != CLASSIFICATION and now.classes != signature.classes:
+        raise UserError(
+            f"the targets are {', '.join(now.classes)}, but the run has "
+            f"{', '.join(signature.classes)}; restore them, or train in another directory"
         )
     number = {name: index for index, name in enumerate(signature.classes)}
     for name in now.classes:
@@ -84,7 +88,7 @@ def adopt(dataset: Dataset, signature: Signature) -> Dataset:
     if now.classes != signature.classes:
         numbers = np.array([number[name] for name in now.classes], np.int32)
         splits = {name: _Renumbered(split, numbers) for name, split in splits.items()}
-    return Dataset(splits, signature)
+    return dataclasses.replace(dataset, splits=splits, signature=signature)
 
 
 class _Renumbered(Examples):
@@ -102,6 +106,19 @@ class _Renumbered(Examples):
         """See the base class."""
         features, targets = self._examples.at(positions)
         return features, tf.gather(tf.constant(self._numbers), targets)
+
+    @property
+    def targets(self) -> NDArray[np.int32]:
+        """See the base class."""
+        return self._numbers[self._examples.targets]
+
+    def identities(self) -> Iterator[bytes]:
+        """See the base class."""
+        return self._examples.identities()
+
+    def changed_files(self) -> list[str]:
+        """See the base class."""
+        return self._examples.changed_files()
 
     def select(self, positions: NDArray[np.int64]) -> "_Renumbered":
         """See the base class."""

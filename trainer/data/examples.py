@@ -1,15 +1,17 @@
-"""Examples with random access, their splits, and what prediction must know of them."""
+"""Examples with random access, and their splits."""
 
 import abc
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
+from trainer.data.signature import CLASSIFICATION, Column, Signature
 
 _CHUNK = 1024
 
@@ -33,8 +35,14 @@ class Examples(abc.ABC):
           positions: int64 `[B]`, each in [0, len).
 
         Returns:
-          Features `[B, ...]` as stored, and targets `[B, ...]`: int32 class numbers.
+          Features `[B, ...]` as stored, and targets: int32 class numbers `[B]`; of multi-label data
+          float32 `[B, labels]`, 0 or 1; of a regression float32 `[B, values]` in their own unit.
         """
+
+    @property
+    @abc.abstractmethod
+    def targets(self) -> NDArray[Any]:
+        """The targets of all examples in order, as in `at`; they are always in memory."""
 
     @abc.abstractmethod
     def select(self, positions: NDArray[np.int64]) -> "Examples":
@@ -48,6 +56,29 @@ class Examples(abc.ABC):
                 features = self.at(positions)[0]
             yield features.numpy()
 
+    def identities(self) -> Iterator[bytes]:
+        """Bytes per example, in order, that are equal if and only if the features are.
+
+        Splits and digests are functions of them. They do not depend on where the examples are.
+        """
+        for chunk in self.chunks():
+            for example in chunk:
+                yield example.tobytes()
+
+    def digest(self) -> str:
+        """SHA-256 of everything that `at` returns, in order."""
+        digest = hashlib.sha256()
+        for first in range(0, len(self), _CHUNK):
+            positions = tf.range(first, min(first + _CHUNK, len(self)), dtype=tf.int64)
+            for array in (tensor.numpy() for tensor in self.at(positions)):
+                digest.update(f"{array.dtype}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    def changed_files(self) -> list[str]:
+        """The files of examples that are not those that were read at the beginning, if any."""
+        return []
+
 
 class InMemoryExamples(Examples):
     """Examples as two arrays."""
@@ -56,20 +87,25 @@ class InMemoryExamples(Examples):
         """Takes the arrays without copying them.
 
         Args:
-          features: uint8 images `[N, H, W, C]` or float32 rows `[N, F]`.
-          targets: int32 class numbers `[N]`.
+          features: uint8 images `[N, H, W, C]` or float32 rows `[N, columns]`.
+          targets: as in `at`, `[N, ...]`.
         """
         self.features = features
-        self.targets = targets
+        self._targets = targets
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self._targets)
+
+    @property
+    def targets(self) -> NDArray[Any]:
+        """See the base class."""
+        return self._targets
 
     @functools.cached_property
     def _tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
         # Batches are gathered on the host; a copy on an accelerator would not be used.
         with tf.init_scope(), tf.device("/cpu:0"):
-            return tf.constant(self.features), tf.constant(self.targets)
+            return tf.constant(self.features), tf.constant(self._targets)
 
     def at(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See the base class."""
@@ -87,68 +123,20 @@ class InMemoryExamples(Examples):
 
 
 @dataclasses.dataclass(frozen=True)
-class Contents:
-    """What tells whether a split has changed.
-
-    Attributes:
-      split: its name.
-      examples: how many there are.
-      sha256: digest of their features and targets in order.
-    """
-
-    split: str
-    examples: int
-    sha256: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Signature:
-    """What a run needs of its data set for prediction without the data, and to know it again.
-
-    The network's input is (x − offset) · scale of a stored example x.
-
-    Attributes:
-      kind: image or table.
-      stored_shape: shape of an example as stored, `(H, W, C)` or `(F,)`.
-      input_shape: shape of the network's input.
-      classes: names of the classes, in the order of their numbers.
-      columns: headers of a table's features; empty for images.
-      offset: per channel or column.
-      scale: per channel or column.
-      splits: the contents of the splits that training uses; empty until it does.
-    """
-
-    kind: str
-    stored_shape: tuple[int, ...]
-    input_shape: tuple[int, ...]
-    classes: tuple[str, ...]
-    columns: tuple[str, ...]
-    offset: tuple[float, ...]
-    scale: tuple[float, ...]
-    splits: tuple[Contents, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The content of signature.json."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, mapping: Mapping[str, Any]) -> "Signature":
-        """The signature of a signature.json; floats are restored exactly."""
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in mapping.items()
-        }
-        # Runs of an earlier version have no digests.
-        splits = tuple(Contents(**split) for split in mapping.get("splits", ()))
-        return cls(**{**values, "splits": splits})
-
-
-@dataclasses.dataclass(frozen=True)
 class Dataset:
-    """The splits `train`, `test` and, unless it is empty, `validation`."""
+    """The splits `train`, `test` and, unless it is empty, `validation`.
+
+    `skipped` is as in `Source`.
+    """
 
     splits: Mapping[str, Examples]
     signature: Signature
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+# From the rows of a table's splits, and the columns of a run (none: they are measured on the
+# training split), to encoded examples of the same splits, and the columns.
+Encode = Callable[[dict[str, Examples], Sequence[Column]], tuple[dict[str, Examples], list[Column]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,10 +145,20 @@ class Source:
 
     Attributes:
       splits: at least `train`; `validation` and `test` where the source has them.
-      classes: names of the classes, in the order of their numbers.
-      columns: headers of a table's features; empty for images.
+      classes: names of the classes, labels or values, see `Signature`.
+      columns: names of the numbers of float32 rows `[columns]`; empty for images.
+      target: classification, multi_label or regression.
+      encode: of a table of cells, which cannot be read by `at` before.
+      groups: bytes per training example: those of equal bytes are held out together.
+      times: number per training example: the last ones are held out.
+      skipped: of each broken input that was left out, what and why.
     """
 
     splits: Mapping[str, Examples]
     classes: tuple[str, ...]
     columns: tuple[str, ...] = ()
+    target: str = CLASSIFICATION
+    encode: Encode | None = None
+    groups: Sequence[bytes] | None = None
+    times: NDArray[np.float64] | None = None
+    skipped: tuple[tuple[str, str], ...] = ()

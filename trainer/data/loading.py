@@ -1,13 +1,18 @@
 """From a `data` section to a data set with its splits and normalization."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from trainer.config import user_code
 from trainer.config.data import IDX, TFDS, CustomData, Data
-from trainer.data.examples import Dataset, Signature, Source
-from trainer.data.normalization import normalization
+from trainer.data.examples import Dataset, Source
+from trainer.data.normalization import (
+    image_normalization,
+    table_normalization,
+    target_normalization,
+)
+from trainer.data.signature import REGRESSION, Column, Signature
 from trainer.data.splits import hold_out
 from trainer.errors import UserError
 
@@ -25,15 +30,17 @@ def find_source(config: Data) -> Load:
     return cast(Load, importlib.import_module(f"trainer.data.sources.{config.kind}").load)
 
 
-def load(config: Data, data_dir: str) -> Dataset:
+def load(config: Data, data_dir: str, columns: Sequence[Column] = ()) -> Dataset:
     """Reads a source, holds out missing splits and measures the normalization.
 
     Args:
       config: the `data` section.
       data_dir: directory of prepared TensorFlow Datasets; empty: TFDS' default.
+      columns: of the run that a table is for; empty: they are measured on the training split.
 
     Raises:
-      UserError: if the data are missing, broken, too few or too many.
+      UserError: if the data are missing, broken, too few or too many, or a table has no such
+        columns.
     """
     source = find_source(config)(config, data_dir)
     if not isinstance(source, Source):
@@ -43,17 +50,33 @@ def load(config: Data, data_dir: str) -> Dataset:
         )
     # These sources have a test split.
     test_fraction = 0.0 if isinstance(config, IDX | TFDS) else config.test_fraction
-    splits = hold_out(source.splits, config.split_seed, config.validation_fraction, test_fraction)
+    splits = hold_out(
+        source, config.split_seed, config.validation_fraction, test_fraction, config.stratify
+    )
+    if source.encode:
+        splits, columns = source.encode(splits, columns)
+    else:
+        columns = [Column(name) for name in source.columns]
     train = splits["train"]
     shape = next(train.chunks()).shape[1:]
-    offset, scale = normalization(config.normalize, train, shape[-1])
+    offset, scale = (
+        table_normalization(config.normalize, train, columns)
+        if columns
+        else image_normalization(config.normalize, train, shape[-1])
+    )
+    target_offset, target_scale = (
+        target_normalization(train.targets) if source.target == REGRESSION else ((), ())
+    )
     signature = Signature(
-        kind="table" if source.columns else "image",
+        kind="table" if columns else "image",
         stored_shape=shape,
-        input_shape=shape,
+        input_shape=(len(offset),) if columns else shape,
         classes=source.classes,
-        columns=source.columns,
+        columns=tuple(columns),
         offset=offset,
         scale=scale,
+        target=source.target,
+        target_offset=target_offset,
+        target_scale=target_scale,
     )
-    return Dataset(splits, signature)
+    return Dataset(splits, signature, source.skipped)

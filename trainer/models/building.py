@@ -10,6 +10,7 @@ from trainer.config import user_code
 from trainer.config.models import CustomModel, Model
 from trainer.errors import UserError
 from trainer.models.context import Context, Features, Head
+from trainer.models.embeddings import embed_categories
 from trainer.models.moving_statistics import equal_on_all_replicas
 
 Builder = Callable[[Model, tf.Tensor, Context], tf.Tensor | Features]
@@ -64,7 +65,7 @@ def build_network(
     """
     keras.backend.reset_uids()
     inputs = keras.Input(input_shape)
-    features = _build(config, inputs, context)
+    features = _build(config, embed_categories(inputs, context.embeddings), context)
     logits = [
         _head(head, outputs)(each)
         for each, head in (

@@ -25,12 +25,15 @@ class Context:
       sample: the first examples of the training split, at most the given number, for
         initialization: normalized float32 `[n, *input_shape]`, in parts. None where there are
         none, as for agents, and where weights are restored.
+      embeddings: of tables, numbers of categories and dimensions of the last inputs, which are
+        category numbers; see `Signature`.
     """
 
     seed: int
     step: tf.Variable
     batch_norm_group: int = 0
     sample: Callable[[int], Iterator[NDArray[np.float32]]] | None = None
+    embeddings: tuple[tuple[int, int], ...] = ()
 
     def dropout(self, rate: float, name: str) -> Dropout:
         """A dropout layer whose masks depend on `name`, which must be unique in the network."""

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from trainer.compat.keras import keras, tf
 from trainer.config.supervised import Supervised
-from trainer.data.examples import Examples, Signature
+from trainer.data.examples import Examples
 from trainer.data.normalization import first_normalized, normalize
+from trainer.data.signature import Signature
 from trainer.engine.checkpoints import CheckpointInfo, restore
 from trainer.models.building import build_network
 from trainer.models.context import Context
@@ -55,7 +56,13 @@ class Classifier:
         keras.utils.set_random_seed(experiment.seed)
         self.signature = signature
         sample = functools.partial(first_normalized, examples, signature) if examples else None
-        context = Context(experiment.seed, step, experiment.train.batch_norm_group, sample)
+        context = Context(
+            experiment.seed,
+            step,
+            experiment.train.batch_norm_group,
+            sample,
+            signature.embeddings,
+        )
         built = build_network(
             experiment.model, signature.input_shape, len(signature.classes), context
         )

@@ -31,10 +31,11 @@ def evaluate(
         cannot use them.
     """
     found = checkpoint_of(path, experiment.evaluate.checkpoint)
-    dataset = load(experiment.data, data_dir)
+    signature = run_data.stored_signature(path)
+    dataset = load(experiment.data, data_dir, signature.columns)
     if split not in dataset.splits:
         raise unknown_name("value of --split", split, dataset.splits)
-    dataset = run_data.for_evaluation(dataset, split, run_data.stored_signature(path))
+    dataset = run_data.for_evaluation(dataset, split, signature)
     task = ClassificationTask(experiment, dataset, runtime, total_steps=1)
     return found.step, evaluate_checkpoint(found, task, dataset, split)
 

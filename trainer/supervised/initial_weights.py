@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import keras, tf
 from trainer.config.supervised import Supervised
-from trainer.data.examples import Signature
+from trainer.data.signature import Signature
 from trainer.engine.runner import checkpoint_of
 from trainer.engine.workdir import WorkDirectory, load_experiment
 from trainer.errors import UserError

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from trainer.compat.keras import tf
 from trainer.config.supervised import Supervised
 from trainer.data.decoding import decode_image, fit_image
-from trainer.data.examples import Signature
+from trainer.data.signature import Signature
 from trainer.data.sources.csv_reader import read_rows
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
@@ -85,5 +85,5 @@ def read_examples(paths: Sequence[str], signature: Signature) -> Iterator[tuple[
             yield path, fit_image(image, (height, width), channels)
         else:
             table = read_rows(path)
-            rows = table.numbers(signature.columns)
+            rows = table.numbers([column.name for column in signature.columns])
             yield from zip((f"{path}:{line}" for line in table.lines), rows, strict=True)

@@ -3,7 +3,8 @@
 import sys
 
 from trainer.data import changes
-from trainer.data.examples import Dataset, Signature
+from trainer.data.examples import Dataset
+from trainer.data.signature import Column, Signature
 from trainer.engine.workdir import WorkDirectory
 from trainer.errors import UserError
 from trainer.io.files import read_json
@@ -13,6 +14,13 @@ from trainer.io.paths import to_path
 def stored_signature(path: str) -> Signature:
     """The signature of the run in a work directory that has a checkpoint."""
     return Signature.from_json(read_json(WorkDirectory(path).signature))
+
+
+def stored_columns(path: str) -> tuple[Column, ...]:
+    """The columns of the table of the run in a work directory; none if there is no run."""
+    if not to_path(WorkDirectory(path).signature).exists():
+        return ()
+    return stored_signature(path).columns
 
 
 def for_training(dataset: Dataset, path: str, accept_changes: bool) -> Dataset:

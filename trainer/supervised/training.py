@@ -1,5 +1,6 @@
 """`trainer train` for a supervised experiment: from configuration to result."""
 
+import dataclasses
 import math
 import sys
 from collections.abc import Callable, Mapping
@@ -62,7 +63,7 @@ def train(
     with agreement.shared_errors(runtime):
         if runtime.is_chief:
             check_usable(path, experiment)
-        dataset = load(experiment.data, data_dir)
+        dataset = load(experiment.data, data_dir, run_data.stored_columns(path))
         if split == "validation":
             dataset = _without_test(dataset)
         dataset = run_data.for_training(dataset, path, accept_changed_data)
@@ -130,7 +131,7 @@ def _without_test(dataset: Dataset) -> Dataset:
             "data.validation_fraction"
         )
     splits = {name: split for name, split in dataset.splits.items() if name != "test"}
-    return Dataset(splits, dataset.signature)
+    return dataclasses.replace(dataset, splits=splits)
 
 
 def _check_not_shorter(experiment: Supervised, path: str, train_size: int) -> None:

@@ -3,6 +3,7 @@ import pytest
 
 from trainer.config import CSV
 from trainer.data.loading import load
+from trainer.data.signature import Column
 from trainer.data.sources.csv_reader import read_rows
 from trainer.errors import UserError
 from trainer.io import memory
@@ -23,7 +24,7 @@ ROWS = [f"{number * 0.5},{number % 24},text {number},{number % 3 == 0:d}" for nu
 def test_a_table(tmp_path):
     path = table(tmp_path / "t.csv", ROWS)
     dataset = load(CSV(path=path, label="fraud", ignore=("note",)), "")
-    assert dataset.signature.columns == ("amount", "hour")
+    assert [column.name for column in dataset.signature.columns] == ["amount", "hour"]
     assert dataset.signature.classes == ("0", "1")
     train = dataset.splits["train"]
     normalized = (train.features - dataset.signature.offset) * dataset.signature.scale
@@ -102,4 +103,4 @@ def test_a_byte_order_mark_is_no_part_of_a_header(tmp_path):
     path.write_bytes(
         ("\ufeff" + "amount,fraud\n" + "\n".join(f"{n},{n % 2}" for n in range(100))).encode()
     )
-    assert load(CSV(path=str(path), label="fraud"), "").signature.columns == ("amount",)
+    assert load(CSV(path=str(path), label="fraud"), "").signature.columns == (Column("amount"),)
