@@ -18,6 +18,7 @@ from trainer.engine.runner import checkpoint_of
 from trainer.io.files import read_bytes
 from trainer.supervised.classifier import Classifier, moving_average, restore_network
 from trainer.supervised.run_data import stored_signature
+from trainer.supervised.targets import describe, predictions
 from trainer.supervised.test_time import averaged_logits
 
 _BATCH_SIZE = 256
@@ -46,30 +47,17 @@ def predict(
     logits_of = averaged_logits(classifier, experiment.evaluate.test_time_augmentation)
 
     @tf.function
-    def softmax(batch: tf.Tensor) -> tf.Tensor:
+    def predict_batch(batch: tf.Tensor) -> tf.Tensor:
         # Every replica computes the whole batch, and the first one's is used.
         logits = strategy.run(logits_of, args=(batch,))
-        return tf.nn.softmax(strategy.experimental_local_results(logits)[0])
+        return predictions(strategy.experimental_local_results(logits)[0], signature)
 
     examples = read_examples(files, signature)
     while part := list(islice(examples, _BATCH_SIZE)):
         names, features = zip(*part, strict=True)
-        for name, probabilities in zip(
-            names, softmax(tf.constant(np.stack(features))).numpy(), strict=True
-        ):
-            yield _prediction(name, probabilities, signature.classes)
-
-
-def _prediction(
-    name: str, probabilities: NDArray[np.float32], classes: Sequence[str]
-) -> Mapping[str, Any]:
-    best = int(np.argmax(probabilities))
-    return {
-        "file": name,
-        "class": classes[best],
-        "probability": float(probabilities[best]),
-        "probabilities": dict(zip(classes, map(float, probabilities), strict=True)),
-    }
+        predicted = predict_batch(tf.constant(np.stack(features))).numpy()
+        for name, row in zip(names, predicted, strict=True):
+            yield {"file": name, **describe(row, signature)}
 
 
 def read_examples(paths: Sequence[str], signature: Signature) -> Iterator[tuple[str, NDArray[Any]]]:
