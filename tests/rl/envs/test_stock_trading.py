@@ -17,8 +17,8 @@ from trainer.rl.envs import registry
 
 ROOT = Path(__file__).parents[3]
 MODULE = "configs.environments.stock_trading"
-FIRST_DAY = date(2014, 6, 2)
-DAYS = 1100
+FIRST_DAY = date(2013, 6, 3)
+DAYS = 1500
 
 
 def write_prices(path, close):
