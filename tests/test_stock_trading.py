@@ -15,7 +15,7 @@ from trainer.config import Environment, loading
 from trainer.errors import UserError
 from trainer.rl.envs import registry
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[1]
 MODULE = "configs.environments.stock_trading"
 FIRST_DAY = date(2013, 6, 3)
 DAYS = 1500
