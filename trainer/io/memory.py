@@ -1,6 +1,7 @@
 """Checks that data fits into memory before it is allocated."""
 
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -26,29 +27,38 @@ def usable() -> int:
 
 
 def _left_in_control_group() -> list[int]:
-    """Bytes up to the limits of the control groups that the process is in, version 2 or 1."""
-    files = [
-        (_CONTROL_GROUP / "memory.max", _CONTROL_GROUP / "memory.current"),
-        (
-            _CONTROL_GROUP / "memory" / "memory.limit_in_bytes",
-            _CONTROL_GROUP / "memory" / "memory.usage_in_bytes",
-        ),
+    """Bytes up to the limits of the control groups that the process is in, version 2 or 1.
+
+    Pages of files that the kernel can drop are not counted as used.
+    """
+    return [
+        limit - used
+        for folder, names in _control_groups()
+        for limit, used in _limit_and_use(folder, *names)
     ]
+
+
+def _control_groups() -> Iterator[tuple[Path, tuple[str, str, str]]]:
+    """Folders of memory limits, with the names of the limit, the use and the droppable pages."""
+    v2 = ("memory.max", "memory.current", "inactive_file")
+    v1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    # In a container the group of the process is the root of what it sees.
+    yield _CONTROL_GROUP, v2
+    yield _CONTROL_GROUP / "memory", v1
     groups = Path("/proc/self/cgroup")
-    if groups.exists():
-        for line in groups.read_text().splitlines():
-            number, controllers, path = line.split(":", 2)
-            if number == "0":
-                folder = _CONTROL_GROUP / path.lstrip("/")
-                files.append((folder / "memory.max", folder / "memory.current"))
-            elif "memory" in controllers.split(","):
-                folder = _CONTROL_GROUP / "memory" / path.lstrip("/")
-                files.append((folder / "memory.limit_in_bytes", folder / "memory.usage_in_bytes"))
-    left = []
-    for limit, used in files:
-        if limit.exists() and (text := limit.read_text().strip()) != "max":
-            left.append(int(text) - int(used.read_text()))
-    return left
+    for line in groups.read_text().splitlines() if groups.exists() else ():
+        number, controllers, path = line.split(":", 2)
+        if number == "0":
+            yield _CONTROL_GROUP / path.lstrip("/"), v2
+        elif "memory" in controllers.split(","):
+            yield _CONTROL_GROUP / "memory" / path.lstrip("/"), v1
+
+
+def _limit_and_use(folder: Path, limit: str, use: str, droppable: str) -> Iterator[tuple[int, int]]:
+    if not (folder / limit).exists() or (text := (folder / limit).read_text().strip()) == "max":
+        return
+    pages = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    yield int(text), int((folder / use).read_text()) - int(pages.get(droppable, 0))
 
 
 def fits(needed: int) -> bool:
