@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.config.supervised import Supervised
-from trainer.data.decoding import decode_image, fit_image
+from trainer.data.decoding import read_image
 from trainer.data.signature import Signature
 from trainer.data.sources.csv_reader import read_rows
 from trainer.engine import distribution
@@ -69,8 +69,7 @@ def read_examples(paths: Sequence[str], signature: Signature) -> Iterator[tuple[
     for path in paths:
         if signature.kind == "image":
             height, width, channels = signature.stored_shape
-            image = decode_image(read_bytes(path), path)
-            yield path, fit_image(image, (height, width), channels)
+            yield path, read_image(read_bytes(path), path, (height, width), channels)
         else:
             table = read_rows(path)
             rows = table.numbers([column.name for column in signature.columns])
