@@ -80,18 +80,47 @@ class Examples(abc.ABC):
         return []
 
 
-class InMemoryExamples(Examples):
-    """Examples as two arrays."""
+def digest_of(identities: NDArray[np.uint8], targets: NDArray[Any]) -> str:
+    """SHA-256 of examples whose features have digests `[N, 16]`, and of their targets."""
+    digest = hashlib.sha256(f"{targets.dtype}{targets.shape}".encode())
+    digest.update(np.ascontiguousarray(identities).data)
+    digest.update(np.ascontiguousarray(targets).data)
+    return digest.hexdigest()
 
-    def __init__(self, features: NDArray[Any], targets: NDArray[Any]):
+
+def in_memory(examples: Examples, identities: NDArray[np.uint8]) -> "InMemoryExamples":
+    """The examples, read once, with the digests of what they were read from."""
+    features: NDArray[Any] | None = None
+    first = 0
+    for chunk in examples.chunks():
+        if features is None:
+            features = np.empty((len(examples), *chunk.shape[1:]), chunk.dtype)
+        features[first : first + len(chunk)] = chunk
+        first += len(chunk)
+    assert features is not None, "a split has examples"
+    return InMemoryExamples(features, examples.targets, identities)
+
+
+class InMemoryExamples(Examples):
+    """Examples as arrays."""
+
+    def __init__(
+        self,
+        features: NDArray[Any],
+        targets: NDArray[Any],
+        identities: NDArray[np.uint8] | None = None,
+    ):
         """Takes the arrays without copying them.
 
         Args:
           features: uint8 images `[N, H, W, C]` or float32 rows `[N, columns]`.
           targets: as in `at`, `[N, ...]`.
+          identities: digests `[N, 16]` of what the features were read from, which then take the
+            place of their bytes in `identities` and `digest`.
         """
         self.features = features
         self._targets = targets
+        self._identities = identities
 
     def __len__(self) -> int:
         return len(self._targets)
@@ -114,7 +143,20 @@ class InMemoryExamples(Examples):
 
     def select(self, positions: NDArray[np.int64]) -> "InMemoryExamples":
         """See the base class."""
-        return InMemoryExamples(self.features[positions], self.targets[positions])
+        identities = None if self._identities is None else self._identities[positions]
+        return InMemoryExamples(self.features[positions], self.targets[positions], identities)
+
+    def identities(self) -> Iterator[bytes]:
+        """See the base class."""
+        if self._identities is None:
+            return super().identities()
+        return map(bytes, self._identities)
+
+    def digest(self) -> str:
+        """See the base class; of the identities and the targets if there are any."""
+        if self._identities is None:
+            return super().digest()
+        return digest_of(self._identities, self.targets)
 
     def chunks(self) -> Iterator[NDArray[Any]]:
         """See the base class; needs no copy."""

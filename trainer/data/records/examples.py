@@ -1,0 +1,91 @@
+"""Examples that are read from records for each batch."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.compat.keras import tf
+from trainer.data.examples import Examples, digest_of
+from trainer.data.records.index import RecordIndex
+from trainer.data.records.ranges import read_ranges
+
+# From payloads, string `[B]`, and a number per record, int32 `[B]`, to features `[B, ...]`.
+Decode = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+class RecordExamples(Examples):
+    """Examples in TFRecord shards; only where they are, and their targets, is in memory."""
+
+    def __init__(
+        self,
+        index: RecordIndex,
+        targets: NDArray[Any],
+        codes: NDArray[np.int8],
+        decode: Decode,
+    ):
+        """Takes what reading and decoding needs.
+
+        Args:
+          index: of the records, N in all.
+          targets: see `Examples`, `[N, ...]`.
+          codes: what `decode` must know of each record, `[N]`.
+          decode: in TensorFlow operations.
+        """
+        self._index = index
+        self._targets = targets
+        self._codes = codes
+        self._decode = decode
+        self._paths = [shard.path for shard in index.shards]
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def targets(self) -> NDArray[Any]:
+        """See the base class."""
+        return self._targets
+
+    def at(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See the base class."""
+        types = (tf.string, tf.int32, tf.as_dtype(self._targets.dtype))
+        payloads, codes, targets = tf.numpy_function(self._read, [positions], types, stateful=False)
+        size = tf.convert_to_tensor(positions).shape[0]
+        for tensor, shape in ((payloads, ()), (codes, ()), (targets, self._targets.shape[1:])):
+            tensor.set_shape((size, *shape))
+        return self._decode(payloads, codes), targets
+
+    def _read(
+        self, positions: NDArray[np.int64]
+    ) -> tuple[NDArray[np.object_], NDArray[np.int32], NDArray[Any]]:
+        index = self._index
+        payloads = read_ranges(
+            self._paths, index.files[positions], index.offsets[positions], index.lengths[positions]
+        )
+        return (
+            np.array(payloads, object),
+            self._codes[positions].astype(np.int32),
+            self._targets[positions],
+        )
+
+    def select(self, positions: NDArray[np.int64]) -> "RecordExamples":
+        """See the base class."""
+        return RecordExamples(
+            self._index.select(positions),
+            self._targets[positions],
+            self._codes[positions],
+            self._decode,
+        )
+
+    def identities(self) -> Iterator[bytes]:
+        """See the base class."""
+        return map(bytes, self._index.identities)
+
+    def digest(self) -> str:
+        """See the base class; reads no record."""
+        return digest_of(self._index.identities, self._targets)
+
+    def changed_files(self) -> list[str]:
+        """See the base class."""
+        return [shard.path for shard in self._index.shards if shard.is_changed()]
