@@ -31,8 +31,8 @@ def guarded(monkeypatch, request):
     """Every data set comes with a test split that may not be looked at."""
     load = training.load
 
-    def guarded(data, data_dir):
-        dataset = load(data, data_dir)
+    def guarded(data, data_dir, columns):
+        dataset = load(data, data_dir, columns)
         return Dataset({**dataset.splits, "test": Forbidden()}, dataset.signature)
 
     monkeypatch.setattr(training, "load", guarded)

@@ -26,9 +26,13 @@ from trainer.io.memory import check_fits
 _MOST_PIXELS = 100_000_000
 # `inspect` refuses larger images; Pillow would print a warning before.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Otherwise the first image opened with a list of formats fails.
+Image.init()
 
 # Pillow reads more formats, and starts other programs for some of them.
 _FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF", "TIFF", "WEBP")
+# Images of a batch that are decoded at once.
+_PARALLEL = 16
 _MODES = {1: "L", 3: "RGB"}
 _ORIENTATION = 0x0112
 # The weights of red, green and blue in Pillow's gray, of 2^16.
@@ -186,6 +190,26 @@ def decode_any(
     )
 
 
+def decode_batch(contents: tf.Tensor, codes: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+    """The pixels of several files, decoded in parallel.
+
+    Args:
+      contents: string `[B]`.
+      codes: int32 `[B]`, see `decode_any`.
+      shape: height, width and channels.
+
+    Returns:
+      uint8 `[B, H, W, C]`.
+    """
+    *size, channels = shape
+    return tf.map_fn(
+        lambda image: tf.ensure_shape(decode_any(image[0], image[1], size, channels), shape),
+        (contents, codes),
+        fn_output_signature=tf.TensorSpec(shape, tf.uint8),
+        parallel_iterations=_PARALLEL,
+    )
+
+
 def decode(
     contents: tf.Tensor, size: Sequence[int], channels: int, orientation: int | tf.Tensor = 1
 ) -> tf.Tensor:
@@ -245,8 +269,13 @@ def resize(pixels: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
     """
     if not size:
         return pixels
-    resized = tf.image.resize(pixels, tuple(size), antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+    def resized() -> tf.Tensor:
+        values = tf.image.resize(pixels, tuple(size), antialias=True)
+        return tf.cast(tf.clip_by_value(tf.round(values), 0, 255), tf.uint8)
+
+    # Resampling to the same size would change nothing, and take most of the time.
+    return tf.cond(tf.reduce_all(tf.shape(pixels)[:2] == tuple(size)), lambda: pixels, resized)
 
 
 def decode_with_pillow(contents: bytes, channels: int) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 Arrays = Mapping[str, NDArray[Any]]
+# Of the modification times of files, nanoseconds; that of FAT file systems.
+_RESOLUTION = 2 * 10**9
 
 
-def cached(key: Iterable[str], measure: Callable[[], Arrays]) -> Arrays:
+def cached(key: Iterable[str], measure: Callable[[], Arrays], newest: int = 0) -> Arrays:
     """The arrays of `measure`, from the cache if the key is known, memory-mapped.
 
     Args:
       key: everything that the arrays depend on, such as the name, the size and the modification
         time of each file, and a version of the measurement.
+      newest: latest modification time of the files, nanoseconds. A file that was changed a moment
+        ago may change again within the resolution of its time, so its arrays are not kept.
       measure: called at most once; its result is kept if the cache directory can be written.
     """
+    if time.time_ns() - newest < _RESOLUTION:
+        return measure()
     folder = directory() / digest(key)
     if not folder.exists():
         arrays = measure()

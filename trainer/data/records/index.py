@@ -72,7 +72,7 @@ class RecordIndex:
     def __len__(self) -> int:
         return len(self.files)
 
-    def where(self, record: int) -> str:
+    def where(self, record: int | np.integer) -> str:
         """The place of a record, for messages."""
         return f"{self.shards[self.files[record]].path}, record {self.numbers[record]}"
 
@@ -110,7 +110,7 @@ def index_shards(paths: Sequence[str]) -> RecordIndex:
 
 def _index_shard(shard: Shard) -> index_cache.Arrays:
     key = ("records", _VERSION, shard.path, str(shard.size), str(shard.modified))
-    return index_cache.cached(key, lambda: _measure(shard))
+    return index_cache.cached(key, lambda: _measure(shard), shard.modified)
 
 
 def _measure(shard: Shard) -> index_cache.Arrays:

@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,21 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.config.data import TFDS
-from trainer.data.decoding import check_images_fit, resize
-from trainer.data.examples import InMemoryExamples, Source
+from trainer.data.decoding import image_memory, resize
+from trainer.data.examples import Examples, InMemoryExamples, Source, in_memory
+from trainer.data.records.examples import Decode, RecordExamples
+from trainer.data.records.index import RecordIndex, index_shards
+from trainer.data.records.ranges import read_ranges
 from trainer.errors import UserError
+from trainer.io.memory import check_fits, fits
 
 # A configuration and a version may follow. A namespace would be downloaded.
 _NAME = r"[A-Za-z]\w*(/[\w.+-]+)?(:[\d.*]+)?"
-_READ_BATCH = 256
+_READ_BATCH = 1024
 
 
 def load(config: TFDS, data_dir: str) -> Source:
-    """Reads a prepared data set into memory; downloads nothing.
+    """Reads a prepared data set, now or for each batch; downloads nothing.
 
     Args:
       config: names the data set and its splits; a split may be a slice such as `train[:90%]`.
@@ -38,18 +43,22 @@ def load(config: TFDS, data_dir: str) -> Source:
     if config.validation_split:
         expressions["validation"] = config.validation_split
     _check_splits(expressions, info)
-    stored = info.features[image_key].shape
-    shape = _shape(config, info.features[image_key])
-    counts = {name: info.splits[text].num_examples for name, text in expressions.items()}
-    check_images_fit(sum(counts.values()), shape, config.name)
-    splits = {}
-    for name, expression in expressions.items():
-        dataset = _load(config.name, where, split=expression).map(
-            lambda example: (example[image_key], example[label_key])
+    if (kind := info.file_format.value) != "tfrecord":
+        raise UserError(
+            f"data set {config.name!r} must be prepared with file_format='tfrecord'. "
+            f"Received: {kind}"
         )
-        # Images of different sizes cannot be batched.
-        batches = dataset.batch(1 if None in stored else _READ_BATCH)
-        splits[name] = _read(batches, counts[name], shape, f"{config.name}, split {expression}")
+    shape = _shape(config, info.features[image_key])
+    decode = _decode(info, image_key, shape)
+    total = sum(info.splits[each].num_examples for each in expressions.values())
+    needed = image_memory(total, shape)
+    on_disk = _is_on_disk(config, needed)
+    splits: dict[str, Examples] = {}
+    for name, expression in expressions.items():
+        index = _index(info, expression)
+        labels = _labels(info, index, image_key, label_key, f"{config.name}, split {expression}")
+        examples = RecordExamples(index, labels, np.zeros(len(index), np.int8), decode)
+        splits[name] = examples if on_disk else _read(examples, index, config.name, expression)
     return Source(splits, tuple(info.features[label_key].names))
 
 
@@ -148,27 +157,91 @@ def _shape(config: TFDS, feature: Any) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def _read(
-    batches: tf.data.Dataset, count: int, shape: tuple[int, ...], what: str
-) -> InMemoryExamples:
-    features, labels = np.empty((count, *shape), np.uint8), np.empty(count, np.int32)
-    place = 0
-    try:
-        for images, classes in batches.as_numpy_iterator():
-            part = slice(place, place + len(classes))
-            fits = images.shape[1:] == shape
-            features[part] = images if fits else [_resized(image, shape) for image in images]
-            labels[part] = classes
-            place = part.stop
-    except tf.errors.OpError as error:
-        raise UserError(
-            f"the prepared data set {what} is corrupt ({type(error).__name__}); prepare it again"
-        ) from error
+def _is_on_disk(config: TFDS, needed: int) -> bool:
+    if config.residence == "memory":
+        check_fits(needed, "set data.residence=disk, or a smaller data.image_size", config.name)
+    if config.residence != "auto":
+        return config.residence == "disk"
+    if fits(needed):
+        return False
+    print(f"{config.name} does not fit into memory and is read from disk", file=sys.stderr)
+    return True
+
+
+def _index(info: Any, expression: str) -> RecordIndex:
+    """The records of a split, in the order of its shards."""
+    instructions = info.splits[expression].file_instructions
+    index = index_shards([instruction.filename for instruction in instructions])
+    for shard, damaged in zip(index.shards, index.damaged, strict=True):
+        if damaged:
+            raise _corrupt(f"{info.name}, split {expression}", f"{shard.path} {damaged}")
+    records = []
+    for number, instruction in enumerate(instructions):
+        of_shard = np.flatnonzero(index.files == number)
+        last = None if instruction.take == -1 else instruction.skip + instruction.take
+        records.append(of_shard[instruction.skip : last])
+    return index.select(np.concatenate(records))
+
+
+def _labels(
+    info: Any, index: RecordIndex, image_key: str, label_key: str, what: str
+) -> NDArray[np.int32]:
+    """The class number of each record."""
+    import tensorflow_datasets as tfds
+
+    skip = {image_key: tfds.decode.SkipDecoding()}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def parse(payloads: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(
+            lambda payload: tf.cast(
+                info.features.deserialize_example(payload, decoders=skip)[label_key], tf.int32
+            ),
+            payloads,
+            fn_output_signature=tf.int32,
+        )
+
+    paths = [shard.path for shard in index.shards]
+    labels = np.empty(len(index), np.int32)
+    for first in range(0, len(index), _READ_BATCH):
+        part = slice(first, first + _READ_BATCH)
+        payloads = read_ranges(paths, index.files[part], index.offsets[part], index.lengths[part])
+        try:
+            labels[part] = parse(tf.constant(payloads, tf.string)).numpy()
+        except tf.errors.OpError as error:
+            raise _corrupt(what, type(error).__name__) from error
     if labels.min() < 0:
         raise UserError(f"every example must have a label; {what} has examples without one")
-    return InMemoryExamples(features, labels)
+    return labels
 
 
-def _resized(pixels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    with tf.device("/cpu:0"):
-        return np.asarray(resize(pixels, shape[:2]).numpy(), np.uint8)
+def _decode(info: Any, image_key: str, shape: tuple[int, int, int]) -> Decode:
+    *size, _ = shape
+
+    def image(payload: tf.Tensor) -> tf.Tensor:
+        pixels = info.features.deserialize_example(payload)[image_key]
+        return tf.ensure_shape(resize(pixels, size), shape)
+
+    def decode(payloads: tf.Tensor, codes: tf.Tensor) -> tf.Tensor:
+        del codes
+        return tf.map_fn(
+            image,
+            payloads,
+            fn_output_signature=tf.TensorSpec(shape, tf.uint8),
+            parallel_iterations=16,
+        )
+
+    return decode
+
+
+def _read(
+    examples: RecordExamples, index: RecordIndex, name: str, expression: str
+) -> InMemoryExamples:
+    try:
+        return in_memory(examples, index.identities)
+    except tf.errors.OpError as error:
+        raise _corrupt(f"{name}, split {expression}", type(error).__name__) from error
+
+
+def _corrupt(what: str, reason: str) -> UserError:
+    return UserError(f"the prepared data set {what} is corrupt ({reason}); prepare it again")

@@ -1,0 +1,337 @@
+"""TFRecord shards: in memory and on disk alike, and what is wrong with them."""
+
+import io
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainer.compat.keras import tf
+from trainer.config import TFRecord
+from trainer.data.loading import load
+from trainer.data.pipelines.batches import training_pipeline
+from trainer.data.pipelines.order import Natural
+from trainer.errors import UserError
+
+RANDOM = np.random.default_rng(0)
+RESIDENCES = ("memory", "disk")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRAINER_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def feature(value):
+    """A list of ints, floats or bytes."""
+    values = value if isinstance(value, list) else [value]
+    if all(isinstance(each, int) for each in values):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+    if all(isinstance(each, float) for each in values):
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+
+def record(**features):
+    made = {name: feature(value) for name, value in features.items()}
+    return tf.train.Example(features=tf.train.Features(feature=made)).SerializeToString()
+
+
+def encoded(number, size=(6, 5), form="PNG"):
+    random = np.random.default_rng(number)
+    buffer = io.BytesIO()
+    Image.fromarray(random.integers(0, 256, (*size, 3), np.uint8)).save(buffer, form)
+    return buffer.getvalue()
+
+
+def write(path, records, shards=1, options=None):
+    """Shards `path-00000` etc.; a single one is `path` itself."""
+    for shard in range(shards):
+        name = f"{path}-{shard:05d}" if shards > 1 else str(path)
+        with tf.io.TFRecordWriter(name, options) as writer:
+            for each in records[shard::shards]:
+                writer.write(each)
+    return f"{path}-*" if shards > 1 else str(path)
+
+
+def images(count, **options):
+    return [record(image=encoded(n, **options), label=n % 3) for n in range(count)]
+
+
+def batches(split, count=4, first=0, pipelines=1, number=0):
+    order = Natural(len(split), 7)
+    context = tf.distribute.InputContext(pipelines, number, pipelines)
+    pipeline = training_pipeline(split, order, 8, first)(context)
+    return [tuple(part.numpy() for part in batch) for batch in pipeline.take(count)]
+
+
+def assert_equal(found, expected):
+    for batch, other in zip(found, expected, strict=True):
+        for part, other_part in zip(batch, other, strict=True):
+            np.testing.assert_array_equal(part, other_part)
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        ({}, {}),
+        ({"form": "JPEG"}, {"channels": 1}),
+        ({"form": "TIFF"}, {"image_size": (4, 4)}),
+        ({"size": (20, 30), "form": "JPEG"}, {"image_size": (7, 9)}),
+    ],
+    ids=["png", "jpeg", "tiff", "resized"],
+)
+def test_both_residences_are_equal_bit_for_bit(tmp_path, options, settings):
+    path = write(tmp_path / "train", images(60, **options), shards=3)
+    memory, disk = (
+        load(TFRecord(path=path, residence=residence, **settings), "") for residence in RESIDENCES
+    )
+    assert memory.signature == disk.signature
+    for name, split in memory.splits.items():
+        other = disk.splits[name]
+        assert list(split.identities()) == list(other.identities())
+        assert split.digest() == other.digest()
+        np.testing.assert_array_equal(split.targets, other.targets)
+        for chunk, other_chunk in zip(split.chunks(), other.chunks(), strict=True):
+            np.testing.assert_array_equal(chunk, other_chunk)
+    train, other = memory.splits["train"], disk.splits["train"]
+    whole = batches(train)
+    assert_equal(batches(other), whole)
+    # Resuming, and two hosts.
+    assert_equal(batches(other, 2, first=2), whole[2:])
+    shares = [batches(other, pipelines=2, number=number) for number in range(2)]
+    joined = [
+        tuple(np.concatenate(parts) for parts in zip(*pair, strict=True))
+        for pair in zip(*shares, strict=True)
+    ]
+    assert_equal(joined, whole)
+
+
+@pytest.mark.parametrize("residence", RESIDENCES)
+def test_pixels_and_labels_are_those_of_the_records(tmp_path, residence):
+    path = write(tmp_path / "train", images(40))
+    test = write(tmp_path / "test", images(9))
+    config = TFRecord(path=path, test_path=test, residence=residence, validation_fraction=0)
+    dataset = load(config, "")
+    assert dataset.signature.classes == ("0", "1", "2")
+    assert dataset.signature.stored_shape == (6, 5, 3)
+    for name, count in (("train", 40), ("test", 9)):
+        pixels = np.concatenate(list(dataset.splits[name].chunks()))
+        expected = [np.asarray(Image.open(io.BytesIO(encoded(n)))) for n in range(count)]
+        np.testing.assert_array_equal(pixels, expected)
+        np.testing.assert_array_equal(dataset.splits[name].targets, np.arange(count) % 3)
+
+
+@pytest.mark.parametrize("residence", RESIDENCES)
+def test_columns_of_numbers(tmp_path, residence):
+    rows = [record(a=n / 2, b=n, label=b"yes" if n % 4 else b"no") for n in range(50)]
+    path = write(tmp_path / "train", rows, shards=2)
+    config = TFRecord(
+        path=path, image="", columns=("b", "a"), normalize="none", residence=residence
+    )
+    dataset = load(config, "")
+    assert dataset.signature.kind == "table"
+    assert [column.name for column in dataset.signature.columns] == ["b", "a"]
+    assert dataset.signature.classes == ("no", "yes")
+    for split in dataset.splits.values():
+        b, a = np.concatenate(list(split.chunks())).T
+        np.testing.assert_array_equal(a, b / 2)
+        np.testing.assert_array_equal(split.targets, b % 4 > 0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "settings", "classes", "first"),
+    [
+        ([[b"b", b"a"], [b"a"], []], {}, ("a", "b"), [1, 1]),
+        ([[0, 2], [1], [2]], {"class_names": ("x", "y", "z")}, ("x", "y", "z"), [1, 0, 1]),
+        ([1.5, 2.0, -3.0], {"target": "regression"}, ("label",), [1.5]),
+        ([[1, 2], [3, 4], [5, 6]], {"target": "regression"}, ("label_0", "label_1"), [1, 2]),
+        ([[b"u"], [b"v"], [b"v"]], {}, ("u", "v"), 0),
+        ([[b"u"], [b"v"], [b"v"]], {"target": "multi_label"}, ("u", "v"), [1, 0]),
+    ],
+    ids=["names", "numbers", "value", "values", "class names", "forced labels"],
+)
+def test_targets(tmp_path, labels, settings, classes, first):
+    rows = []
+    for n in range(60):
+        made = {"image": feature(encoded(n))}
+        label = labels[n % 3]
+        if label or label == 0:
+            made["label"] = feature(label)
+        features = tf.train.Features(feature=made)
+        rows.append(tf.train.Example(features=features).SerializeToString())
+    path = write(tmp_path / "train", rows)
+    for residence in RESIDENCES:
+        config = TFRecord(path=path, residence=residence, validation_fraction=0, **settings)
+        dataset = load(config, "")
+        assert dataset.signature.classes == classes
+        digests = [list(split.identities()) for split in dataset.splits.values()]
+        assert sum(map(len, digests)) == 60
+        train = dataset.splits["train"]
+        # The examples of the first label.
+        kept = [row for row in train.targets.tolist() if row == first]
+        assert len(kept) >= 10
+
+
+def damaged(tmp_path, kind):
+    """Shards with a defect."""
+    good, path = images(30), tmp_path / "train"
+    match kind:
+        case "truncated":
+            write(path, good)
+            path.write_bytes(path.read_bytes()[:-30])
+        case "flipped":
+            write(path, good)
+            content = bytearray(path.read_bytes())
+            content[len(content) // 2] ^= 1
+            path.write_bytes(bytes(content))
+        case "compressed":
+            write(path, good, options="GZIP")
+        case "text":
+            path.write_text("a,b\n" * 100)
+        case "empty":
+            path.write_bytes(b"")
+        case "no example":
+            write(path, [b"\xff\xff not an example", *good])
+        case "later no example":
+            write(path, [*good, b"\xff\xff not an example"])
+        case "no feature":
+            write(path, [*good, record(label=1)])
+        case "two images":
+            write(path, [*good, record(image=[encoded(1), encoded(2)], label=1)])
+        case "wrong type":
+            write(path, [*good, record(image=encoded(1), label=b"one")])
+        case "broken image":
+            write(path, [*good, record(image=encoded(9, (40, 40), "JPEG")[:-300], label=1)])
+        case "no image":
+            write(path, [*good, record(image=b"text", label=1)])
+        case "huge image":
+            buffer = io.BytesIO()
+            Image.new("1", (20_000, 20_000)).save(buffer, "PNG")
+            write(path, [*good, record(image=buffer.getvalue(), label=1)])
+    return str(path)
+
+
+DEFECTS = {
+    "truncated": "train is damaged or truncated",
+    "flipped": "train is damaged or truncated",
+    "compressed": "is compressed, .* decompress it",
+    "text": "is not a TFRecord file, or its first record is damaged",
+    "empty": "there is no record in",
+    "no example": "train, record 0 is not a tf.train.Example",
+    "later no example": "train, record 30 is not a tf.train.Example",
+    "no feature": "train, record 30, feature 'image' must have one value. Received: 0",
+    "two images": "train, record 30, feature 'image' must have one value. Received: 2",
+    "wrong type": "train, record 30 is not a tf.train.Example with the types",
+    "broken image": "image .*train, record 30 cannot be read",
+    "no image": "image .*train, record 30 cannot be read",
+    "huge image": "image .*train, record 30 has more than 100,000,000 pixels",
+}
+
+
+@pytest.mark.parametrize("kind", DEFECTS)
+def test_a_defect_is_named_in_one_line(tmp_path, kind):
+    path = damaged(tmp_path, kind)
+    for residence in RESIDENCES:
+        with pytest.raises(UserError, match=DEFECTS[kind]) as caught:
+            load(TFRecord(path=path, residence=residence, image_size=(6, 5)), "")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "kind", ["truncated", "later no example", "no feature", "broken image", "huge image"]
+)
+def test_a_defect_is_skipped(tmp_path, kind, capsys):
+    path = damaged(tmp_path, kind)
+    first, second = (
+        load(TFRecord(path=path, residence=residence, on_error="skip", image_size=(6, 5)), "")
+        for residence in RESIDENCES
+    )
+    assert len(first.skipped) == 1
+    assert first.skipped == second.skipped
+    assert "1 broken inputs are left out" in capsys.readouterr().err
+    assert sum(map(len, first.splits.values())) == (29 if kind == "truncated" else 30)
+    assert_equal(batches(first.splits["train"]), batches(second.splits["train"]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "settings", "message"),
+    [
+        (0.5, {}, "set data.target=regression to predict numbers"),
+        ([1, 2], {"target": "classification"}, "set data.target=multi_label for lists"),
+        (7, {"class_names": ("a", "b")}, "must be a class number from 0 to 1. Received: 7"),
+        (-1, {}, "must be a class number from 0"),
+        (b"c", {"class_names": ("a", "b")}, "must be a class of the training table"),
+        (b"c", {"target": "regression"}, "must be numbers"),
+        (1, {"label": "lable"}, "Did you mean 'label'"),
+        (1, {"image": "img"}, "feature of .* 'img'"),
+        (float("nan"), {"target": "regression"}, "must be finite"),
+        (0, {}, "at least two classes"),
+    ],
+    ids=[
+        "floats", "list", "large", "negative", "unknown", "text", "label", "image", "nan", "one",
+    ],
+)  # fmt: skip
+def test_wrong_labels_are_named_in_one_line(tmp_path, labels, settings, message):
+    path = write(tmp_path / "train", [record(image=encoded(n), label=labels) for n in range(9)])
+    with pytest.raises(UserError, match=message) as caught:
+        load(TFRecord(path=path, **settings), "")
+    assert "\n" not in str(caught.value)
+
+
+def test_many_different_class_numbers_are_measurements(tmp_path):
+    rows = [record(image=encoded(n), label=1000 * n) for n in range(30)]
+    path = write(tmp_path / "train", rows)
+    with pytest.raises(UserError, match="30 different numbers in 30 records, too many"):
+        load(TFRecord(path=path), "")
+
+
+@pytest.mark.parametrize("path", ["", "none-*", "folder"])
+def test_shards_must_exist(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match=r"data.path (is required|must match TFRecord files)"):
+        load(TFRecord(path=path), "")
+
+
+def test_sizes_that_differ_need_an_image_size(tmp_path):
+    rows = [*images(10), record(image=encoded(0, (9, 9)), label=0)]
+    path = write(tmp_path / "train", rows)
+    with pytest.raises(
+        UserError, match=r"set data.image_size.*\(6, 5\) and \(9, 9\) in .*record 10"
+    ):
+        load(TFRecord(path=path), "")
+
+
+def test_an_index_is_built_once_and_again_if_a_shard_changes(tmp_path, monkeypatch):
+    from trainer.data.records import contents, index
+
+    path = write(tmp_path / "train", images(40))
+    # The index of a file that was written a moment ago is not kept.
+    os.utime(path, (1e9, 1e9))
+    first = load(TFRecord(path=path, residence="disk"), "")
+
+    def forbidden(*_):
+        raise AssertionError("measured again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index, "_measure", forbidden)
+        patch.setattr(contents, "_measure", forbidden)
+        again = load(TFRecord(path=path, residence="disk"), "")
+    assert_equal(batches(again.splits["train"]), batches(first.splits["train"]))
+    assert first.splits["train"].changed_files() == []
+    write(tmp_path / "train", images(45))
+    assert first.splits["train"].changed_files() == [path]
+    assert sum(map(len, load(TFRecord(path=path, residence="disk"), "").splits.values())) == 45
+
+
+def test_auto_reads_from_disk_what_does_not_fit(tmp_path, monkeypatch, capsys):
+    from trainer.data.sources import tfrecord
+
+    path = write(tmp_path / "train", images(20))
+    load(TFRecord(path=path), "")
+    assert "disk" not in capsys.readouterr().err
+    monkeypatch.setattr(tfrecord, "fits", lambda needed: needed < 20 * 6 * 5 * 3)
+    load(TFRecord(path=path), "")
+    assert capsys.readouterr().err.endswith("does not fit into memory and is read from disk\n")

@@ -1,0 +1,181 @@
+"""`tfrecord`: shards of tf.train.Example records with an encoded image or columns of numbers."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from trainer.compat.keras import tf
+from trainer.config.data import TFRecord
+from trainer.data.decoding import decode_batch, image_memory
+from trainer.data.examples import Examples, Source, in_memory
+from trainer.data.records.contents import Contents, read_contents
+from trainer.data.records.examples import Decode, RecordExamples
+from trainer.data.records.index import RecordIndex, index_shards
+from trainer.data.records.labels import label_targets
+from trainer.data.targets import Targets
+from trainer.errors import UserError
+from trainer.io.memory import check_fits, fits
+
+
+@dataclasses.dataclass(frozen=True)
+class _Split:
+    """The records of a split that can be used."""
+
+    index: RecordIndex
+    contents: Contents
+
+
+def load(config: TFRecord, data_dir: str) -> Source:
+    """Indexes the shards, and reads the records now or for each batch, see `data.residence`.
+
+    Shards are in the order of their names.
+
+    Raises:
+      UserError: if no shard matches, one is damaged or compressed, a record lacks a feature, or an
+        image or a label cannot be used.
+    """
+    del data_dir
+    paths = {"train": find_shards(config.path, "path")}
+    for name, path in (("validation", config.validation_path), ("test", config.test_path)):
+        if path:
+            paths[name] = find_shards(path, f"{name}_path")
+    skipped: list[tuple[str, str]] = []
+    splits = {name: _read(config, each, skipped) for name, each in paths.items()}
+    if skipped:
+        print(
+            f"{len(skipped)} broken inputs are left out, the first: {skipped[0][1]}",
+            file=sys.stderr,
+        )
+    train = splits["train"]
+    targets = {"train": label_targets(config, train.contents, train.index)}
+    for name, split in splits.items():
+        if name != "train":
+            known = targets["train"]
+            targets[name] = label_targets(config, split.contents, split.index, known)
+    shape = _shape(config, splits)
+    decode = _image_decode(config, shape) if config.image else _columns_decode(config, splits)
+    total = sum(len(split.index) for split in splits.values())
+    needed = image_memory(total, shape) if config.image else 8 * total * len(config.columns)
+    on_disk = _is_on_disk(config, needed)
+    examples = {
+        name: _examples(split, targets[name], decode, on_disk) for name, split in splits.items()
+    }
+    return Source(
+        examples,
+        targets["train"].classes,
+        config.columns,
+        target=targets["train"].kind,
+        skipped=tuple(skipped),
+    )
+
+
+def find_shards(path: str, field: str) -> list[str]:
+    """The files of a path, a folder or a pattern, in the order of their names.
+
+    Raises:
+      UserError: if there are none; `field` is the name of the setting.
+    """
+    if not path:
+        raise UserError(
+            f"data.{field} is required: a TFRecord file, a folder or a pattern such as 'train-*'"
+        )
+    pattern = f"{path.rstrip('/')}/*" if tf.io.gfile.isdir(path) else path
+    try:
+        found = tf.io.gfile.glob(pattern)
+    except tf.errors.OpError as error:
+        raise UserError(f"data.{field} {path!r} cannot be read: {error.message}") from error
+    shards = sorted(
+        each
+        for each in found
+        if not tf.io.gfile.isdir(each) and not each.rpartition("/")[2].startswith((".", "_"))
+    )
+    if not shards:
+        raise UserError(f"data.{field} must match TFRecord files. Received: {path!r}")
+    return shards
+
+
+def _read(config: TFRecord, paths: Sequence[str], skipped: list[tuple[str, str]]) -> _Split:
+    """The records of shards that can be used; appends those that cannot to `skipped`."""
+    index = index_shards(paths)
+    for shard, damaged in zip(index.shards, index.damaged, strict=True):
+        if damaged:
+            _fail_or_skip(config, skipped, shard.path, f"{shard.path} {damaged}")
+    if not len(index):
+        raise UserError(f"there is no record in {', '.join(paths)}")
+    contents = read_contents(index, config.image, config.columns, config.label)
+    for record in np.flatnonzero(contents.errors != ""):
+        _fail_or_skip(config, skipped, index.where(record), str(contents.errors[record]))
+    usable = np.flatnonzero(contents.errors == "")
+    if not len(usable):
+        raise UserError(f"no record can be used; the first: {contents.errors[0]}")
+    return _Split(index.select(usable), contents.select(usable))
+
+
+def _fail_or_skip(config: TFRecord, skipped: list[tuple[str, str]], name: str, reason: str) -> None:
+    if config.on_error == "fail":
+        raise UserError(f"{reason}; data.on_error=skip leaves it out")
+    skipped.append((name, reason))
+
+
+def _shape(config: TFRecord, splits: dict[str, _Split]) -> tuple[int, ...]:
+    """The shape of an image.
+
+    Raises:
+      UserError: if their sizes differ and `image_size` is not set.
+    """
+    if config.image_size or not config.image:
+        return (*config.image_size, config.channels)
+    first = splits["train"].contents.sizes[0]
+    for split in splits.values():
+        different = np.flatnonzero((split.contents.sizes != first).any(axis=1))
+        if len(different):
+            other = split.contents.sizes[different[0]]
+            raise UserError(
+                "the images differ in size; set data.image_size=HEIGHT,WIDTH. Received: "
+                f"{tuple(first.tolist())} and {tuple(other.tolist())} in "
+                f"{split.index.where(different[0])}"
+            )
+    return (*first.tolist(), config.channels)
+
+
+def _image_decode(config: TFRecord, shape: tuple[int, ...]) -> Decode:
+    spec = {config.image: tf.io.FixedLenFeature([], tf.string)}
+
+    def decode(payloads: tf.Tensor, codes: tf.Tensor) -> tf.Tensor:
+        images = tf.io.parse_example(payloads, spec)[config.image]
+        return decode_batch(images, codes, shape)
+
+    return decode
+
+
+def _columns_decode(config: TFRecord, splits: dict[str, _Split]) -> Decode:
+    types = splits["train"].contents.column_types
+    spec = {
+        name: tf.io.FixedLenFeature([], tf.as_dtype(dtype))
+        for name, dtype in zip(config.columns, types, strict=True)
+    }
+
+    def decode(payloads: tf.Tensor, codes: tf.Tensor) -> tf.Tensor:
+        del codes
+        parsed = tf.io.parse_example(payloads, spec)
+        return tf.stack([tf.cast(parsed[name], tf.float32) for name in config.columns], axis=1)
+
+    return decode
+
+
+def _is_on_disk(config: TFRecord, needed: int) -> bool:
+    if config.residence == "memory":
+        check_fits(needed, "set data.residence=disk", config.path)
+    if config.residence != "auto":
+        return config.residence == "disk"
+    if fits(needed):
+        return False
+    print(f"{config.path} does not fit into memory and is read from disk", file=sys.stderr)
+    return True
+
+
+def _examples(split: _Split, targets: Targets, decode: Decode, on_disk: bool) -> Examples:
+    examples = RecordExamples(split.index, targets.values, split.contents.codes, decode)
+    return examples if on_disk else in_memory(examples, split.index.identities)
