@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.data import index_cache
-from trainer.data.records.images import check_images
+from trainer.data.image_check import check_images
 from trainer.data.records.index import RecordIndex
 from trainer.data.records.ranges import read_ranges
 from trainer.errors import UserError, unknown_name

@@ -1,4 +1,4 @@
-"""Encoded images in records: checked once while they are indexed, and decoded for each batch."""
+"""Images are checked once while they are indexed: the header first, then a full decoding."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
