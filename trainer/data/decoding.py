@@ -30,7 +30,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 Image.init()
 
 # Pillow reads more formats, and starts other programs for some of them.
-_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF", "TIFF", "WEBP")
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 # Images of a batch that are decoded at once.
 _PARALLEL = 16
 _MODES = {1: "L", 3: "RGB"}
