@@ -9,7 +9,7 @@ from trainer.data.examples import Dataset, InMemoryExamples
 from trainer.data.signature import Signature
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
-from trainer.supervised.task import ClassificationTask
+from trainer.supervised.task import SupervisedTask
 
 MODELS = {
     "linear": Linear(),
@@ -55,9 +55,7 @@ def task(model, distribution_config, **train):
         optimizer=Adam(learning_rate=3e-3),
         train=Train(**{"global_batch_size": 32, **train}),
     )
-    made = ClassificationTask(
-        experiment, easy_data(), distribution.create(distribution_config), 100
-    )
+    made = SupervisedTask(experiment, easy_data(), distribution.create(distribution_config), 100)
     made.start(0)
     return made
 
@@ -95,7 +93,7 @@ def test_a_step_on_two_replicas_is_a_step_on_one(jit, clip_norm):
             optimizer=SGD(learning_rate=0.1, momentum=0.9, clip_norm=clip_norm),
             train=Train(global_batch_size=32, label_smoothing=0.1),
         )
-        made = ClassificationTask(experiment, easy_data(), runtime, 100)
+        made = SupervisedTask(experiment, easy_data(), runtime, 100)
         made.start(0)
         initial = [variable.numpy() for variable in made.network.trainable_variables]
         made.advance(3)

@@ -14,7 +14,7 @@ from trainer.engine.distribution_config import DistributionConfig
 from trainer.models.airbench import PartialIdentity, Whitening, patch_covariance, whitening_filters
 from trainer.models.building import build_network
 from trainer.models.context import Context
-from trainer.supervised.task import ClassificationTask
+from trainer.supervised.task import SupervisedTask
 
 RANDOM = np.random.default_rng(0)
 
@@ -161,7 +161,7 @@ def test_the_recipe_learns_in_20_updates():
         evaluate=Evaluate(),
     )
     runtime = distribution.create(DistributionConfig("cpu", precision="float32"))
-    task = ClassificationTask(experiment, Dataset(splits, signature), runtime, updates)
+    task = SupervisedTask(experiment, Dataset(splits, signature), runtime, updates)
     task.start(0)
     task.advance(updates)
     assert task.evaluate()["accuracy"] > 0.9

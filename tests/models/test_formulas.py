@@ -10,7 +10,7 @@ from trainer.models.building import build_features
 from trainer.models.context import Context
 from trainer.models.residual_blocks import Style, residual_stages
 from trainer.models.stochastic_depth import StochasticDepth
-from trainer.supervised.classifier import cross_entropy
+from trainer.supervised.losses import cross_entropy
 
 RANDOM = np.random.default_rng(0)
 

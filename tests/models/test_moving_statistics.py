@@ -10,7 +10,7 @@ from trainer.data.signature import Signature
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.models.moving_statistics import equal_on_all_replicas, synchronize
-from trainer.supervised.task import ClassificationTask
+from trainer.supervised.task import SupervisedTask
 
 MOMENTUM = 0.9
 
@@ -36,7 +36,7 @@ def trained(model, jit, features, updates):
     experiment = Supervised(
         model=model, optimizer=SGD(), train=Train(global_batch_size=len(features))
     )
-    task = ClassificationTask(experiment, Dataset({"train": split}, signature), runtime, 10)
+    task = SupervisedTask(experiment, Dataset({"train": split}, signature), runtime, 10)
     task.start(0)
     task.advance(updates)
     return task

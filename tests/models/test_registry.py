@@ -33,7 +33,7 @@ from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.models.building import build_network
 from trainer.models.context import Context
-from trainer.supervised.task import ClassificationTask
+from trainer.supervised.task import SupervisedTask
 
 # Settings that make each network tiny and turn on what has state or draws random numbers, and
 # the smallest convenient height and width of its images.
@@ -98,7 +98,7 @@ def task(kind, strategy="cpu", jit="off", streams=1):
         optimizer=SGD(learning_rate=0.01, momentum=0.9),
         train=Train(global_batch_size=BATCH_SIZE, batch_norm_group=4 * (kind != "custom")),
     )
-    return ClassificationTask(experiment, Dataset({"train": split}, signature), runtime, 10)
+    return SupervisedTask(experiment, Dataset({"train": split}, signature), runtime, 10)
 
 
 def values(made):

@@ -1,5 +1,7 @@
 """The loss with auxiliary classifiers, and what reaches the lower layers."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,8 @@ from trainer.data.signature import Signature
 from trainer.models.airbench import patch_covariance, whitening_filters
 from trainer.models.building import build_features
 from trainer.models.context import Auxiliary, Context, Features
-from trainer.supervised.classifier import Classifier, Outputs, cross_entropy, training_loss
+from trainer.supervised.classifier import Classifier, Outputs, training_loss
+from trainer.supervised.losses import cross_entropy
 
 RANDOM = np.random.default_rng(0)
 SHAPE = (4,)
@@ -43,9 +46,10 @@ def test_the_loss_is_the_weighted_sum_of_all_classifiers(label_smoothing):
     _, targets = batch()
     main, first, second = (tf.constant(RANDOM.normal(size=(8, 3)), tf.float32) for _ in range(3))
     outputs = Outputs(main, ((0.3, first), (0.5, second)))
-    a, b, c = (cross_entropy(targets, each, label_smoothing) for each in (main, first, second))
+    loss = functools.partial(cross_entropy, label_smoothing=label_smoothing)
+    a, b, c = (loss(targets, each) for each in (main, first, second))
     np.testing.assert_allclose(
-        training_loss(targets, outputs, label_smoothing), a + 0.3 * b + 0.5 * c, rtol=1e-6
+        training_loss(loss, targets, outputs), a + 0.3 * b + 0.5 * c, rtol=1e-6
     )
 
 
@@ -54,10 +58,10 @@ def test_an_auxiliary_loss_reaches_the_lower_layers_with_its_weight(classifier):
     lower = classifier.network.get_layer("lower").kernel
     with tf.GradientTape(persistent=True) as tape:
         outputs = classifier.outputs(x, training=True)
-        total = tf.reduce_sum(training_loss(targets, outputs, 0.0))
+        total = tf.reduce_sum(training_loss(cross_entropy, targets, outputs))
         ((_, logits),) = outputs.auxiliary
-        auxiliary = tf.reduce_sum(cross_entropy(targets, logits, 0.0))
-        main = tf.reduce_sum(cross_entropy(targets, outputs.logits, 0.0))
+        auxiliary = tf.reduce_sum(cross_entropy(targets, logits))
+        main = tf.reduce_sum(cross_entropy(targets, outputs.logits))
     # The main classifier does not see the lower layer in this network.
     assert tape.gradient(main, lower) is None
     gradient = tape.gradient(total, lower).numpy()

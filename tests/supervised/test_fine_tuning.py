@@ -13,7 +13,7 @@ from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.errors import UserError
 from trainer.supervised.fine_tuning import Frozen, frozen_layers, parameter_groups
-from trainer.supervised.task import ClassificationTask
+from trainer.supervised.task import SupervisedTask
 
 SIZE, SHAPE = 16, (8, 8, 1)
 MODEL = CNN(filters=(4, 4), units=(6,), batch_norm=True)
@@ -32,7 +32,7 @@ def make_task(strategy="cpu", jit="off", **train):
     runtime = distribution.create(
         DistributionConfig(strategy, virtual_devices=2, precision="float32", jit=jit)
     )
-    task = ClassificationTask(experiment, Dataset({"train": split}, signature), runtime, 10)
+    task = SupervisedTask(experiment, Dataset({"train": split}, signature), runtime, 10)
     task.start(0)
     return task
 

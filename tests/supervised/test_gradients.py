@@ -1,5 +1,6 @@
 """The gradients of a batch in parts against those of the whole batch."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -15,9 +16,11 @@ from trainer.optim.groups import ParameterGroup
 from trainer.optim.optimizers import Optimizer
 from trainer.supervised.classifier import Classifier
 from trainer.supervised.gradients import BatchGradients, can_be_halved
+from trainer.supervised.losses import cross_entropy
 
 RANDOM = np.random.default_rng(0)
 SHAPE, SIZE, CLASSES = (8, 8, 2), 16, 3
+LOSS = functools.partial(cross_entropy, label_smoothing=0.1)
 FEATURES = tf.constant(RANDOM.normal(size=(SIZE, *SHAPE)), tf.float32)
 TARGETS = tf.constant(RANDOM.integers(0, CLASSES, SIZE), tf.int32)
 
@@ -35,7 +38,7 @@ def computed(model, **parts):
     classifier = Classifier(experiment, signature, tf.Variable(5, False, dtype=tf.int64))
     groups = [ParameterGroup(classifier.network.trainable_variables)]
     optimizer = Optimizer(SGD(), groups, 10)
-    gradients = BatchGradients(classifier, optimizer, 0.1, SIZE, 1, **parts)
+    gradients = BatchGradients(classifier, optimizer, LOSS, SIZE, 1, **parts)
     values, loss, logits = tf.function(gradients)(FEATURES, TARGETS)
     assert logits.shape == (SIZE, CLASSES)
     return [value.numpy() for value in values], loss.numpy(), logits.numpy()
@@ -113,6 +116,7 @@ def test_which_batches_can_be_halved(model, train, expected):
 @pytest.mark.parametrize(("cores", "streams", "threads"), [(2, 2, (1, 2)), (1, 1, (0, 0))])
 def test_the_streams_of_a_processor(cores, streams, threads):
     program = f"""
+import functools
 import os
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:{cores}])
 from trainer.compat.keras import tf

@@ -12,10 +12,11 @@ from trainer.data.augment.mixing import make_mix
 from trainer.data.augment.registry import make_augment
 from trainer.data.examples import Dataset, InMemoryExamples
 from trainer.data.pipelines.batches import training_pipeline
+from trainer.data.pipelines.order import Natural
 from trainer.data.signature import Signature
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
-from trainer.supervised.task import ClassificationTask
+from trainer.supervised.task import SupervisedTask
 
 SIZE = 16
 CLASSES = 3
@@ -46,7 +47,7 @@ def task(model, optimizer, runtime, split):
         "image", shape, shape, ("a", "b", "c"), (), (0.0,) * shape[-1], (1.0,) * shape[-1]
     )
     experiment = Supervised(model=model, optimizer=optimizer, train=Train(global_batch_size=SIZE))
-    made = ClassificationTask(
+    made = SupervisedTask(
         experiment, Dataset({"train": split, "validation": split}, signature), runtime, 100
     )
     made.start(0)
@@ -189,7 +190,12 @@ def test_the_loss_of_mixed_examples_is_that_of_their_targets(strategy, label_smo
         random.integers(0, CLASSES, SIZE).astype(np.int32),
     )
     pipeline = training_pipeline(
-        split, 0, SIZE, 0, make_augment(sections, 0, shape), make_mix(sections, 0, CLASSES)
+        split,
+        Natural(SIZE, 0),
+        SIZE,
+        0,
+        make_augment(sections, 0, shape),
+        make_mix(sections, 0, CLASSES),
     )
     features, labels, targets = (
         value.numpy() for value in next(iter(pipeline(tf.distribute.InputContext(1, 0, 1))))
@@ -203,7 +209,7 @@ def test_the_loss_of_mixed_examples_is_that_of_their_targets(strategy, label_smo
         train=Train(global_batch_size=SIZE, label_smoothing=label_smoothing),
     )
     signature = Signature("image", shape, shape, ("a", "b", "c"), (), (0.0,), (1 / 255,))
-    made = ClassificationTask(experiment, Dataset({"train": split}, signature), runtime, 100)
+    made = SupervisedTask(experiment, Dataset({"train": split}, signature), runtime, 100)
     made.start(0)
     weights, bias = (variable.numpy() for variable in made.network.trainable_variables)
     inputs = features.reshape(SIZE, -1) / 255

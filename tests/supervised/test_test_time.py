@@ -11,7 +11,7 @@ from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.errors import UserError
 from trainer.supervised.classifier import Classifier
-from trainer.supervised.task import ClassificationTask
+from trainer.supervised.task import SupervisedTask
 from trainer.supervised.test_time import averaged_logits
 
 SHAPE = (6, 5, 3)
@@ -59,7 +59,7 @@ def test_evaluation_uses_the_mean(kind):
     experiment = Supervised(model=Linear(), evaluate=Evaluate(test_time_augmentation=kind))
     split = InMemoryExamples(IMAGES, np.arange(9, dtype=np.int32) % 2)
     runtime = distribution.create(DistributionConfig("cpu", precision="float32"))
-    task = ClassificationTask(experiment, Dataset({"train": split}, signature(SHAPE)), runtime, 1)
+    task = SupervisedTask(experiment, Dataset({"train": split}, signature(SHAPE)), runtime, 1)
     logits = mean_logits(task.network, IMAGES, kind)
     log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     metrics = task.evaluate_split(split)

@@ -23,6 +23,11 @@ class _Data(ConfigBase):
         minimum=0,
         below=SEEDS,
     )
+    positive_class: str = field(
+        "",
+        "Of two classes, the one to detect, to which precision, recall, f1, auc_pr and the "
+        "decision threshold refer: it becomes the second class; empty: the order of the source.",
+    )
     stratify: bool = field(False, "Hold out the same fraction of each class.")
     normalize: str = field(
         "unit",

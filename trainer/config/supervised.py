@@ -56,6 +56,23 @@ class Train(Cadence):
         minimum=0.0,
         below=1.0,
     )
+    class_weights: str = field(
+        "",
+        "Factor of the loss by class: balanced (inversely proportional to its frequency), or "
+        "'NAME=WEIGHT,…'; of a multi-label target, where the label is present; empty: 1 each.",
+    )
+    sampling: str = field(
+        "natural",
+        "natural: each example once per epoch; balanced: each class equally often, so that "
+        "examples of rare classes are repeated.",
+        choices=("natural", "balanced"),
+    )
+    focal_gamma: float = field(
+        0.0,
+        "Exponent of the focal loss, which gives less weight to examples that are predicted well; "
+        "0 disables it.",
+        minimum=0.0,
+    )
     label_smoothing: float = field(
         0.0, "Probability mass spread over all classes; 0 disables it.", minimum=0.0, below=1.0
     )
@@ -78,9 +95,9 @@ class Evaluate(ConfigBase):
 
     batch_size: int = field(512, "Examples per step, over all devices.", minimum=1)
     metrics: tuple[str, ...] = field(
-        ("accuracy",),
+        (),
         "Metrics reported besides the loss: names of trainer.metrics, or your own as "
-        "`module:attribute`.",
+        "`module:attribute`; empty: accuracy, or mae, rmse and r2 of a regression.",
     )
     best_metric: str = field(
         "loss",
@@ -99,11 +116,32 @@ class Evaluate(ConfigBase):
         "image, or also both translated by one pixel.",
         choices=("none", "flip", "flip_translate"),
     )
+    threshold: str = field(
+        "",
+        "What the decision threshold on the validation split optimizes, for two classes or several "
+        "labels: accuracy, balanced_accuracy, f1, or cost (see costs); empty: the most probable "
+        "class, or labels from a probability of 0.5.",
+        choices=("", "accuracy", "balanced_accuracy", "f1", "cost"),
+    )
+    costs: tuple[float, ...] = field(
+        (),
+        "With threshold cost: what a false positive and a false negative cost. The second of two "
+        "classes is the positive one, see data.positive_class.",
+        minimum=0.0,
+    )
     split: str = field(
         "test",
         "Split of the final evaluation; use validation while tuning hyperparameters.",
         choices=("test", "validation"),
     )
+
+    def validate(self) -> None:
+        """Checks that there are costs if and only if the threshold minimizes them."""
+        if (self.threshold == "cost") != bool(self.costs) or len(self.costs) not in (0, 2):
+            raise UserError(
+                "threshold cost requires costs, of a false positive and of a false negative. "
+                f"Received: threshold={self.threshold!r}, costs={self.costs}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Whether the data are still those that a run began with, and how a run uses others."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from trainer.compat.keras import tf
 from trainer.data.examples import Dataset, Examples
 from trainer.data.signature import CLASSIFICATION, Contents, Signature
-from trainer.errors import UserError
+from trainer.errors import UserError, unknown_name
 
 
 def contents(split: str, examples: Examples) -> Contents:
@@ -76,19 +76,46 @@ def adopt(dataset: Dataset, signature: Signature) -> Dataset:
             f"the targets are {', '.join(now.classes)}, but the run has "
             f"{', '.join(signature.classes)}; restore them, or train in another directory"
         )
-    number = {name: index for index, name in enumerate(signature.classes)}
     for name in now.classes:
-        if name not in number:
+        if name not in signature.classes:
             raise UserError(
                 f"the run has no class {name!r}, and its network cannot get one: its classes are "
                 f"{', '.join(signature.classes)}; remove these examples, or train in another "
                 "directory"
             )
-    splits = dataset.splits
-    if now.classes != signature.classes:
-        numbers = np.array([number[name] for name in now.classes], np.int32)
-        splits = {name: _Renumbered(split, numbers) for name, split in splits.items()}
+    splits = _renumbered(dataset, signature.classes)
     return dataclasses.replace(dataset, splits=splits, signature=signature)
+
+
+def with_positive_class(dataset: Dataset, name: str) -> Dataset:
+    """The data set in which a class is the second of two; unchanged if the name is empty.
+
+    Raises:
+      UserError: if there are not two classes, or none has that name.
+    """
+    signature = dataset.signature
+    if not name:
+        return dataset
+    if signature.target != CLASSIFICATION or len(signature.classes) != 2:
+        raise UserError(
+            f"data.positive_class needs two classes. Received: {signature.target} with "
+            f"{len(signature.classes)} outputs"
+        )
+    if name not in signature.classes:
+        raise unknown_name("data.positive_class", name, signature.classes)
+    (other,) = (each for each in signature.classes if each != name)
+    splits = _renumbered(dataset, (other, name))
+    signature = dataclasses.replace(signature, classes=(other, name))
+    return dataclasses.replace(dataset, splits=splits, signature=signature)
+
+
+def _renumbered(dataset: Dataset, classes: Sequence[str]) -> Mapping[str, Examples]:
+    """The splits with the class numbers of another list of classes, which has all of theirs."""
+    now = dataset.signature.classes
+    if now == tuple(classes):
+        return dataset.splits
+    numbers = np.array([classes.index(name) for name in now], np.int32)
+    return {name: _Renumbered(split, numbers) for name, split in dataset.splits.items()}
 
 
 class _Renumbered(Examples):

@@ -6,6 +6,7 @@ from typing import cast
 
 from trainer.config import user_code
 from trainer.config.data import IDX, TFDS, CustomData, Data
+from trainer.data import changes
 from trainer.data.examples import Dataset, Source
 from trainer.data.normalization import (
     image_normalization,
@@ -82,4 +83,5 @@ def load(config: Data, data_dir: str, columns: Sequence[Column] = ()) -> Dataset
         target_offset=target_offset,
         target_scale=target_scale,
     )
-    return Dataset(splits, signature, skipped, summary)
+    dataset = Dataset(splits, signature, skipped, summary)
+    return changes.with_positive_class(dataset, config.positive_class)

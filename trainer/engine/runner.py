@@ -38,6 +38,21 @@ _PACKAGES = ("trainer", "tf_keras", "numpy", "tf-agents")
 
 
 @dataclasses.dataclass(frozen=True)
+class FinalEvaluation:
+    """The result of a run.
+
+    Attributes:
+      split: eval or test.
+      metrics: of the selected checkpoint.
+      baseline: of the best predictor that sees no features, where there is one.
+    """
+
+    split: str
+    metrics: Mapping[str, Value]
+    baseline: Mapping[str, Value] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class RunSpec:
     """What a task module tells the runner about a run.
 
@@ -49,7 +64,7 @@ class RunSpec:
       weights: best or last: which checkpoint the final evaluation uses.
       signature: written as signature.json, and equal on all workers; of a run that is resumed,
         the stored one. None: no file.
-      final_evaluation: the split and metrics of a checkpoint.
+      final_evaluation: evaluates a checkpoint.
     """
 
     experiment: loading.Experiment
@@ -58,7 +73,7 @@ class RunSpec:
     checkpoints_to_keep: int
     weights: str
     signature: Mapping[str, Any] | None
-    final_evaluation: Callable[[CheckpointInfo], tuple[str, Mapping[str, Value]]]
+    final_evaluation: Callable[[CheckpointInfo], FinalEvaluation]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,20 +203,22 @@ def _run(
     selection.announce()
     found, timing = selection.found, loop.timing
     started = time.perf_counter()
-    split, metrics = spec.final_evaluation(found)
+    final = spec.final_evaluation(found)
     evaluate_seconds = timing.evaluate + time.perf_counter() - started
     check_lock()
     # A kill before the result is written removes this record again on resuming.
-    writer.write(Record(found.step, split, time.time(), metrics))
+    writer.write(Record(found.step, final.split, time.time(), final.metrics))
     if not runtime.is_chief:
         return None
+    baseline = {f"{final.split}/{name}": value for name, value in final.baseline.items()}
     result = {
         "status": "finished",
         "task": spec.experiment.task,
         "step": loop.state.step,
         "checkpoint": {"kind": selection.kind, "step": found.step},
         "stopped_early": loop.state.stopped_early,
-        "metrics": {f"{split}/{name}": value for name, value in metrics.items()},
+        "metrics": {f"{final.split}/{name}": value for name, value in final.metrics.items()},
+        **({"baseline": baseline} if baseline else {}),
         "throughput": {
             **spec.task.throughput(timing.steps_per_second),
             "input_wait_fraction": timing.input_wait_fraction,

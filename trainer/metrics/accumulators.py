@@ -15,16 +15,19 @@ class Accumulators(tf.Module):
     Create it in a strategy's scope; `add` is called in a replica context.
     """
 
-    def __init__(self, metrics: Sequence[Metric], num_classes: int):
+    def __init__(self, metrics: Sequence[Metric], shapes: Sequence[Sequence[int]]):
         """Creates one variable per metric, with the shape that its `update` returns."""
         super().__init__()
         self._metrics = tuple(metrics)
-        self._sums = {metric.name: _accumulator(metric, num_classes) for metric in metrics}
+        self._sums = {
+            metric.name: summed_variable(shape)
+            for metric, shape in zip(metrics, shapes, strict=True)
+        }
 
-    def add(self, logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> None:
-        """Adds one batch; see `Metric.update` for the shapes."""
-        for metric in self._metrics:
-            self._sums[metric.name].assign_add(metric.update(logits, targets, weights))
+    def add(self, sums: Sequence[tf.Tensor]) -> None:
+        """Adds the results of `update` for one batch, in the order of the metrics."""
+        for metric, added in zip(self._metrics, sums, strict=True):
+            self._sums[metric.name].assign_add(added)
 
     def results(self) -> Mapping[str, Value]:
         """The value of each metric over what was added since the last `reset`."""
@@ -37,19 +40,6 @@ class Accumulators(tf.Module):
         """Sets all sums to 0."""
         for variable in self._sums.values():
             variable.assign(tf.zeros_like(variable))
-
-
-def _accumulator(metric: Metric, num_classes: int) -> tf.Variable:
-    return summed_variable(metric.update(*_empty_batch(num_classes)).shape)
-
-
-def zeros(metric: Metric, num_classes: int) -> tf.Tensor:
-    """A float64 tensor of zeros with the shape that the metric's `update` returns."""
-    return tf.zeros(metric.update(*_empty_batch(num_classes)).shape, tf.float64)
-
-
-def _empty_batch(num_classes: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    return tf.zeros([1, num_classes]), tf.zeros([1], tf.int32), tf.zeros([1])
 
 
 def summed_variable(shape: Sequence[int]) -> tf.Variable:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from trainer.metrics import confusion, probabilities
-from trainer.metrics.metric import Metric, mean, weighted_sum
+from trainer.metrics.metric import Metric, Of, mean, weighted_sum
 
 if TYPE_CHECKING:
     from trainer.compat.keras import tf
@@ -42,7 +42,7 @@ LOSS = Metric("loss", _loss, mean, more_is_better=False)
 
 METRICS = (
     LOSS,
-    Metric("accuracy", _accuracy, mean, more_is_better=True),
+    Metric("accuracy", _accuracy, mean, more_is_better=True, of=Of.DECISIONS),
     Metric("top_5", _top_5, mean, more_is_better=True),
     *confusion.METRICS,
     *probabilities.METRICS,

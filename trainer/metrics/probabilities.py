@@ -18,22 +18,36 @@ _THRESHOLDS = 1000
 _CALIBRATION_BINS = 15
 
 
-def _score_histograms(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Histograms `[2, C, bins]` of each class' probability, for its negatives and positives."""
+def score_histograms(
+    probabilities: tf.Tensor, is_class: tf.Tensor, weights: tf.Tensor, bins: int = _THRESHOLDS
+) -> tf.Tensor:
+    """Histograms `[2, C, bins]` of each class' probability, for its negatives and positives.
+
+    Args:
+      probabilities: float32 `[B, C]`.
+      is_class: int32 `[B, C]`, 1 where the example is of the class.
+      weights: float32 `[B]`.
+      bins: of equal width in [0, 1].
+    """
     from trainer.compat.keras import tf
 
-    classes = logits.shape[-1]
-    bins = _bin(tf.nn.softmax(tf.cast(logits, tf.float32)), _THRESHOLDS)
-    is_class = tf.one_hot(targets, classes, dtype=tf.int32)
+    classes = probabilities.shape[-1]
     # A flat index per (example, class): positive, class, bin.
-    index = (is_class * classes + tf.range(classes)[None, :]) * _THRESHOLDS + bins
+    index = (is_class * classes + tf.range(classes)[None, :]) * bins + _bin(probabilities, bins)
     counts = tf.math.unsorted_segment_sum(
-        tf.broadcast_to(weights[:, None], tf.shape(index)), index, 2 * classes * _THRESHOLDS
+        tf.broadcast_to(weights[:, None], tf.shape(index)), index, 2 * classes * bins
     )
-    return tf.reshape(counts, [2, classes, _THRESHOLDS])
+    return tf.reshape(counts, [2, classes, bins])
 
 
-def _area_under_roc(histograms: NDArray[np.float64]) -> float:
+def _histograms_of_classes(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    from trainer.compat.keras import tf
+
+    is_class = tf.one_hot(targets, logits.shape[-1], dtype=tf.int32)
+    return score_histograms(tf.nn.softmax(tf.cast(logits, tf.float32)), is_class, weights)
+
+
+def area_under_roc(histograms: NDArray[np.float64]) -> float:
     """Mean over classes of P(score of a positive > score of a negative), ties counted half.
 
     Classes without positives or without negatives are left out; 0.5 if no class remains.
@@ -47,7 +61,7 @@ def _area_under_roc(histograms: NDArray[np.float64]) -> float:
     return float((wins[defined] / pairs[defined]).mean()) if defined.any() else 0.5
 
 
-def _average_precision(histograms: NDArray[np.float64]) -> float:
+def average_precision(histograms: NDArray[np.float64]) -> float:
     """Mean over classes of Σ_n (R_n − R_{n−1}) P_n, the area under precision and recall.
 
     P_n and R_n are precision and recall at the n-th threshold, the highest first. Classes without
@@ -61,6 +75,11 @@ def _average_precision(histograms: NDArray[np.float64]) -> float:
     defined = total > 0
     areas = (steps * precision).sum(axis=1)[defined] / total[defined]
     return float(areas.mean()) if defined.any() else 0.0
+
+
+def _average_precision_of_classes(histograms: NDArray[np.float64]) -> float:
+    """That of the second of two classes; of more, the mean over the classes."""
+    return average_precision(histograms[:, 1:] if histograms.shape[1] == 2 else histograms)
 
 
 def _calibration_bins(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
@@ -89,8 +108,8 @@ def _bin(probabilities: tf.Tensor, bins: int) -> tf.Tensor:
 
 
 METRICS = (
-    Metric("auc", _score_histograms, _area_under_roc, more_is_better=True),
-    Metric("auc_pr", _score_histograms, _average_precision, more_is_better=True),
+    Metric("auc", _histograms_of_classes, area_under_roc, more_is_better=True),
+    Metric("auc_pr", _histograms_of_classes, _average_precision_of_classes, more_is_better=True),
     Metric(
         "calibration_error", _calibration_bins, _expected_calibration_error, more_is_better=False
     ),

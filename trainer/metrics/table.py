@@ -1,21 +1,33 @@
 """The table of metrics: which there are, and whether more of each is better."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 from trainer.config import user_code
 from trainer.config.loading import Experiment
 from trainer.config.supervised import Supervised
 from trainer.errors import UserError, unknown_name
-from trainer.metrics import agents, classification
+from trainer.metrics import agents, classification, multi_label, regression
 from trainer.metrics.metric import Metric
 
 # Prefix of the metrics of the network in training where its moving average is evaluated.
 RAW = "raw_"
-TABLE = {metric.name: metric for metric in classification.METRICS}
+# The rows of each kind of target.
+TABLES: Mapping[str, Mapping[str, Metric]] = {
+    target: {metric.name: metric for metric in rows}
+    for target, rows in (
+        ("classification", classification.METRICS),
+        ("multi_label", multi_label.METRICS),
+        ("regression", regression.METRICS),
+    )
+}
+_MORE_IS_BETTER = {
+    name: metric.more_is_better for rows in TABLES.values() for name, metric in rows.items()
+}
+_DEFAULT = {"regression": ("mae", "rmse", "r2")}
 
 
-def find(name: str) -> Metric:
-    """The metric of a name, or a user's own of `module:attribute`.
+def find(name: str, target: str = "classification") -> Metric:
+    """The metric of a name for a kind of target, or a user's own of `module:attribute`.
 
     Raises:
       UserError: if there is no such metric.
@@ -33,18 +45,28 @@ def find(name: str) -> Metric:
                 f"{_reported_name(name)!r}. Received: {metric.name!r}"
             )
         return metric
-    if name not in TABLE:
-        raise unknown_name("metric", name, TABLE)
-    return TABLE[name]
+    if name not in TABLES[target]:
+        raise unknown_name(f"metric of a {target} target", name, TABLES[target])
+    return TABLES[target][name]
 
 
-def find_all(names: Iterable[str]) -> tuple[Metric, ...]:
+def names_of(names: Sequence[str], target: str) -> Sequence[str]:
+    """`evaluate.metrics`, or those that a kind of target has by default."""
+    return names or _DEFAULT.get(target, ("accuracy",))
+
+
+def find_all(names: Sequence[str], target: str = "classification") -> tuple[Metric, ...]:
     """The loss and the named metrics, in this order.
+
+    Args:
+      names: as in `evaluate.metrics`; empty: those that the target has by default.
+      target: classification, multi_label or regression.
 
     Raises:
       UserError: if one is unknown, or named twice.
     """
-    found = [classification.LOSS, *(find(name) for name in names if name != "loss")]
+    others = [name for name in names_of(names, target) if name != "loss"]
+    found = [find(name, target) for name in ("loss", *others)]
     taken: set[str] = set()
     for metric in found:
         if metric.name in taken:
@@ -56,7 +78,10 @@ def find_all(names: Iterable[str]) -> tuple[Metric, ...]:
 def reported(experiment: Experiment) -> tuple[str, ...]:
     """The metrics that a run reports, as `split/name`; the splits are `train` and `eval`."""
     if isinstance(experiment, Supervised):
-        metrics = ["loss", *map(_reported_name, experiment.evaluate.metrics)]
+        # The data decide between the other two, which have the same metrics by default.
+        target = getattr(experiment.data, "target", "auto")
+        names = names_of(experiment.evaluate.metrics, target)
+        metrics = ["loss", *map(_reported_name, names)]
         trained = [*metrics, *classification.TRAINING]
         raw = [RAW + name for name in metrics if experiment.train.ema_decay and _is_number(name)]
         evaluated = [*metrics, *raw]
@@ -68,7 +93,7 @@ def reported(experiment: Experiment) -> tuple[str, ...]:
 def more_is_better(name: str) -> bool | None:
     """Whether more of a reported metric, `split/name`, is better; None if that is not known."""
     known: dict[str, bool | None] = {
-        **{metric.name: metric.more_is_better for metric in TABLE.values()},
+        **_MORE_IS_BETTER,
         **classification.TRAINING,
         **agents.TRAINING,
         **agents.EVALUATION,
@@ -78,7 +103,7 @@ def more_is_better(name: str) -> bool | None:
 
 def _is_number(name: str) -> bool:
     """Whether a metric is a number; those of users are assumed to be."""
-    return name not in TABLE or TABLE[name].more_is_better is not None
+    return _MORE_IS_BETTER.get(name, True) is not None
 
 
 def _reported_name(name: str) -> str:

@@ -10,7 +10,6 @@ from trainer.engine import runner
 from trainer.engine.checkpoints import CheckpointInfo, restore
 from trainer.engine.distribution import Runtime
 from trainer.engine.schedule import Schedule
-from trainer.io.records import Value
 from trainer.rl.evaluate import record_split
 from trainer.rl.task import ReinforcementLearningTask
 
@@ -52,9 +51,9 @@ def train(
             file=sys.stderr,
         )
 
-    def final_evaluation(found: CheckpointInfo) -> tuple[str, Mapping[str, Value]]:
+    def final_evaluation(found: CheckpointInfo) -> runner.FinalEvaluation:
         restore(found, {"agent": task.agent})
-        return record_split(experiment), task.evaluator.evaluate_final()
+        return runner.FinalEvaluation(record_split(experiment), task.evaluator.evaluate_final())
 
     return runner.run(
         runner.RunSpec(

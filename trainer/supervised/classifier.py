@@ -12,6 +12,7 @@ from trainer.engine.checkpoints import CheckpointInfo, restore
 from trainer.models.building import build_network
 from trainer.models.context import Context
 from trainer.optim.ema import ExponentialMovingAverage
+from trainer.supervised.losses import Loss
 
 
 class Outputs(NamedTuple):
@@ -81,20 +82,20 @@ class Classifier:
         return Outputs(outputs[0], tuple(zip(self._auxiliary_weights, outputs[1:], strict=True)))
 
 
-def training_loss(targets: tf.Tensor, outputs: Outputs, label_smoothing: float) -> tf.Tensor:
-    """The loss of each example: CE(main) + Σ weight · CE(auxiliary) (Szegedy et al., 2015).
+def training_loss(loss: Loss, targets: tf.Tensor, outputs: Outputs) -> tf.Tensor:
+    """The loss of each example: L(main) + Σ weight · L(auxiliary) (Szegedy et al., 2015).
 
     Args:
-      targets: as in `cross_entropy`.
+      loss: L, of one classifier.
+      targets: as `loss` takes them.
       outputs: of the network.
-      label_smoothing: as in `cross_entropy`, for each classifier.
 
     Returns:
-      float32 `[B]`, nats.
+      float32 `[B]`.
     """
-    losses = cross_entropy(targets, outputs.logits, label_smoothing)
+    losses = loss(targets, outputs.logits)
     for weight, logits in outputs.auxiliary:
-        losses += weight * cross_entropy(targets, logits, label_smoothing)
+        losses += weight * loss(targets, logits)
     return losses
 
 
@@ -111,25 +112,3 @@ def restore_network(
     restore(found, {"ema": ema} if ema else {"network": network})
     if ema:
         ema.assign()
-
-
-def cross_entropy(targets: tf.Tensor, logits: tf.Tensor, label_smoothing: float) -> tf.Tensor:
-    """Categorical cross-entropy −Σ p log softmax(logits), nats.
-
-    Label smoothing (Szegedy et al., 2016): p = (1 − ε) target + ε / classes.
-
-    Args:
-      targets: int32 `[B]`, class numbers, or float32 `[B, classes]`, probabilities.
-      logits: float32 `[B, classes]`.
-      label_smoothing: ε, the probability spread evenly over all classes.
-
-    Returns:
-      float32 `[B]`.
-    """
-    classes = logits.shape[-1]
-    if targets.shape.rank == 1:
-        if not label_smoothing:
-            return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-        targets = tf.one_hot(targets, classes)
-    smoothed = (1 - label_smoothing) * targets + label_smoothing / classes
-    return tf.nn.softmax_cross_entropy_with_logits(smoothed, logits)

@@ -12,7 +12,7 @@ from trainer.errors import unknown_name
 from trainer.io.records import Value
 from trainer.supervised import run_data
 from trainer.supervised.classifier import restore_network
-from trainer.supervised.task import ClassificationTask
+from trainer.supervised.task import SupervisedTask
 
 
 def evaluate(
@@ -36,12 +36,12 @@ def evaluate(
     if split not in dataset.splits:
         raise unknown_name("value of --split", split, dataset.splits)
     dataset = run_data.for_evaluation(dataset, split, signature)
-    task = ClassificationTask(experiment, dataset, runtime, total_steps=1)
+    task = SupervisedTask(experiment, dataset, runtime, total_steps=1)
     return found.step, evaluate_checkpoint(found, task, dataset, split)
 
 
 def evaluate_checkpoint(
-    found: CheckpointInfo, task: ClassificationTask, dataset: Dataset, split: str
+    found: CheckpointInfo, task: SupervisedTask, dataset: Dataset, split: str
 ) -> Mapping[str, Value]:
     """The metrics of a checkpoint's weights on a split; the task's weights are replaced."""
     restore_network(found, task.network, task.ema)

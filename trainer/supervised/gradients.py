@@ -8,6 +8,7 @@ from trainer.config.supervised import Supervised
 from trainer.models import halves
 from trainer.optim.optimizers import Optimizer
 from trainer.supervised.classifier import Classifier, training_loss
+from trainer.supervised.losses import Loss
 
 Batch = tuple[tf.Tensor, ...]
 
@@ -27,7 +28,7 @@ class BatchGradients:
         self,
         classifier: Classifier,
         optimizer: Optimizer,
-        label_smoothing: float,
+        loss: Loss,
         global_batch_size: int,
         replicas: int,
         micro_batches: int = 1,
@@ -38,7 +39,7 @@ class BatchGradients:
         Args:
           classifier: the network.
           optimizer: scales the loss where that is needed.
-          label_smoothing: see `training_loss`.
+          loss: of one classifier.
           global_batch_size: over all replicas; the loss is divided by it.
           replicas: number of all replicas.
           micro_batches: number of micro-batches per update.
@@ -46,7 +47,7 @@ class BatchGradients:
         """
         self._classifier = classifier
         self._optimizer = optimizer
-        self._label_smoothing = label_smoothing
+        self._loss = loss
         self._global_batch_size = global_batch_size
         self._micro_batches = micro_batches
         self._streams = streams
@@ -60,7 +61,7 @@ class BatchGradients:
 
         Args:
           features: stored examples `[b, ...]`.
-          targets: int32 `[b]`, class numbers, or float32 `[b, C]`, probabilities.
+          targets: as the loss takes them.
           phase: of the optimizer, whose variables the gradients are of.
         """
         if self._micro_batches == 1:
@@ -109,7 +110,7 @@ class BatchGradients:
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             outputs = self._classifier.outputs(features, training=True)
-            losses = training_loss(targets, outputs, self._label_smoothing)
+            losses = training_loss(self._loss, targets, outputs)
             loss = tf.reduce_sum(losses) / self._global_batch_size
             for extra in self._classifier.network.losses:
                 loss += tf.cast(extra, tf.float32) / self._calls

@@ -8,16 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
+from trainer.config.data import Data
 from trainer.config.supervised import Supervised
 from trainer.data.decoding import decode_image, fit_image
 from trainer.data.signature import Signature
-from trainer.data.sources.csv_reader import read_rows
+from trainer.data.tables.reading import encoded_rows
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.runner import checkpoint_of
 from trainer.io.files import read_bytes
 from trainer.supervised.classifier import Classifier, moving_average, restore_network
 from trainer.supervised.run_data import stored_signature
+from trainer.supervised.targets import describe, predictions
 from trainer.supervised.test_time import averaged_logits
 
 _BATCH_SIZE = 256
@@ -29,7 +31,7 @@ def predict(
     files: Sequence[str],
     distribution_config: DistributionConfig,
 ) -> Iterator[Mapping[str, Any]]:
-    """A prediction per image file and per row of a CSV file, in order.
+    """A prediction per image file and per row of a CSV or Parquet file, in order.
 
     Strategy and precision are chosen as in evaluation.
 
@@ -46,34 +48,28 @@ def predict(
     logits_of = averaged_logits(classifier, experiment.evaluate.test_time_augmentation)
 
     @tf.function
-    def softmax(batch: tf.Tensor) -> tf.Tensor:
+    def predict_batch(batch: tf.Tensor) -> tf.Tensor:
         # Every replica computes the whole batch, and the first one's is used.
         logits = strategy.run(logits_of, args=(batch,))
-        return tf.nn.softmax(strategy.experimental_local_results(logits)[0])
+        return predictions(strategy.experimental_local_results(logits)[0], signature)
 
-    examples = read_examples(files, signature)
+    examples = read_examples(files, signature, experiment.data)
     while part := list(islice(examples, _BATCH_SIZE)):
         names, features = zip(*part, strict=True)
-        for name, probabilities in zip(
-            names, softmax(tf.constant(np.stack(features))).numpy(), strict=True
-        ):
-            yield _prediction(name, probabilities, signature.classes)
+        predicted = predict_batch(tf.constant(np.stack(features))).numpy()
+        for name, row in zip(names, predicted, strict=True):
+            yield {"file": name, **describe(row, signature)}
 
 
-def _prediction(
-    name: str, probabilities: NDArray[np.float32], classes: Sequence[str]
-) -> Mapping[str, Any]:
-    best = int(np.argmax(probabilities))
-    return {
-        "file": name,
-        "class": classes[best],
-        "probability": float(probabilities[best]),
-        "probabilities": dict(zip(classes, map(float, probabilities), strict=True)),
-    }
+def read_examples(
+    paths: Sequence[str], signature: Signature, data: Data
+) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The examples in files, each with a name: the file, and the line or row of a table.
 
-
-def read_examples(paths: Sequence[str], signature: Signature) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The examples in files, each with a name: the file, and the line of a table.
+    Args:
+      paths: of images, or of tables, which are read in parts.
+      signature: of the run.
+      data: the section of the run, for the delimiter and the encoding of CSV files.
 
     Raises:
       UserError: if a file is missing, empty, or not what the network was trained on.
@@ -84,6 +80,4 @@ def read_examples(paths: Sequence[str], signature: Signature) -> Iterator[tuple[
             image = decode_image(read_bytes(path), path)
             yield path, fit_image(image, (height, width), channels)
         else:
-            table = read_rows(path)
-            rows = table.numbers([column.name for column in signature.columns])
-            yield from zip((f"{path}:{line}" for line in table.lines), rows, strict=True)
+            yield from encoded_rows(path, data, signature.columns)

@@ -1,5 +1,6 @@
 """The data of an existing run: its stored signature decides, not what the data are now."""
 
+import dataclasses
 import sys
 
 from trainer.data import changes
@@ -37,7 +38,8 @@ def for_training(dataset: Dataset, path: str, accept_changes: bool) -> Dataset:
     """
     if not to_path(WorkDirectory(path).signature).exists():
         return changes.with_contents(dataset)
-    stored = stored_signature(path)
+    # Thresholds are chosen anew at the end.
+    stored = dataclasses.replace(stored_signature(path), thresholds=())
     dataset = changes.with_contents(changes.adopt(dataset, stored))
     changed = "; ".join(changes.differences(stored.splits, dataset.signature.splits))
     # Runs of an earlier version have nothing to compare with.

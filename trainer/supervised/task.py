@@ -1,8 +1,11 @@
-"""Classification as a task of the loop: updates, metrics and evaluation under a strategy."""
+"""Supervised training as a task of the loop: updates, metrics and evaluation under a strategy."""
 
 import functools
 import time
 from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from trainer.compat.keras import keras, tf
 from trainer.config.supervised import Supervised
@@ -10,24 +13,32 @@ from trainer.data.augment.mixing import make_mix
 from trainer.data.augment.registry import make_augment
 from trainer.data.examples import Dataset, Examples
 from trainer.data.pipelines import batches
+from trainer.data.pipelines.order import Balanced, Natural, Order
+from trainer.data.signature import CLASSIFICATION, Signature
 from trainer.engine.checkpoints import State
 from trainer.engine.distribution import Runtime
+from trainer.errors import UserError
 from trainer.io.records import Value
 from trainer.metrics import table
-from trainer.metrics.accumulators import Accumulators, equal_variable, summed_variable, zeros
+from trainer.metrics.accumulators import Accumulators, equal_variable, summed_variable
+from trainer.metrics.metric import Metric
 from trainer.models import halves
 from trainer.models.moving_statistics import synchronize
 from trainer.optim.optimizers import Optimizer
 from trainer.supervised.classifier import Classifier, moving_average
 from trainer.supervised.fine_tuning import frozen_layers, parameter_groups
 from trainer.supervised.gradients import BatchGradients
+from trainer.supervised.losses import make_loss
+from trainer.supervised.targets import baseline_outputs, metric_sums, sum_shapes
 from trainer.supervised.test_time import averaged_logits
+from trainer.supervised.thresholds import scores
 
 Batch = tuple[tf.Tensor, ...]
+_BASELINE_BATCH = 65_536
 
 
-class ClassificationTask:
-    """Trains a classifier on one data set under one strategy.
+class SupervisedTask:
+    """Trains a network on one data set under one strategy.
 
     The global batch is divided among the replicas. Each replica's loss is divided by the
     global batch size and the gradients are summed, so the update does not depend on the
@@ -55,12 +66,13 @@ class ClassificationTask:
         self._splits = dataset.splits
         self._runtime = runtime
         self._strategy = runtime.strategy
-        self._num_classes = len(dataset.signature.classes)
-        self._metrics = table.find_all(experiment.evaluate.metrics)
+        self.signature = dataset.signature
+        self._metrics = table.find_all(experiment.evaluate.metrics, self.signature.target)
         self._augment = make_augment(
             experiment.augment, experiment.seed, dataset.signature.input_shape
         )
-        self._mix = make_mix(experiment.augment, experiment.seed, self._num_classes)
+        self._mix = make_mix(experiment.augment, experiment.seed, len(self.signature.classes))
+        self._order = _order(experiment, dataset)
         with self._strategy.scope():
             step = tf.Variable(0, dtype=tf.int64, trainable=False)
             self._classifier = Classifier(
@@ -86,7 +98,8 @@ class ClassificationTask:
             self._norm_sum = equal_variable([])
             self._updates = equal_variable([])
             self._waited = summed_variable([])
-            self._accumulators = Accumulators(self._metrics[1:], self._num_classes)
+            trained = self._metrics[1:]
+            self._accumulators = Accumulators(trained, sum_shapes(trained, self.signature))
         self.state: State = {
             "network": self.network,
             "optimizer": self._optimizer,
@@ -103,7 +116,7 @@ class ClassificationTask:
         self._gradients = BatchGradients(
             self._classifier,
             self._optimizer,
-            train.label_smoothing,
+            make_loss(train, self.signature, dataset.splits["train"].targets),
             train.global_batch_size,
             runtime.replicas,
             train.micro_batches,
@@ -133,7 +146,7 @@ class ClassificationTask:
         train = self._experiment.train
         pipeline = batches.training_pipeline(
             self._splits["train"],
-            self._experiment.seed,
+            self._order,
             train.global_batch_size,
             step,
             self._augment,
@@ -204,16 +217,43 @@ class ClassificationTask:
 
     def evaluate_split(self, examples: Examples) -> Mapping[str, Value]:
         """The metrics over every example of a split, each counted once."""
+        sums = self._sums_over(examples, self._metrics)
+        return {
+            metric.name: metric.finish(total)
+            for metric, total in zip(self._metrics, sums, strict=True)
+        }
+
+    def score_histograms(self, examples: Examples) -> NDArray[np.float64]:
+        """The histograms of `thresholds.scores` over every example of a split."""
+        return self._sums_over(examples, (scores(self.signature),))[0]
+
+    def baseline(self, examples: Examples) -> Mapping[str, Value]:
+        """The metrics of the best predictor that sees no features, see `baseline_outputs`."""
+        constant = baseline_outputs(self.signature, self._splits["train"].targets)
+        totals = [np.zeros(shape) for shape in sum_shapes(self._metrics, self.signature)]
+        for first in range(0, len(examples), _BASELINE_BATCH):
+            targets = tf.constant(examples.targets[first : first + _BASELINE_BATCH])
+            outputs = tf.tile(constant[None], [len(targets), 1])
+            weights = tf.ones([len(targets)])
+            sums = metric_sums(self._metrics, self.signature, outputs, targets, weights)
+            totals = [total + added.numpy() for total, added in zip(totals, sums, strict=True)]
+        return {
+            metric.name: metric.finish(total)
+            for metric, total in zip(self._metrics, totals, strict=True)
+            if metric.more_is_better is not None
+        }
+
+    def _sums_over(
+        self, examples: Examples, metrics: tuple[Metric, ...]
+    ) -> list[NDArray[np.float64]]:
+        """The sums of metrics over every example of a split, each counted once."""
         parts = self._runtime.replicas * self._runtime.streams
         batch_size = -(-self._experiment.evaluate.batch_size // parts) * parts
         pipeline = batches.evaluation_pipeline(examples, batch_size)
         iterator = iter(self._strategy.distribute_datasets_from_function(pipeline))
         steps = batches.evaluation_steps(len(examples), batch_size)
-        sums = self._evaluate_batches(iterator, tf.constant(steps))
-        return {
-            metric.name: metric.finish(total.numpy())
-            for metric, total in zip(self._metrics, sums, strict=True)
-        }
+        sums = self._evaluate_batches(iterator, tf.constant(steps), metrics, self.signature)
+        return [total.numpy() for total in sums]
 
     @tf.function
     def _train_chunk(
@@ -241,13 +281,18 @@ class ClassificationTask:
 
     @tf.function
     def _evaluate_batches(
-        self, iterator: tf.distribute.DistributedIterator, steps: tf.Tensor
+        self,
+        iterator: tf.distribute.DistributedIterator,
+        steps: tf.Tensor,
+        metrics: tuple[Metric, ...],
+        signature: Signature,
     ) -> tuple[tf.Tensor, ...]:
         """The sums of each metric over `steps` batches, float64."""
+        step = functools.partial(self._evaluation_step, metrics, signature)
         # float32 counts exactly only up to 2**24.
-        totals = tuple(zeros(metric, self._num_classes) for metric in self._metrics)
+        totals = tuple(tf.zeros(shape, tf.float64) for shape in sum_shapes(metrics, signature))
         for _ in tf.range(steps):
-            sums = self._strategy.run(self._evaluation_step, args=next(iterator))
+            sums = self._strategy.run(step, args=next(iterator))
             totals = tuple(
                 total + tf.cast(self._strategy.reduce("SUM", added, axis=None), tf.float64)
                 for total, added in zip(totals, sums, strict=True)
@@ -299,17 +344,36 @@ class ClassificationTask:
         self._loss_sum.assign_add(loss)
         self._norm_sum.assign_add(norm)
         self._updates.assign_add(1.0)
-        self._accumulators.add(logits, labels, tf.ones(tf.shape(labels)))
+        weights = tf.ones(tf.shape(labels)[:1])
+        self._accumulators.add(
+            metric_sums(self._metrics[1:], self.signature, logits, labels, weights)
+        )
 
     def _evaluation_step(
-        self, features: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+        self,
+        metrics: tuple[Metric, ...],
+        signature: Signature,
+        features: tf.Tensor,
+        targets: tf.Tensor,
+        weights: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
         logits = tf.concat(
             halves.side_by_side(self._logits_of_views, self._runtime.streams, features), axis=0
         )
-        return tuple(metric.update(logits, targets, weights) for metric in self._metrics)
+        return metric_sums(metrics, signature, logits, targets, weights)
 
     def _local_tensors(self, batch: Batch) -> list[tf.Tensor]:
         return [
             tensor for value in batch for tensor in self._strategy.experimental_local_results(value)
         ]
+
+
+def _order(experiment: Supervised, dataset: Dataset) -> Order:
+    train = dataset.splits["train"]
+    if experiment.train.sampling == "natural":
+        return Natural(len(train), experiment.seed)
+    if dataset.signature.target != CLASSIFICATION:
+        raise UserError(
+            f"train.sampling balanced needs classes. Received: a {dataset.signature.target} target"
+        )
+    return Balanced(train.targets, experiment.seed)

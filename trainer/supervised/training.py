@@ -22,13 +22,13 @@ from trainer.engine.workdir import (
     load_experiment,
 )
 from trainer.errors import UserError, unknown_name
+from trainer.io.files import write_json
 from trainer.io.paths import to_path
-from trainer.io.records import Value
 from trainer.metrics import table
 from trainer.optim.schedules import LearningRate
-from trainer.supervised import initial_weights, run_data
-from trainer.supervised.evaluate import evaluate_checkpoint
-from trainer.supervised.task import ClassificationTask
+from trainer.supervised import initial_weights, run_data, thresholds
+from trainer.supervised.classifier import restore_network
+from trainer.supervised.task import SupervisedTask
 
 _REPORTS_PER_RUN = 20
 
@@ -68,8 +68,9 @@ def train(
             dataset = _without_test(dataset)
         dataset = run_data.for_training(dataset, path, accept_changed_data)
         _check_batch(experiment.train, dataset, runtime.replicas)
+        _check_thresholds(experiment, dataset)
         train_size = len(dataset.splits["train"])
-        schedule = make_schedule(experiment, train_size)
+        schedule = make_schedule(experiment, train_size, dataset.signature.target)
         if runtime.is_chief:
             _check_not_shorter(experiment, path, train_size)
     finished = runner.finished_result(path, experiment) if runtime.is_chief else None
@@ -79,15 +80,19 @@ def train(
         return finished
     if runtime.is_chief:
         _announce_jump(experiment, path, schedule.total_steps, train_size)
-    task = ClassificationTask(experiment, dataset, runtime, schedule.total_steps)
+    task = SupervisedTask(experiment, dataset, runtime, schedule.total_steps)
 
     with agreement.shared_errors(runtime):
         _load_weights(experiment, path, task, dataset, runtime)
     prepare()
 
-    def final_evaluation(found: CheckpointInfo) -> tuple[str, Mapping[str, Value]]:
+    def final_evaluation(found: CheckpointInfo) -> runner.FinalEvaluation:
         name = "test" if split == "test" else "eval"
-        return name, evaluate_checkpoint(found, task, dataset, split)
+        restore_network(found, task.network, task.ema)
+        if experiment.evaluate.threshold:
+            _choose_thresholds(experiment, task, dataset, path, runtime)
+        metrics = task.evaluate_split(dataset.splits[split])
+        return runner.FinalEvaluation(name, metrics, task.baseline(dataset.splits[split]))
 
     return runner.run(
         runner.RunSpec(
@@ -108,7 +113,7 @@ def train(
 def _load_weights(
     experiment: Supervised,
     path: str,
-    task: ClassificationTask,
+    task: SupervisedTask,
     dataset: Dataset,
     runtime: distribution.Runtime,
 ) -> None:
@@ -123,6 +128,22 @@ def _load_weights(
         print(loaded.describe(weights), file=sys.stderr)
 
 
+def _choose_thresholds(
+    experiment: Supervised,
+    task: SupervisedTask,
+    dataset: Dataset,
+    path: str,
+    runtime: distribution.Runtime,
+) -> None:
+    """Sets the decision thresholds of the task, and stores them in signature.json."""
+    histograms = task.score_histograms(dataset.splits["validation"])
+    evaluate = experiment.evaluate
+    chosen = thresholds.choose(histograms, evaluate.threshold, evaluate.costs)
+    task.signature = dataclasses.replace(task.signature, thresholds=chosen)
+    if runtime.is_chief:
+        write_json(WorkDirectory(path).signature, task.signature.to_json())
+
+
 def _without_test(dataset: Dataset) -> Dataset:
     """The data set of a run whose metrics must not depend on the test split."""
     if "validation" not in dataset.splits:
@@ -132,6 +153,15 @@ def _without_test(dataset: Dataset) -> Dataset:
         )
     splits = {name: split for name, split in dataset.splits.items() if name != "test"}
     return dataclasses.replace(dataset, splits=splits)
+
+
+def _check_thresholds(experiment: Supervised, dataset: Dataset) -> None:
+    thresholds.check(experiment.evaluate.threshold, dataset.signature)
+    if experiment.evaluate.threshold and "validation" not in dataset.splits:
+        raise UserError(
+            "evaluate.threshold needs a validation split; hold one out with "
+            "data.validation_fraction"
+        )
 
 
 def _check_not_shorter(experiment: Supervised, path: str, train_size: int) -> None:
@@ -176,8 +206,8 @@ def _announce_jump(experiment: Supervised, path: str, total: int, train_size: in
         )
 
 
-def make_schedule(experiment: Supervised, train_size: int) -> Schedule:
-    """The schedule for a training split of `train_size` examples.
+def make_schedule(experiment: Supervised, train_size: int, target: str) -> Schedule:
+    """The schedule for a training split of `train_size` examples and a kind of target.
 
     Raises:
       UserError: if `evaluate.best_metric` is not evaluated.
@@ -191,17 +221,17 @@ def make_schedule(experiment: Supervised, train_size: int) -> Schedule:
         evaluate_every=evaluate_every,
         checkpoint_every=train.checkpoint_every or evaluate_every,
         best_metric=experiment.evaluate.best_metric,
-        more_is_better=_more_is_better(experiment),
+        more_is_better=_more_is_better(experiment, target),
         early_stopping=train.early_stopping,
         nan_rollbacks=train.nan_rollbacks,
     )
 
 
-def _more_is_better(experiment: Supervised) -> bool:
+def _more_is_better(experiment: Supervised, target: str) -> bool:
     evaluate = experiment.evaluate
     by_name = {
         metric.name: metric.more_is_better
-        for metric in table.find_all(evaluate.metrics)
+        for metric in table.find_all(evaluate.metrics, target)
         if metric.more_is_better is not None
     }
     if evaluate.best_metric not in by_name:

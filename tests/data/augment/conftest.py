@@ -3,7 +3,7 @@ import pytest
 
 from trainer.compat.keras import tf
 from trainer.data.augment.random import Draws
-from trainer.data.pipelines.order import select
+from trainer.data.pipelines.order import Natural
 
 SIZE = 1000
 
@@ -24,6 +24,6 @@ def draws_of():
 
     def make(count, seed=0, augmentation=0, first=0):
         positions = tf.range(first, first + count, dtype=tf.int64)
-        return Draws(seed, augmentation, select(positions, SIZE, seed))
+        return Draws(seed, augmentation, Natural(SIZE, seed).select(positions))
 
     return make

@@ -11,7 +11,7 @@ from trainer.compat.keras import tf
 from trainer.config import RandomCrop, RandomFlip, RandomResizedCrop
 from trainer.data.augment import geometric
 from trainer.data.augment.random import Draws
-from trainer.data.pipelines.order import select
+from trainer.data.pipelines.order import Natural
 
 few = settings(deadline=None, max_examples=10)
 
@@ -50,7 +50,7 @@ def test_flip(random_images, draws_of, probability):
 
 def test_alternating_flips_mirror_each_example_in_every_second_epoch():
     size, epochs = 40, 4
-    draws = Draws(0, 0, select(tf.range(size * epochs, dtype=tf.int64), size, seed=0))
+    draws = Draws(0, 0, Natural(size, 0).select(tf.range(size * epochs, dtype=tf.int64)))
     examples = draws.selection.examples.numpy()
     # A flipped image has its mark at the right.
     images = np.zeros((size * epochs, 1, 2, 1), np.uint8)

@@ -2,7 +2,7 @@ import numpy as np
 
 from trainer.compat.keras import tf
 from trainer.data.augment.random import Draws
-from trainer.data.pipelines.order import select
+from trainer.data.pipelines.order import Natural
 
 
 def test_draws_are_uniform_and_independent(draws_of):
@@ -39,7 +39,7 @@ def test_a_draw_is_splitmix64(draws_of):
 
 def test_draws_of_an_example_are_the_same_in_every_epoch():
     positions = tf.range(30, dtype=tf.int64)
-    draws = Draws(0, 0, select(positions, 10, seed=0))
+    draws = Draws(0, 0, Natural(10, 0).select(positions))
     values = draws.uniform_of_example(0).numpy()
     by_example = {}
     for example, value in zip(draws.selection.examples.numpy(), values, strict=True):

@@ -11,7 +11,7 @@ from trainer.data.augment.mixing import make_mix
 from trainer.data.augment.registry import AUGMENTATIONS, make_augment
 from trainer.data.examples import InMemoryExamples
 from trainer.data.pipelines.batches import training_pipeline
-from trainer.data.pipelines.order import select
+from trainer.data.pipelines.order import Natural
 from trainer.errors import UserError
 
 KINDS = variants(Augmentation)
@@ -36,7 +36,7 @@ def batches(sections, count, seed=0, first_step=0, replicas=1, channels=3):
     """`count` global batches: a list of arrays each."""
     pipeline = training_pipeline(
         examples(channels),
-        seed,
+        Natural(SIZE, seed),
         BATCH,
         first_step,
         make_augment(sections, seed, (10, 9, channels)),
@@ -82,7 +82,7 @@ def test_every_augmentation_depends_on_seed_and_position_only(kind):
     assert (batches(sections, 1, seed=1)[0][0] != whole[0][0]).any()
     # The same example in different epochs.
     images = np.concatenate([images for images, *_ in whole])
-    indices = select(tf.range(4 * SIZE, dtype=tf.int64), SIZE, seed=0).examples.numpy()
+    indices = Natural(SIZE, 0).select(tf.range(4 * SIZE, dtype=tf.int64)).examples.numpy()
     epochs = [images[n * SIZE + np.argsort(indices[n * SIZE :][:SIZE])] for n in range(4)]
     assert any((epochs[0] != later).any() for later in epochs[1:])
 
@@ -90,7 +90,7 @@ def test_every_augmentation_depends_on_seed_and_position_only(kind):
 @pytest.mark.parametrize("kind", AUGMENTATIONS)
 def test_eager_results_are_those_of_the_pipeline(kind):
     split = examples(3)
-    selection = select(tf.range(BATCH, dtype=tf.int64), SIZE, seed=0)
+    selection = Natural(SIZE, 0).select(tf.range(BATCH, dtype=tf.int64))
     augment = make_augment((KINDS[kind](),), 0, (10, 9, 3))
     eager = augment(split.at(selection.examples)[0], selection)
     found = batches((KINDS[kind](),), 1)[0][0]
@@ -104,7 +104,7 @@ def test_two_equal_augmentations_draw_different_numbers():
 
     image = np.zeros((BATCH, 9, 1, 1), np.uint8)
     image[:, 4] = 1
-    selection = select(tf.range(BATCH, dtype=tf.int64), SIZE, seed=0)
+    selection = Natural(SIZE, 0).select(tf.range(BATCH, dtype=tf.int64))
     crop = RandomCrop(padding=1)
     once, twice = (
         make_augment((crop,) * n, 0, (9, 1, 1))(tf.constant(image), selection).numpy()
@@ -147,7 +147,7 @@ def test_augmentations_that_do_not_fit_the_examples_are_refused(section, shape, 
 
 def test_images_of_other_types_can_be_cropped_and_flipped_only():
     images = tf.random.stateless_normal([4, 6, 6, 2], seed=(0, 0))
-    selection = select(tf.range(4, dtype=tf.int64), SIZE, seed=0)
+    selection = Natural(SIZE, 0).select(tf.range(4, dtype=tf.int64))
     moved = make_augment((RandomCrop(padding=1), RandomFlip()), 0, (6, 6, 2))(images, selection)
     assert moved.dtype == tf.float32
     with pytest.raises(UserError, match=r"cutout needs images stored as uint8.*float32"):

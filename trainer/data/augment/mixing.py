@@ -15,8 +15,8 @@ from trainer.data.augment.pixels import inside, to_pixels
 from trainer.data.augment.random import Draws
 from trainer.data.pipelines.order import Selection
 
-# From images `[B, H, W, C]` uint8 and labels `[B]` int32, those of their partners, and the
-# selection, to mixed images and targets `[B, classes]` float32.
+# From images `[B, H, W, C]` uint8 and their targets, those of their partners, and the selection, to
+# mixed images and targets float32 `[B, C]`, where class numbers become probabilities.
 Mix = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, Selection], tuple[tf.Tensor, tf.Tensor]]
 
 _QUANTILES = 4096
@@ -52,9 +52,7 @@ def make_mix(sections: Sequence[Augmentation], seed: int, classes: int) -> Mix |
             mixed = pixel_weights(section, lam, draws, height, width)
             weights = tf.where(mixes[:, None, None], mixed, weights)
         lam = tf.reduce_mean(weights, axis=[1, 2])[:, None]
-        targets = lam * tf.one_hot(labels, classes) + (1 - lam) * tf.one_hot(
-            partner_labels, classes
-        )
+        targets = lam * _dense(labels, classes) + (1 - lam) * _dense(partner_labels, classes)
         return _mean(images, partners, weights[..., None]), targets
 
     return mix
@@ -87,6 +85,11 @@ def beta_quantiles(alpha: float) -> NDArray[np.float32]:
             above = tf.math.betainc(a, a, middle) > levels
             low, high = tf.where(above, low, middle), tf.where(above, middle, high)
     return ((low + high) / 2).numpy().astype(np.float32)
+
+
+def _dense(targets: tf.Tensor, classes: int) -> tf.Tensor:
+    """Targets float32 `[B, C]`; those of several labels and of regressions are already."""
+    return tf.one_hot(targets, classes) if targets.shape.rank == 1 else targets
 
 
 def _around(center: tf.Tensor, length: tf.Tensor, size: int) -> tf.Tensor:

@@ -9,10 +9,10 @@ from trainer.data.augment.mixing import Mix
 from trainer.data.augment.registry import Augment
 from trainer.data.examples import Examples
 from trainer.data.pipelines.order import (
+    Order,
     Selection,
     batch_positions,
     local_replicas,
-    select,
     select_partners,
 )
 
@@ -21,18 +21,17 @@ PipelineFactory = Callable[[tf.distribute.InputContext], tf.data.Dataset]
 
 def training_pipeline(
     examples: Examples,
-    seed: int,
+    order: Order,
     global_batch_size: int,
     first_step: int,
     augment: Augment | None = None,
     mix: Mix | None = None,
 ) -> PipelineFactory:
-    """Endless batches from a step on.
+    """Endless batches from a step on, in an order.
 
     A batch is `(features [b, ...], labels [b])`, where b is per replica. With `mix` it is
     `(features, labels, targets)`, where targets are probabilities float32 `[b, classes]`.
     """
-    size = len(examples)
 
     def read(selection: Selection) -> tuple[tf.Tensor, tf.Tensor]:
         features, labels = examples.at(selection.examples)
@@ -41,11 +40,11 @@ def training_pipeline(
     def pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
         def batch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
             positions = batch_positions(number, global_batch_size, context)
-            selection = select(positions, size, seed)
+            selection = order.select(positions)
             features, labels = read(selection)
             if mix is None:
                 return features, labels
-            partners = read(select_partners(positions, size, seed))
+            partners = read(select_partners(order, positions))
             mixed, targets = mix(features, labels, *partners, selection)
             return mixed, labels, targets
 

@@ -7,12 +7,16 @@ at any step at no cost, and the order does not depend on the number of devices o
 
 import dataclasses
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trainer.compat.keras import tf
 
 # Rounds of the keyed permutation; TensorFlow's default.
 _ROUNDS = 4
 _SEED_TAG = 0x5EED
 _PARTNER_TAG = 0x3A7E
+_CLASS_TAG = 0x10000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,29 +34,72 @@ class Selection:
     epochs: tf.Tensor
 
 
-def select(positions: tf.Tensor, size: int, seed: int) -> Selection:
-    """The examples at positions int64 `[B]` of the training sequence of `size` examples."""
-    return Selection(positions, permuted_indices(positions, size, seed), positions // size)
+@dataclasses.dataclass(frozen=True)
+class Natural:
+    """Each example once per epoch.
+
+    Attributes:
+      size: number of examples.
+      seed: of the experiment.
+    """
+
+    size: int
+    seed: int
+
+    def select(self, positions: tf.Tensor, tag: int = _SEED_TAG) -> Selection:
+        """The examples at positions int64 `[B]`; `tag` tells apart the orders of one seed."""
+        examples = permuted_indices(positions, self.size, self.seed, tag)
+        return Selection(positions, examples, positions // self.size)
 
 
-def select_partners(positions: tf.Tensor, size: int, seed: int) -> Selection:
+class Balanced:
+    """Each class equally often: position p belongs to class p mod C.
+
+    The examples of a class come in a keyed permutation, anew each time that all of them were used,
+    so that those of rare classes are repeated. Classes without examples are left out.
+    """
+
+    def __init__(self, classes: NDArray[np.int32], seed: int):
+        """Takes the class number of each example, `[N]`, and the seed of the experiment."""
+        self._seed = seed
+        self._members = np.argsort(classes, kind="stable").astype(np.int64)
+        _, first, counts = np.unique(classes[self._members], return_index=True, return_counts=True)
+        self._first, self._counts = first.astype(np.int64), counts.astype(np.int64)
+
+    def select(self, positions: tf.Tensor, tag: int = _SEED_TAG) -> Selection:
+        """As `Natural.select`; `epochs` counts how often the class was used up."""
+        classes = len(self._counts)
+        number, place = positions % classes, positions // classes
+        size = tf.gather(tf.constant(self._counts), number)
+        # The classes have permutations of their own.
+        within = permuted_indices(place, size, self._seed, tag + (1 + number) * _CLASS_TAG)
+        member = tf.gather(tf.constant(self._first), number) + within
+        return Selection(positions, tf.gather(tf.constant(self._members), member), place // size)
+
+
+Order = Natural | Balanced
+
+
+def select_partners(order: Order, positions: tf.Tensor) -> Selection:
     """The examples that those at `positions` are mixed with.
 
     They are another permutation of the same epoch. Their positions are negative, so that they
     share no random numbers with the sequence.
     """
-    examples = permuted_indices(positions, size, seed, _PARTNER_TAG)
-    return Selection(-1 - positions, examples, positions // size)
+    partners = order.select(positions, _PARTNER_TAG)
+    return dataclasses.replace(partners, positions=-1 - positions)
 
 
-def permuted_indices(positions: tf.Tensor, size: int, seed: int, tag: int = _SEED_TAG) -> tf.Tensor:
+def permuted_indices(
+    positions: tf.Tensor, size: int | tf.Tensor, seed: int, tag: int | tf.Tensor = _SEED_TAG
+) -> tf.Tensor:
     """The examples at positions of the endless sequence.
 
     Args:
       positions: int64 `[B]`.
-      size: number of examples, N.
+      size: number of examples, N; a tensor `[B]` if each position has its own.
       seed: seed of the experiment.
-      tag: tells apart the permutations of one seed.
+      tag: tells apart the permutations of one seed; a tensor `[B]` likewise.
 
     Returns:
       int64 `[B]` in [0, N); within each epoch every example occurs once.

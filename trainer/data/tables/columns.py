@@ -35,7 +35,7 @@ def from_census(
     columns = []
     for name, kind in types.items():
         census = censuses[name]
-        counts = census.counts or {}
+        counts: Mapping[str, int] = census.counts or {}
         column = Column(name, kind, has_indicator=census.missing > 0)
         if kind == CATEGORICAL:
             known = _known(counts, min_rows)
@@ -44,7 +44,9 @@ def from_census(
                 column, fill=float(bool(known)), categories=known, embedding=embedding
             )
         elif kind == BOOLEAN:
-            true = sum(count for text, count in counts.items() if cells.boolean(text) or text == "1")
+            true = sum(
+                count for text, count in counts.items() if cells.boolean(text) or text == "1"
+            )
             column = dataclasses.replace(column, fill=float(2 * true > census.present))
         if kind != DATE:
             columns.append(column)

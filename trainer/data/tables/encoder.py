@@ -47,7 +47,7 @@ def encode_splits(
     skipped: list[tuple[str, str]] = []
     on_disk: bool | None = None
     while True:
-        columns, lines = tuple(run_columns), ""
+        columns, lines = list(run_columns), ""
         if not columns:
             types, censuses = measure(splits["train"], features, config)
             columns = from_census(types, censuses, config.categories, config.min_category_rows)
@@ -62,9 +62,7 @@ def encode_splits(
             stores[table] = (
                 DiskStore(len(columns)) if on_disk else MemoryStore(len(places), len(columns))
             )
-            wrong[table] = _encode(
-                table, places, columns, stores[table], config.on_error == "skip"
-            )
+            wrong[table] = _encode(table, places, columns, stores[table], config.on_error == "skip")
         if not any(wrong.values()):
             break
         # What is measured on the training split is measured again without these rows.

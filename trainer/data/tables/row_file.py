@@ -27,7 +27,7 @@ class RowFile:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # It has no name, so that it is gone however the process ends.
-            self._file: BinaryIO = tempfile.TemporaryFile(dir=folder)
+            self._file: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         except OSError as error:
             raise self._no_space(error) from error
         self.width = width

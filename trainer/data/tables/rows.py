@@ -37,8 +37,8 @@ class Rows(Examples):
         return len(self.positions)
 
     def at(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Rows cannot be read before they are encoded."""
-        raise TypeError("the rows of a table must be encoded first")
+        """Not possible: rows are encoded first."""
+        raise TypeError(f"the rows of {self.table.path} are not encoded: {positions.shape}")
 
     @property
     def targets(self) -> NDArray[Any]:
@@ -188,7 +188,7 @@ def selected_blocks(
     """
     first = found = 0
     # Rows that cannot be read were named when the table was scanned.
-    for block in table.blocks(columns, lambda name, why: None):
+    for block in table.blocks(columns, lambda *_: None):
         count = len(block.places)
         until = int(np.searchsorted(positions, first + count))
         if until > found:
