@@ -21,6 +21,11 @@ class Environment(ConfigBase):
         "`module:Class`.",
         non_empty=True,
     )
+    validation_name: str = field(
+        "",
+        "Environment of the evaluations during training, such as a later period; empty: name.",
+    )
+    test_name: str = field("", "Environment of the final evaluation; empty: name.")
     backend: str = field(
         "auto",
         "auto: the TensorFlow implementation if there is one, else Gymnasium.",

@@ -1,52 +1,262 @@
-"""Decoding and resizing of image files, shared by the sources and by prediction."""
+"""Decoding and resizing of image files, shared by training, prediction and export.
 
+TensorFlow decodes JPEG, PNG and BMP. Pillow decodes what TensorFlow does not, or not in the same
+way: GIF, TIFF and WebP, PNG with 16 bits or transparency by color, JPEG of four inks, BMP other
+than 24 bits. What follows is the same for both: one gray or three color channels, the EXIF
+orientation, and the size.
+"""
+
+import dataclasses
+import functools
 import io
 import math
-from collections.abc import Iterable, Sequence
+import struct
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from trainer.compat.keras import tf
 from trainer.errors import UserError
 from trainer.io.memory import check_fits
 
+# A small file can hold an image that fills the memory.
+_MOST_PIXELS = 100_000_000
+# `inspect` refuses larger images; Pillow would print a warning before.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+# Pillow reads more formats, and starts other programs for some of them.
+_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF", "TIFF", "WEBP")
 _MODES = {1: "L", 3: "RGB"}
+_ORIENTATION = 0x0112
+# The weights of red, green and blue in Pillow's gray, of 2^16.
+_GRAY = (19595, 38470, 7471)
 # A source's arrays are copied once while it is split, and once for TensorFlow.
 _COPIES = 2
+# What Pillow raises for broken files, among others SyntaxError for a PNG and TypeError for a TIFF.
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    KeyError,
+    IndexError,
+    EOFError,
+    struct.error,
+)
 
 
-def decode_image(contents: bytes, where: str) -> Image.Image:
-    """The image of a file, rotated as its EXIF orientation says.
+@dataclasses.dataclass(frozen=True)
+class ImageInfo:
+    """What the header of an image file says.
+
+    Attributes:
+      height: in pixels, after the orientation is applied.
+      width: likewise.
+      orientation: EXIF code from 1 to 8; 1: as stored.
+      needs_pillow: whether Pillow decodes the image, because TensorFlow cannot, or not in the same
+        way.
+    """
+
+    height: int
+    width: int
+    orientation: int
+    needs_pillow: bool
+
+
+def inspect(contents: bytes, where: str) -> ImageInfo:
+    """Reads the header of an image file; decodes nothing.
 
     Raises:
-      UserError: if the file is empty, truncated or not an image; `where` names it.
+      UserError: if the file is empty, damaged, not an image, or has more than 10^8 pixels; `where`
+        names it.
     """
     try:
-        # Loading alone accepts a PNG without its end.
-        Image.open(io.BytesIO(contents)).verify()
-        image = Image.open(io.BytesIO(contents))
-        image.load()
-        return ImageOps.exif_transpose(image)
-    # Pillow's exceptions for broken files: SyntaxError for a PNG, TypeError for a TIFF.
-    except (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(
-            f"the image {where} cannot be read ({len(contents)} bytes, {type(error).__name__}); "
-            "replace or remove it"
-        ) from error
+        # Opening alone accepts a PNG without its end.
+        Image.open(io.BytesIO(contents), formats=_FORMATS).verify()
+        image = Image.open(io.BytesIO(contents), formats=_FORMATS)
+        orientation = int(image.getexif().get(_ORIENTATION, 1))
+        needs_pillow = _needs_pillow(image, contents)
+        pixels = image.height * image.width
+        if pixels <= _MOST_PIXELS and _may_be_truncated(image, contents):
+            # TensorFlow would find it as well, but print lines of its own.
+            image.load()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        pixels = 2 * _MOST_PIXELS
+    except _BROKEN as error:
+        raise _unreadable(contents, where, error) from error
+    if pixels > _MOST_PIXELS:
+        raise UserError(f"the image {where} has more than {_MOST_PIXELS:,} pixels; make it smaller")
+    if orientation not in range(1, 9):
+        orientation = 1
+    height, width = image.height, image.width
+    if orientation >= 5:
+        height, width = width, height
+    return ImageInfo(height, width, orientation, needs_pillow)
 
 
-def fit_image(image: Image.Image, size: Sequence[int], channels: int) -> NDArray[np.uint8]:
-    """Pixels uint8 `[H, W, channels]`.
+def _needs_pillow(image: Image.Image, contents: bytes) -> bool:
+    match image.format:
+        case "JPEG" | "MPO":
+            return image.mode not in ("L", "RGB")
+        case "PNG":
+            return contents[24] == 16 or "transparency" in image.info
+        case "BMP":
+            bits = int.from_bytes(contents[28:30], "little")
+            compression = int.from_bytes(contents[30:34], "little")
+            return bits != 24 or compression != 0
+    return True
 
-    Of 16-bit pixels the upper 8 bits are kept. Transparency is dropped. Resizing is bilinear with
-    antialiasing.
+
+def _may_be_truncated(image: Image.Image, contents: bytes) -> bool:
+    """Whether the last start of a JPEG's scan has no end of an image behind it."""
+    is_jpeg = image.format in ("JPEG", "MPO")
+    return is_jpeg and contents.rfind(b"\xff\xd9") < contents.rfind(b"\xff\xda")
+
+
+def _unreadable(contents: bytes, where: str, error: Exception) -> UserError:
+    return UserError(
+        f"the image {where} cannot be read ({len(contents)} bytes, {type(error).__name__}); "
+        "replace or remove it"
+    )
+
+
+def read_image(
+    contents: bytes, where: str, size: Sequence[int], channels: int
+) -> NDArray[np.uint8]:
+    """The pixels of any image file, as the network gets them in training.
 
     Args:
-      image: any image.
+      contents: of the file.
+      where: its name.
       size: height and width; empty: unchanged.
       channels: 1 or 3.
+
+    Returns:
+      uint8 `[H, W, channels]`.
+
+    Raises:
+      UserError: if the file is empty, truncated, too large, or not an image.
     """
+    info = inspect(contents, where)
+    code = 0 if info.needs_pillow else info.orientation
+    try:
+        with tf.device("/cpu:0"):
+            pixels = _compiled_decode(tuple(size), channels)(contents, code)
+    except (tf.errors.OpError, *_BROKEN) as error:
+        raise _unreadable(contents, where, error) from error
+    return np.asarray(pixels.numpy(), np.uint8)
+
+
+@functools.cache
+def _compiled_decode(size: tuple[int, ...], channels: int) -> Callable[[bytes, int], tf.Tensor]:
+    signature = (tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32))
+    return tf.function(
+        lambda contents, code: decode_any(contents, code, size, channels),
+        input_signature=signature,
+    )
+
+
+def decode_any(
+    contents: tf.Tensor, code: tf.Tensor, size: Sequence[int], channels: int
+) -> tf.Tensor:
+    """The pixels of a file, decoded by Pillow or TensorFlow.
+
+    Args:
+      contents: string `[]`.
+      code: int32 `[]`; 0: Pillow decodes the file; otherwise TensorFlow, and it is the orientation.
+      size: height and width; empty: unchanged.
+      channels: 1 or 3.
+
+    Returns:
+      uint8 `[H, W, channels]`.
+    """
+
+    def by_pillow() -> tf.Tensor:
+        pixels = tf.numpy_function(
+            lambda data: decode_with_pillow(data, channels), [contents], tf.uint8, stateful=False
+        )
+        pixels.set_shape([None, None, channels])
+        return resize(pixels, size)
+
+    return tf.cond(
+        tf.equal(code, 0), by_pillow, lambda: decode(contents, size, channels, tf.maximum(code, 1))
+    )
+
+
+def decode(
+    contents: tf.Tensor, size: Sequence[int], channels: int, orientation: int | tf.Tensor = 1
+) -> tf.Tensor:
+    """The pixels of a file that TensorFlow can decode; usable in a compiled function.
+
+    Transparency is dropped.
+
+    Args:
+      contents: string `[]`: a JPEG, PNG, BMP or GIF (its first frame).
+      size: height and width; empty: unchanged.
+      channels: 1 or 3.
+      orientation: EXIF code, int32 `[]`.
+
+    Returns:
+      uint8 `[H, W, channels]`.
+
+    Raises:
+      tf.errors.InvalidArgumentError: when run, if the file is truncated or not such an image.
+    """
+    pixels = tf.io.decode_image(contents, channels=3, expand_animations=False)
+    pixels.set_shape([None, None, 3])
+    if channels == 1:
+        # The decoders have other weights for gray, each its own.
+        weighted = tf.reduce_sum(tf.cast(pixels, tf.int32) * _GRAY, axis=-1, keepdims=True)
+        pixels = tf.cast((weighted + 2**15) // 2**16, tf.uint8)
+    return resize(_oriented(pixels, orientation), size)
+
+
+def _oriented(pixels: tf.Tensor, code: int | tf.Tensor) -> tf.Tensor:
+    """Images `[H, W, C]` as their EXIF code says: transposed, then flipped."""
+    if isinstance(code, int) and code == 1:
+        return pixels
+
+    def if_among(codes: Sequence[int], change: Callable[[tf.Tensor], tf.Tensor]) -> None:
+        nonlocal pixels
+        image = pixels
+        chosen = tf.reduce_any(tf.equal(code, tf.constant(codes)))
+        pixels = tf.cond(chosen, lambda: change(image), lambda: image)
+
+    if_among((5, 6, 7, 8), lambda image: tf.transpose(image, (1, 0, 2)))
+    if_among((2, 3, 6, 7), lambda image: tf.reverse(image, (1,)))
+    if_among((3, 4, 7, 8), lambda image: tf.reverse(image, (0,)))
+    return pixels
+
+
+def resize(pixels: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
+    """Images in another size, bilinear with antialiasing, rounded.
+
+    Images that have the size are unchanged.
+
+    Args:
+      pixels: uint8 `[H, W, C]`.
+      size: height and width; empty: unchanged.
+
+    Returns:
+      uint8 `[height, width, C]`.
+    """
+    if not size:
+        return pixels
+    resized = tf.image.resize(pixels, tuple(size), antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+
+def decode_with_pillow(contents: bytes, channels: int) -> NDArray[np.uint8]:
+    """The pixels of any image file that `inspect` accepts, uint8 `[H, W, channels]`.
+
+    Of 16-bit pixels the upper 8 bits are kept. Transparency is dropped. Of an animation it is the
+    first frame. Raises Pillow's own exceptions.
+    """
+    with Image.open(io.BytesIO(contents), formats=_FORMATS) as file:
+        image = ImageOps.exif_transpose(file)
     if image.mode.startswith("I"):
         pixels = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
         image = Image.fromarray(pixels)
@@ -54,8 +264,6 @@ def fit_image(image: Image.Image, size: Sequence[int], channels: int) -> NDArray
         # Without this step Pillow warns about palettes with transparency.
         image = image.convert("RGBA")
     image = image.convert(_MODES[channels])
-    if size and (image.height, image.width) != tuple(size):
-        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
 
 
@@ -65,4 +273,9 @@ def check_images_fit(examples: int, shape: Iterable[int], what: str) -> None:
     Raises:
       UserError: with both sizes; `what` names the data set.
     """
-    check_fits(_COPIES * examples * math.prod(shape), "use a smaller data.image_size", what)
+    check_fits(image_memory(examples, shape), "use a smaller data.image_size", what)
+
+
+def image_memory(examples: int, shape: Iterable[int]) -> int:
+    """Bytes that uint8 images take in memory."""
+    return _COPIES * examples * math.prod(shape)

@@ -6,7 +6,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any, TextIO
 
@@ -65,6 +65,7 @@ class RunSpec:
       signature: written as signature.json, and equal on all workers; of a run that is resumed,
         the stored one. None: no file.
       final_evaluation: evaluates a checkpoint.
+      skipped: names of inputs that were left out, and why.
     """
 
     experiment: loading.Experiment
@@ -74,6 +75,7 @@ class RunSpec:
     weights: str
     signature: Mapping[str, Any] | None
     final_evaluation: Callable[[CheckpointInfo], FinalEvaluation]
+    skipped: Sequence[tuple[str, str]] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +153,7 @@ def run(spec: RunSpec, path: str, runtime: Runtime, session: Session) -> Mapping
                 check_lock = stack.enter_context(lock.held(path))
         agreement.check_shared_directory(runtime, path)
         if runtime.is_chief:
-            prepare(path, spec.experiment, spec.signature)
+            prepare(path, spec.experiment, spec.signature, spec.skipped)
         stack.enter_context(session.stop.at_once("stopped with the state saved"))
         return _run(spec, path, runtime, session, check_lock, startup)
 
@@ -303,7 +305,10 @@ def create(path: str) -> None:
 
 
 def prepare(
-    path: str, experiment: loading.Experiment, signature: Mapping[str, Any] | None = None
+    path: str,
+    experiment: loading.Experiment,
+    signature: Mapping[str, Any] | None = None,
+    skipped: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Writes what describes the run into the work directory of an experiment that is not finished.
 
@@ -311,6 +316,7 @@ def prepare(
       path: the work directory.
       experiment: written as config.json.
       signature: written as signature.json; None: no file.
+      skipped: names of inputs that were left out, and why; written as skipped.jsonl.
     """
     create(path)
     workdir = WorkDirectory(path)
@@ -320,6 +326,9 @@ def prepare(
     files.write_text(workdir.config, loading.to_json(experiment))
     if signature is not None:
         files.write_json(workdir.signature, signature)
+    if skipped:
+        lines = [json.dumps({"input": name, "reason": reason}) for name, reason in skipped]
+        files.write_text(workdir.skipped, "\n".join(lines) + "\n")
 
 
 @contextlib.contextmanager

@@ -35,6 +35,11 @@ class WorkDirectory:
         return os.path.join(self.path, "signature.json")
 
     @property
+    def skipped(self) -> str:
+        """Broken inputs that were left out, one JSON object per line; absent without any."""
+        return os.path.join(self.path, "skipped.jsonl")
+
+    @property
     def metrics(self) -> str:
         """One JSON object per report; see `trainer.io.records`."""
         return os.path.join(self.path, "metrics.jsonl")

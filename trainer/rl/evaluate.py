@@ -22,7 +22,9 @@ _BOOTSTRAP_RESAMPLES = 2000
 # Steps; the longest episodes of the usual benchmarks, those of Atari, have 27,000. Without a limit
 # an episode that never ends under a bad policy would block the run.
 _LONGEST_EPISODE = 30_000
-SPLITS = ("validation", "test")
+# The random streams of the splits, whose episodes differ.
+_STREAMS = {"validation": "interim", "test": "final"}
+SPLITS = tuple(_STREAMS)
 
 
 class Episodes(NamedTuple):
@@ -54,12 +56,12 @@ class Evaluator:
         self._compiles = compiles
         self._longest = max(_LONGEST_EPISODE, config.environment.time_limit)
         self._has_warned = False
-        self._environments: dict[int, VectorEnvironment] = {}
-        self._players: dict[int, tf.types.experimental.PolymorphicFunction] = {}
+        self._environments: dict[tuple[int, str], VectorEnvironment] = {}
+        self._players: dict[tuple[int, str], tf.types.experimental.PolymorphicFunction] = {}
 
     def evaluate_interim(self) -> Mapping[str, Value]:
         """The episodes that select the best checkpoint, the same ones each time."""
-        return self._evaluate(self._config.evaluate.interim_episodes, "interim")
+        return self._evaluate(self._config.evaluate.interim_episodes, "validation")
 
     def evaluate_final(self) -> Mapping[str, Value]:
         """The final evaluation, on the episodes of `evaluate.split`."""
@@ -75,19 +77,22 @@ class Evaluator:
             raise unknown_name("value of --split", split, SPLITS)
         if split == "validation":
             return self.evaluate_interim()
-        return self._evaluate(self._config.evaluate.episodes, "final")
+        return self._evaluate(self._config.evaluate.episodes, "test")
 
-    def _evaluate(self, episodes: int, stream: str) -> Mapping[str, Value]:
-        if episodes not in self._environments:
-            environment = registry.make(self._config.environment)
-            self._environments[episodes] = environment
-            self._players[episodes] = tf.function(
+    def _evaluate(self, episodes: int, split: str) -> Mapping[str, Value]:
+        section = self._config.environment
+        # Both splits may share an environment, and its compiled function.
+        key = (episodes, section.test_name if split == "test" else section.validation_name)
+        if key not in self._environments:
+            environment = registry.make_split(section, split)
+            self._environments[key] = environment
+            self._players[key] = tf.function(
                 functools.partial(self._play, environment, episodes),
                 jit_compile=self._compiles and environment.in_graph,
             )
-        seed = seeds.at(seeds.stream(self._config.seed, stream), 0)
-        with failures_as_user_errors(self._environments[episodes]):
-            played = Episodes(*(field.numpy() for field in self._players[episodes](seed)))
+        seed = seeds.at(seeds.stream(self._config.seed, _STREAMS[split]), 0)
+        with failures_as_user_errors(self._environments[key]):
+            played = Episodes(*(field.numpy() for field in self._players[key](seed)))
         unfinished = int(played.unfinished.sum())
         if unfinished and not self._has_warned:
             self._has_warned = True

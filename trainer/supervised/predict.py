@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from trainer.compat.keras import tf
 from trainer.config.data import Data
 from trainer.config.supervised import Supervised
-from trainer.data.decoding import decode_image, fit_image
+from trainer.data.decoding import read_image
 from trainer.data.signature import Signature
 from trainer.data.tables.reading import encoded_rows
 from trainer.engine import distribution
@@ -77,7 +77,6 @@ def read_examples(
     for path in paths:
         if signature.kind == "image":
             height, width, channels = signature.stored_shape
-            image = decode_image(read_bytes(path), path)
-            yield path, fit_image(image, (height, width), channels)
+            yield path, read_image(read_bytes(path), path, (height, width), channels)
         else:
             yield from encoded_rows(path, data, signature.columns)

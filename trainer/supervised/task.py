@@ -1,8 +1,9 @@
 """Supervised training as a task of the loop: updates, metrics and evaluation under a strategy."""
 
+import contextlib
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,8 +165,9 @@ class SupervisedTask:
         """
         started = time.perf_counter()
         self._waited.assign(0.0)
-        for phase, count in self._optimizer.phases_of(int(self._step.numpy()), iterations):
-            self._train_chunk(self._batches, tf.constant(count), phase)
+        with _changed_files_as_user_errors(self._splits["train"]):
+            for phase, count in self._optimizer.phases_of(int(self._step.numpy()), iterations):
+                self._train_chunk(self._batches, tf.constant(count), phase)
         waited = float(self._waited.read_value()) / self._runtime.workers
         # The thread may have waited for the first batches before this call.
         return min(waited, time.perf_counter() - started)
@@ -252,7 +254,8 @@ class SupervisedTask:
         pipeline = batches.evaluation_pipeline(examples, batch_size)
         iterator = iter(self._strategy.distribute_datasets_from_function(pipeline))
         steps = batches.evaluation_steps(len(examples), batch_size)
-        sums = self._evaluate_batches(iterator, tf.constant(steps), metrics, self.signature)
+        with _changed_files_as_user_errors(examples):
+            sums = self._evaluate_batches(iterator, tf.constant(steps), metrics, self.signature)
         return [total.numpy() for total in sums]
 
     @tf.function
@@ -366,6 +369,21 @@ class SupervisedTask:
         return [
             tensor for value in batch for tensor in self._strategy.experimental_local_results(value)
         ]
+
+
+@contextlib.contextmanager
+def _changed_files_as_user_errors(examples: Examples) -> Iterator[None]:
+    """Names the files that were changed or removed since training began, if reading one fails."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if not (changed := examples.changed_files()):
+            raise
+        more = f" and {len(changed) - 1} others" if len(changed) > 1 else ""
+        raise UserError(
+            f"{changed[0]}{more} changed while the run was reading it; restore it, then run the "
+            "same command to resume"
+        ) from error
 
 
 def _order(experiment: Supervised, dataset: Dataset) -> Order:

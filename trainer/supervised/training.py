@@ -103,6 +103,7 @@ def train(
             weights=experiment.evaluate.checkpoint,
             signature=dataset.signature.to_json(),
             final_evaluation=final_evaluation,
+            skipped=dataset.skipped,
         ),
         path,
         runtime,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.config.data import ImageFolder
-from trainer.data.decoding import check_images_fit, decode_image, fit_image
+from trainer.data.decoding import check_images_fit, inspect, read_image
 from trainer.data.examples import InMemoryExamples, Source
 from trainer.errors import UserError, unknown_name
 from trainer.io.files import read_bytes
@@ -101,7 +101,7 @@ def _is_image(name: str) -> bool:
 
 
 def _first_size(path: str) -> tuple[int, int]:
-    image = decode_image(read_bytes(path), path)
+    image = inspect(read_bytes(path), path)
     return image.height, image.width
 
 
@@ -109,13 +109,14 @@ def _pixels(paths: list[str], config: ImageFolder, size: tuple[int, ...]) -> NDA
     """Images uint8 `[N, H, W, C]`, decoded in parallel, in the order of `paths`."""
 
     def read(path: str) -> NDArray[np.uint8]:
-        image = decode_image(read_bytes(path), path)
+        contents = read_bytes(path)
+        image = inspect(contents, path)
         if not config.image_size and (image.height, image.width) != tuple(size):
             raise UserError(
                 f"the images differ in size; set data.image_size=HEIGHT,WIDTH. Received: {size} "
                 f"and {(image.height, image.width)} in {path}"
             )
-        return fit_image(image, size, config.channels)
+        return read_image(contents, path, size, config.channels)
 
     pixels = np.empty((len(paths), *size, config.channels), np.uint8)
     with ThreadPoolExecutor() as pool:

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from trainer.compat.keras import tf
 from trainer.config.data import TFDS
-from trainer.data.decoding import check_images_fit, fit_image
+from trainer.data.decoding import check_images_fit, resize
 from trainer.data.examples import InMemoryExamples, Source
 from trainer.errors import UserError
 
@@ -171,6 +170,5 @@ def _read(
 
 
 def _resized(pixels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    *size, channels = shape
-    image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
-    return fit_image(image, size, channels)
+    with tf.device("/cpu:0"):
+        return np.asarray(resize(pixels, shape[:2]).numpy(), np.uint8)

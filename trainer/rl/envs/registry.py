@@ -1,10 +1,11 @@
 """From an `environment` section to a vectorized environment."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
 from trainer.config.rl import Environment as EnvironmentConfig
-from trainer.errors import unknown_name
+from trainer.errors import UserError, unknown_name
 from trainer.rl.envs.acrobot import Acrobot
 from trainer.rl.envs.base import Environment
 from trainer.rl.envs.cart_pole import CartPole
@@ -21,6 +22,26 @@ IN_GRAPH: dict[str, Callable[[], Environment]] = {
     "Catch-v0": Catch,
     "MountainCar-v0": MountainCar,
 }
+
+
+def make_split(config: EnvironmentConfig, split: str) -> VectorEnvironment:
+    """The environment in which a split is evaluated.
+
+    Args:
+      config: the section.
+      split: validation or test.
+
+    Raises:
+      UserError: as `make`, or if its spaces are not those of the training environment.
+    """
+    name = config.test_name if split == "test" else config.validation_name
+    environment = make(dataclasses.replace(config, name=name or config.name))
+    if name and (spec := make(config).spec) != environment.spec:
+        raise UserError(
+            f"environment.{split}_name {name!r} must have the observations and actions of "
+            f"{config.name!r}, {spec}. Received: {environment.spec}"
+        )
+    return environment
 
 
 def make(config: EnvironmentConfig) -> VectorEnvironment:
