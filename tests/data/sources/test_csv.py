@@ -4,7 +4,7 @@ import pytest
 from trainer.config import CSV
 from trainer.data.loading import load
 from trainer.data.signature import Column
-from trainer.data.sources.csv_reader import read_rows
+
 from trainer.errors import UserError
 from trainer.io import memory
 

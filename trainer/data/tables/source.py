@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config.data import CSV, Parquet
