@@ -28,8 +28,7 @@ setup(
         "packaging>=22",
         "pillow>=10",
         "psutil>=5.9",
-        # 14 is the first for NumPy 2; before 14.0.1 a file could run code when it was read.
-        "pyarrow>=15",
+        "pyarrow>=16.1",
         "scikit-learn>=1.4,<2",
         "tensorboard>=2.19,<2.22",
         "tensorflow>=2.19,<2.22",

@@ -161,8 +161,12 @@ def _encode(
         for each in wrong:
             place = block.places[each.row]
             if not accept_wrong:
-                raise UserError(f"{table.where(place, each.column)} {each.reason}")
-            reason = f"column {each.column!r} {each.reason}"
+                raise UserError(
+                    f"{table.where(place, each.column)} {each.expected}; correct it, or declare "
+                    f"the type with data.types={each.column}=categorical. "
+                    f"Received: {each.received!r}"
+                )
+            reason = f"column {each.column!r} {each.expected}. Received: {each.received!r}"
             result.setdefault(int(positions[first + each.row]), (table.name(place), reason))
         store.append(rows)
         first += len(rows)

@@ -25,12 +25,14 @@ class Wrong:
     Attributes:
       row: its position among the encoded rows.
       column: the name of its column.
-      reason: what was expected and received.
+      expected: what it must be.
+      received: its text.
     """
 
     row: int
     column: str
-    reason: str
+    expected: str
+    received: str
 
 
 def encode(
@@ -68,9 +70,8 @@ def encode(
         if column.part not in ("", PARTS[0]):
             continue
         for row in np.flatnonzero(np.isinf(rows[:, place])).tolist():
-            expected = _EXPECTED[column.type]
-            reason = f"{expected}. Received: {shortened(column_texts[row])!r}"
-            wrong.append(Wrong(row, column.name, reason))
+            received = shortened(column_texts[row])
+            wrong.append(Wrong(row, column.name, _EXPECTED[column.type], received))
     wrong.sort(key=lambda each: each.row)
     # -0 equals 0, and equal rows must have equal bytes. Only one NaN is stored.
     rows += np.float32(0)

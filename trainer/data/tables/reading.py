@@ -54,5 +54,8 @@ def encoded_rows(
     for block in table.blocks(names):
         rows, wrong = encode(block.cells, columns, len(block.places))
         for each in wrong:
-            raise UserError(f"{table.where(block.places[each.row], each.column)} {each.reason}")
+            raise UserError(
+                f"{table.where(block.places[each.row], each.column)} {each.expected}, as in "
+                f"training; correct it. Received: {each.received!r}"
+            )
         yield from zip(map(table.name, block.places), rows, strict=True)

@@ -1,10 +1,10 @@
 """From the `data` section of a table to its source."""
 
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config.data import CSV, Parquet
@@ -18,6 +18,9 @@ from trainer.data.tables.rows import Rows, Scan, scan
 from trainer.data.tables.types import declared_types
 from trainer.data.targets import Targets, parse_targets
 from trainer.errors import UserError
+
+# Of float32, in which the network computes.
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def load_table(config: CSV | Parquet) -> Source:
@@ -94,7 +97,8 @@ def _problem(config: CSV | Parquet) -> Callable[[str], str]:
     def problem(text: str) -> str:
         if config.target == REGRESSION:
             value = None if cells.is_missing(text) else cells.number(text)
-            return "" if value is not None and math.isfinite(value) else "must be a finite number"
+            is_finite = value is not None and abs(value) <= _LARGEST
+            return "" if is_finite else "must be a finite number"
         # Other texts for a missing cell, such as none, may be names of classes.
         return "" if text or may_be_empty else "must not be empty"
 
