@@ -28,6 +28,7 @@ setup(
         "packaging>=22",
         "pillow>=10",
         "psutil>=5.9",
+        "pyarrow>=16.1",
         "scikit-learn>=1.4,<2",
         "tensorboard>=2.19,<2.22",
         "tensorflow>=2.19,<2.22",

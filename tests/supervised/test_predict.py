@@ -6,6 +6,7 @@ from PIL import Image
 
 from trainer.cli.main import run
 from trainer.compat.keras import keras
+from trainer.config.data import CSV
 from trainer.data.signature import Column, Signature
 from trainer.errors import UserError
 from trainer.supervised.predict import read_examples
@@ -30,7 +31,7 @@ def test_prediction_reads_what_training_read(tmp_path):
     Image.fromarray(PIXELS).save(tmp_path / "a.png")
     Image.fromarray(PIXELS[::-1]).resize((50, 60)).save(tmp_path / "b.png")
     paths = [str(tmp_path / name) for name in ("a.png", "b.png")]
-    names, features = zip(*read_examples(paths, signature()), strict=True)
+    names, features = zip(*read_examples(paths, signature(), CSV()), strict=True)
     assert list(names) == paths
     assert np.stack(features).shape == (2, 6, 5, 3)
     np.testing.assert_array_equal(features[0], PIXELS)
@@ -39,13 +40,14 @@ def test_prediction_reads_what_training_read(tmp_path):
 def test_rows_of_a_table_are_named_by_line(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("y,label,x\n1,a,2\n3,b,4\n")
-    examples = read_examples([str(path)], signature("table", (2,), (Column("x"), Column("y"))))
+    of_table = signature("table", (2,), (Column("x"), Column("y")))
+    examples = read_examples([str(path)], of_table, CSV())
     names, features = zip(*examples, strict=True)
     np.testing.assert_array_equal(features, [[2, 1], [4, 3]])
     assert list(names) == [f"{path}:2", f"{path}:3"]
     path.write_text("x,z\n1,2\n")
     with pytest.raises(UserError, match=r"unknown column.*Received: 'y'"):
-        list(read_examples([str(path)], signature("table", (2,), (Column("x"), Column("y")))))
+        list(read_examples([str(path)], of_table, CSV()))
 
 
 def test_prediction_computes_like_evaluation(tmp_path, monkeypatch, request, capsys):
@@ -94,9 +96,9 @@ def test_one_process_predicts(tmp_path, monkeypatch, capsys):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="no such file"):
-        list(read_examples([str(tmp_path / "none.png")], signature()))
+        list(read_examples([str(tmp_path / "none.png")], signature(), CSV()))
     with pytest.raises(UserError, match="cannot be read"):
-        list(read_examples([str(tmp_path)], signature()))
+        list(read_examples([str(tmp_path)], signature(), CSV()))
 
 
 def test_prediction_averages_over_mirror_images(tmp_path, monkeypatch, request, capsys):

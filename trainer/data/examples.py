@@ -168,17 +168,35 @@ class InMemoryExamples(Examples):
 class Dataset:
     """The splits `train`, `test` and, unless it is empty, `validation`.
 
-    `skipped` is as in `Source`.
+    `skipped` is as in `Source`, `summary` as in `Encoded`.
     """
 
     splits: Mapping[str, Examples]
     signature: Signature
     skipped: tuple[tuple[str, str], ...] = ()
+    summary: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """The splits of a table after encoding.
+
+    Attributes:
+      splits: float32 rows `[columns]`.
+      columns: of the rows.
+      skipped: of each row that was left out, which and why.
+      summary: lines that say what was inferred of the columns; empty if they were given.
+    """
+
+    splits: dict[str, Examples]
+    columns: tuple[Column, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+    summary: str = ""
 
 
 # From the rows of a table's splits, and the columns of a run (none: they are measured on the
-# training split), to encoded examples of the same splits, and the columns.
-Encode = Callable[[dict[str, Examples], Sequence[Column]], tuple[dict[str, Examples], list[Column]]]
+# training split), to encoded examples of the same splits.
+Encode = Callable[[dict[str, Examples], Sequence[Column]], Encoded]
 
 
 @dataclasses.dataclass(frozen=True)

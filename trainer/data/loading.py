@@ -54,8 +54,11 @@ def load(config: Data, data_dir: str, columns: Sequence[Column] = ()) -> Dataset
     splits = hold_out(
         source, config.split_seed, config.validation_fraction, test_fraction, config.stratify
     )
+    skipped, summary = source.skipped, ""
     if source.encode:
-        splits, columns = source.encode(splits, columns)
+        encoded = source.encode(splits, columns)
+        splits, columns, summary = encoded.splits, encoded.columns, encoded.summary
+        skipped += encoded.skipped
     else:
         columns = [Column(name) for name in source.columns]
     train = splits["train"]
@@ -80,5 +83,5 @@ def load(config: Data, data_dir: str, columns: Sequence[Column] = ()) -> Dataset
         target_offset=target_offset,
         target_scale=target_scale,
     )
-    dataset = Dataset(splits, signature, source.skipped)
+    dataset = Dataset(splits, signature, skipped, summary)
     return changes.with_positive_class(dataset, config.positive_class)

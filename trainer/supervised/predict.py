@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
+from trainer.config.data import Data
 from trainer.config.supervised import Supervised
 from trainer.data.decoding import read_image
 from trainer.data.signature import Signature
-from trainer.data.sources.csv_reader import read_rows
+from trainer.data.tables.reading import encoded_rows
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.runner import checkpoint_of
@@ -30,7 +31,7 @@ def predict(
     files: Sequence[str],
     distribution_config: DistributionConfig,
 ) -> Iterator[Mapping[str, Any]]:
-    """A prediction per image file and per row of a CSV file, in order.
+    """A prediction per image file and per row of a CSV or Parquet file, in order.
 
     Strategy and precision are chosen as in evaluation.
 
@@ -52,7 +53,7 @@ def predict(
         logits = strategy.run(logits_of, args=(batch,))
         return predictions(strategy.experimental_local_results(logits)[0], signature)
 
-    examples = read_examples(files, signature)
+    examples = read_examples(files, signature, experiment.data)
     while part := list(islice(examples, _BATCH_SIZE)):
         names, features = zip(*part, strict=True)
         predicted = predict_batch(tf.constant(np.stack(features))).numpy()
@@ -60,8 +61,15 @@ def predict(
             yield {"file": name, **describe(row, signature)}
 
 
-def read_examples(paths: Sequence[str], signature: Signature) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The examples in files, each with a name: the file, and the line of a table.
+def read_examples(
+    paths: Sequence[str], signature: Signature, data: Data
+) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The examples in files, each with a name: the file, and the line or row of a table.
+
+    Args:
+      paths: of images, or of tables, which are read in parts.
+      signature: of the run.
+      data: the section of the run, for the delimiter and the encoding of CSV files.
 
     Raises:
       UserError: if a file is missing, empty, or not what the network was trained on.
@@ -71,6 +79,4 @@ def read_examples(paths: Sequence[str], signature: Signature) -> Iterator[tuple[
             height, width, channels = signature.stored_shape
             yield path, read_image(read_bytes(path), path, (height, width), channels)
         else:
-            table = read_rows(path)
-            rows = table.numbers([column.name for column in signature.columns])
-            yield from zip((f"{path}:{line}" for line in table.lines), rows, strict=True)
+            yield from encoded_rows(path, data, signature.columns)

@@ -1,0 +1,199 @@
+"""The rows of a table before they are encoded: which they are, and what they have besides cells."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.compat.keras import tf
+from trainer.data.examples import Examples
+from trainer.data.tables import cells
+from trainer.data.tables.blocks import Block, TableFile
+from trainer.errors import UserError
+
+_DIGEST = 16
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rows(Examples):
+    """Rows of a file; their cells stay there.
+
+    Attributes:
+      table: the file.
+      positions: int64 `[N]`, among the rows of the file that can be read.
+      digests: uint8 `[N, 16]`, of the feature cells.
+      values: targets, see `Examples.targets`.
+    """
+
+    table: TableFile
+    positions: NDArray[np.int64]
+    digests: NDArray[np.uint8]
+    values: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def at(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Not possible: rows are encoded first."""
+        raise TypeError(f"the rows of {self.table.path} are not encoded: {positions.shape}")
+
+    @property
+    def targets(self) -> NDArray[Any]:
+        """See the base class."""
+        return self.values
+
+    def select(self, positions: NDArray[np.int64]) -> "Rows":
+        """See the base class."""
+        return Rows(
+            self.table, self.positions[positions], self.digests[positions], self.values[positions]
+        )
+
+    def identities(self) -> Iterator[bytes]:
+        """A hash of the text of the feature cells, in the order of the names of their columns."""
+        for digest in self.digests:
+            yield digest.tobytes()
+
+
+@dataclasses.dataclass
+class Scan:
+    """What is kept of each usable row of a table after it was read once.
+
+    Attributes:
+      positions: among the rows that can be read.
+      places: lines or numbers in the file.
+      digests: of the feature cells, 16 bytes each.
+      targets: the cells of each target column.
+      groups: the cells of the group column.
+      times: numbers, or seconds of dates, of the time column.
+    """
+
+    positions: NDArray[np.int64]
+    places: NDArray[np.int64]
+    digests: NDArray[np.uint8]
+    targets: dict[str, list[str]]
+    groups: list[bytes]
+    times: NDArray[np.float64]
+
+
+def scan(
+    table: TableFile,
+    features: Sequence[str],
+    targets: Sequence[str],
+    problem: Callable[[str], str],
+    skipped: list[tuple[str, str]] | None,
+    group: str = "",
+    time: str = "",
+) -> Scan:
+    """Reads a table once.
+
+    Args:
+      table: the file.
+      features: the names of the feature columns.
+      targets: of the target columns.
+      problem: of a target cell: what it must be, or nothing.
+      skipped: gets what was left out and why; None: a broken row is an error.
+      group: of the group column; empty: none.
+      time: of the time column; empty: none.
+
+    Raises:
+      UserError: if a row cannot be read, or has no such target, no group, or no time.
+    """
+    # A table with other columns or the same ones in another order has the same splits.
+    ordered = sorted(features)
+    extra = [name for name in (group, time) if name]
+    broken = None if skipped is None else lambda name, why: skipped.append((name, why))
+    # Equal cells share one object.
+    known: dict[str, str] = {}
+    known_groups: dict[str, bytes] = {}
+    positions, places, times = [], [], []
+    digests = bytearray()
+    kept: dict[str, list[str]] = {name: [] for name in targets}
+    groups: list[bytes] = []
+    is_date: bool | None = None
+    first = 0
+    for block in table.blocks([*ordered, *targets, *extra], broken):
+        count = len(block.places)
+        usable = []
+        for row in range(count):
+            why = next(
+                (
+                    (name, f"{expected}. Received: {block.cells[name][row]!r}")
+                    for name in targets
+                    if (expected := problem(block.cells[name][row]))
+                ),
+                None,
+            )
+            if group and not why and cells.is_missing(block.cells[group][row]):
+                why = group, f"must not be empty. Received: {block.cells[group][row]!r}"
+            moment: float | None = None
+            if time and not why:
+                moment, row_is_date = _time(block.cells[time][row])
+                is_date = row_is_date if is_date is None and moment is not None else is_date
+                if moment is None or row_is_date != is_date:
+                    noun = {None: "number or a date", True: "date", False: "number"}[is_date]
+                    why = time, f"must be a {noun}. Received: {block.cells[time][row]!r}"
+            if not why:
+                usable.append(row)
+                if moment is not None:
+                    times.append(moment)
+                continue
+            column, reason = why
+            if skipped is None:
+                raise UserError(f"{table.where(block.places[row], column)} {reason}")
+            skipped.append((table.name(block.places[row]), f"column {column!r} {reason}"))
+        positions.append(first + np.array(usable, np.int64))
+        first += count
+        taken = block.take(usable)
+        places.append(np.array(taken.places, np.int64))
+        for row_cells in zip(*(taken.cells[name] for name in ordered), strict=True):
+            digests += hashlib.blake2b(repr(row_cells).encode(), digest_size=_DIGEST).digest()
+        for name, texts in kept.items():
+            texts.extend(known.setdefault(text, text) for text in taken.cells[name])
+        if group:
+            groups.extend(known_groups.setdefault(t, t.encode()) for t in taken.cells[group])
+    return Scan(
+        np.concatenate(positions),
+        np.concatenate(places),
+        np.frombuffer(bytes(digests), np.uint8).reshape(-1, _DIGEST),
+        kept,
+        groups,
+        np.array(times, np.float64),
+    )
+
+
+def _time(text: str) -> tuple[float | None, bool]:
+    """The number of a time, and whether it is a date."""
+    value = None if cells.is_missing(text) else cells.number(text)
+    if value is not None and np.isfinite(value):
+        return value, False
+    moment = cells.date(text)
+    return (cells.seconds(moment), True) if moment else (None, False)
+
+
+def selected_blocks(
+    table: TableFile, columns: Sequence[str], positions: NDArray[np.int64]
+) -> Iterator[Block]:
+    """The rows at ascending positions, in blocks.
+
+    Args:
+      table: the file.
+      columns: the names of those to read.
+      positions: int64, ascending, among the rows that can be read.
+
+    Raises:
+      UserError: if the file has fewer rows than when it was scanned.
+    """
+    first = found = 0
+    # Rows that cannot be read were named when the table was scanned.
+    for block in table.blocks(columns, lambda *_: None):
+        count = len(block.places)
+        until = int(np.searchsorted(positions, first + count))
+        if until > found:
+            yield block.take((positions[found:until] - first).tolist())
+        first, found = first + count, until
+        if found == len(positions):
+            return
+    raise UserError(f"{table.path} changed while it was read; start again")
