@@ -6,11 +6,11 @@ angle regression"):
     python configs/tables/diabetes.py diabetes.csv
     trainer train --config=configs/diabetes_regression.py --workdir=runs/diabetes
 
-There are too few patients to select a checkpoint on some of them: the last one is used, and all that
-are not held out for the test train. Half a minute on two CPU cores for five seeds.
+There are too few patients to select a checkpoint on some of them: the last one is used, and all
+that are not held out for the test train. Half a minute on two CPU cores for five seeds.
 
-R² of the test split, seeds 0 to 4: 0.432, 95 % interval [0.416, 0.449]; scikit-learn's RidgeCV on the
-same split: 0.427.
+R² of the test split, seeds 0 to 4: 0.432, 95 % interval [0.416, 0.449]; scikit-learn's RidgeCV on
+the same split: 0.427.
 """
 
 from trainer.config import CSV, MLP, AdamW, CosineSchedule, Evaluate, Supervised, Train
