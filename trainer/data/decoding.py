@@ -205,10 +205,33 @@ def decode_batch(contents: tf.Tensor, codes: tf.Tensor, shape: Sequence[int]) ->
     Returns:
       uint8 `[B, H, W, C]`.
     """
+    return _decode_each(contents, codes, shape, lambda image: image)
+
+
+def decode_files(paths: tf.Tensor, codes: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+    """As `decode_batch`, of files that are read in parallel.
+
+    Args:
+      paths: string `[B]`, local or remote.
+      codes: int32 `[B]`, see `decode_any`.
+      shape: height, width and channels.
+
+    Returns:
+      uint8 `[B, H, W, C]`.
+    """
+    return _decode_each(paths, codes, shape, tf.io.read_file)
+
+
+def _decode_each(
+    images: tf.Tensor,
+    codes: tf.Tensor,
+    shape: Sequence[int],
+    read: Callable[[tf.Tensor], tf.Tensor],
+) -> tf.Tensor:
     *size, channels = shape
     return tf.map_fn(
-        lambda image: tf.ensure_shape(decode_any(image[0], image[1], size, channels), shape),
-        (contents, codes),
+        lambda image: tf.ensure_shape(decode_any(read(image[0]), image[1], size, channels), shape),
+        (images, codes),
         fn_output_signature=tf.TensorSpec(shape, tf.uint8),
         parallel_iterations=_PARALLEL,
     )

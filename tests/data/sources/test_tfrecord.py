@@ -327,11 +327,11 @@ def test_an_index_is_built_once_and_again_if_a_shard_changes(tmp_path, monkeypat
 
 
 def test_auto_reads_from_disk_what_does_not_fit(tmp_path, monkeypatch, capsys):
-    from trainer.data.sources import tfrecord
+    from trainer.data import residence
 
     path = write(tmp_path / "train", images(20))
     load(TFRecord(path=path), "")
     assert "disk" not in capsys.readouterr().err
-    monkeypatch.setattr(tfrecord, "fits", lambda needed: needed < 20 * 6 * 5 * 3)
+    monkeypatch.setattr(residence, "fits", lambda needed: needed < 20 * 6 * 5 * 3)
     load(TFRecord(path=path), "")
     assert capsys.readouterr().err.endswith("does not fit into memory and is read from disk\n")
