@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from trainer.compat.keras import tf
 from trainer.errors import UserError
@@ -95,10 +95,19 @@ def inspect(contents: bytes, where: str) -> ImageInfo:
         raise UserError(f"the image {where} has more than {_MOST_PIXELS:,} pixels; make it smaller")
     if orientation not in range(1, 9):
         orientation = 1
-    height, width = image.height, image.width
+    height, width = _stored_size(image)
     if orientation >= 5:
         height, width = width, height
     return ImageInfo(height, width, orientation, needs_pillow)
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width before the orientation is applied."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        # Recent versions of Pillow have applied it already.
+        tags = image.tag_v2
+        return tags[TiffImagePlugin.IMAGELENGTH], tags[TiffImagePlugin.IMAGEWIDTH]
+    return image.height, image.width
 
 
 def _needs_pillow(image: Image.Image, contents: bytes) -> bool:

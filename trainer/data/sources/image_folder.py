@@ -46,9 +46,7 @@ def load(config: ImageFolder, data_dir: str) -> Source:
     """
     del data_dir
     if not config.path or not tf.io.gfile.isdir(config.path):
-        raise UserError(
-            f"data.path must be a folder with one folder per class. Received: {config.path!r}"
-        )
+        raise UserError(f"data.path must be a folder of images. Received: {config.path!r}")
     group = _group(config)
     skipped: list[tuple[str, str]] = []
     if config.labels_file:
