@@ -166,6 +166,10 @@ class ImageFolder(_Files):
         super().validate()
         _check_image_size(self.image_size)
         _check_channels(self.channels)
+        if not self.labels_file and self.target in ("multi_label", "regression"):
+            raise UserError(
+                f"target={self.target} needs labels_file, since the folder of an image is its class"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,6 +216,8 @@ class TFRecord(_Files):
                 "either image or columns must be set. "
                 f"Received: image={self.image!r}, columns={self.columns!r}"
             )
+        if self.decoded_cache and not self.image:
+            raise UserError("decoded_cache needs image. Received: columns")
 
 
 @dataclasses.dataclass(frozen=True)

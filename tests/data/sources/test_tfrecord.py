@@ -1,5 +1,6 @@
 """TFRecord shards: in memory and on disk alike, and what is wrong with them."""
 
+import dataclasses
 import io
 import os
 
@@ -35,7 +36,9 @@ def feature(value):
 
 def record(**features):
     made = {name: feature(value) for name, value in features.items()}
-    return tf.train.Example(features=tf.train.Features(feature=made)).SerializeToString()
+    example = tf.train.Example(features=tf.train.Features(feature=made))
+    # Which records are held out is a function of their bytes.
+    return example.SerializeToString(deterministic=True)
 
 
 def encoded(number, size=(6, 5), form="PNG"):
@@ -108,6 +111,30 @@ def test_both_residences_are_equal_bit_for_bit(tmp_path, options, settings):
     assert_equal(joined, whole)
 
 
+def test_decoded_images_have_the_same_bytes(tmp_path, capsys):
+    rows = [record(image=encoded(n), other=encoded(n + 500), label=n % 3) for n in range(60)]
+    path = write(tmp_path / "train", rows, shards=3)
+    for image in ("image", "other"):
+        config = TFRecord(path=path, image=image, residence="memory")
+        memory = load(config, "")
+        config = dataclasses.replace(config, residence="disk", decoded_cache=True)
+        for written in (1, 0):
+            disk = load(config, "")
+            assert capsys.readouterr().err.count("writing decoded images to") == written
+            assert memory.signature == disk.signature
+            for name, split in memory.splits.items():
+                assert split.digest() == disk.splits[name].digest()
+                assert disk.splits[name].changed_files() == []
+                for chunk, other in zip(split.chunks(), disk.splits[name].chunks(), strict=True):
+                    np.testing.assert_array_equal(chunk, other)
+            assert_equal(batches(disk.splits["train"]), batches(memory.splits["train"]))
+
+
+def test_numbers_have_no_decoded_cache():
+    with pytest.raises(UserError, match="decoded_cache needs image"):
+        TFRecord(path="x", image="", columns=("a",), decoded_cache=True).validate()
+
+
 @pytest.mark.parametrize("residence", RESIDENCES)
 def test_pixels_and_labels_are_those_of_the_records(tmp_path, residence):
     path = write(tmp_path / "train", images(40))
@@ -160,7 +187,7 @@ def test_targets(tmp_path, labels, settings, classes, first):
         if label or label == 0:
             made["label"] = feature(label)
         features = tf.train.Features(feature=made)
-        rows.append(tf.train.Example(features=features).SerializeToString())
+        rows.append(tf.train.Example(features=features).SerializeToString(deterministic=True))
     path = write(tmp_path / "train", rows)
     for residence in RESIDENCES:
         config = TFRecord(path=path, residence=residence, validation_fraction=0, **settings)
@@ -327,11 +354,11 @@ def test_an_index_is_built_once_and_again_if_a_shard_changes(tmp_path, monkeypat
 
 
 def test_auto_reads_from_disk_what_does_not_fit(tmp_path, monkeypatch, capsys):
-    from trainer.data.sources import tfrecord
+    from trainer.data import residence
 
-    path = write(tmp_path / "train", images(20))
+    path = write(tmp_path / "train", images(40))
     load(TFRecord(path=path), "")
     assert "disk" not in capsys.readouterr().err
-    monkeypatch.setattr(tfrecord, "fits", lambda needed: needed < 20 * 6 * 5 * 3)
+    monkeypatch.setattr(residence, "fits", lambda needed: needed < 40 * 6 * 5 * 3)
     load(TFRecord(path=path), "")
     assert capsys.readouterr().err.endswith("does not fit into memory and is read from disk\n")

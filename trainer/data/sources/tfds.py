@@ -3,7 +3,6 @@
 import difflib
 import os
 import re
-import sys
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,8 @@ from trainer.data.examples import Examples, InMemoryExamples, Source, in_memory
 from trainer.data.records.examples import Decode, RecordExamples
 from trainer.data.records.index import RecordIndex, index_shards
 from trainer.data.records.ranges import read_ranges
+from trainer.data.residence import is_on_disk
 from trainer.errors import UserError
-from trainer.io.memory import check_fits, fits
 
 # A configuration and a version may follow. A namespace would be downloaded.
 _NAME = r"[A-Za-z]\w*(/[\w.+-]+)?(:[\d.*]+)?"
@@ -52,7 +51,8 @@ def load(config: TFDS, data_dir: str) -> Source:
     decode = _decode(info, image_key, shape)
     total = sum(info.splits[each].num_examples for each in expressions.values())
     needed = image_memory(total, shape)
-    on_disk = _is_on_disk(config, needed)
+    remedy = "set data.residence=disk, or a smaller data.image_size"
+    on_disk = is_on_disk(config.residence, needed, config.name, remedy)
     splits: dict[str, Examples] = {}
     for name, expression in expressions.items():
         index = _index(info, expression)
@@ -155,17 +155,6 @@ def _shape(config: TFDS, feature: Any) -> tuple[int, int, int]:
             f"{config.name!r}"
         )
     return height, width, channels
-
-
-def _is_on_disk(config: TFDS, needed: int) -> bool:
-    if config.residence == "memory":
-        check_fits(needed, "set data.residence=disk, or a smaller data.image_size", config.name)
-    if config.residence != "auto":
-        return config.residence == "disk"
-    if fits(needed):
-        return False
-    print(f"{config.name} does not fit into memory and is read from disk", file=sys.stderr)
-    return True
 
 
 def _index(info: Any, expression: str) -> RecordIndex:

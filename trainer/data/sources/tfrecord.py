@@ -1,22 +1,23 @@
 """`tfrecord`: shards of tf.train.Example records with an encoded image or columns of numbers."""
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 
 from trainer.compat.keras import tf
 from trainer.config.data import TFRecord
+from trainer.data.broken_inputs import fail_or_skip, report_skipped
+from trainer.data.decoded_cache import keep_decoded
 from trainer.data.decoding import decode_batch, image_memory
 from trainer.data.examples import Examples, Source, in_memory
 from trainer.data.records.contents import Contents, read_contents
 from trainer.data.records.examples import Decode, RecordExamples
 from trainer.data.records.index import RecordIndex, index_shards
 from trainer.data.records.labels import label_targets
+from trainer.data.residence import is_on_disk
 from trainer.data.targets import Targets
 from trainer.errors import UserError
-from trainer.io.memory import check_fits, fits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,11 +44,7 @@ def load(config: TFRecord, data_dir: str) -> Source:
             paths[name] = find_shards(path, f"{name}_path")
     skipped: list[tuple[str, str]] = []
     splits = {name: _read(config, each, skipped) for name, each in paths.items()}
-    if skipped:
-        print(
-            f"{len(skipped)} broken inputs are left out, the first: {skipped[0][1]}",
-            file=sys.stderr,
-        )
+    report_skipped(skipped)
     train = splits["train"]
     targets = {"train": label_targets(config, train.contents, train.index)}
     for name, split in splits.items():
@@ -58,9 +55,10 @@ def load(config: TFRecord, data_dir: str) -> Source:
     decode = _image_decode(config, shape) if config.image else _columns_decode(config, splits)
     total = sum(len(split.index) for split in splits.values())
     needed = image_memory(total, shape) if config.image else 8 * total * len(config.columns)
-    on_disk = _is_on_disk(config, needed)
+    on_disk = is_on_disk(config.residence, needed, config.path)
     examples = {
-        name: _examples(split, targets[name], decode, on_disk) for name, split in splits.items()
+        name: _examples(config, split, targets[name], decode, shape, on_disk)
+        for name, split in splits.items()
     }
     return Source(
         examples,
@@ -101,22 +99,17 @@ def _read(config: TFRecord, paths: Sequence[str], skipped: list[tuple[str, str]]
     index = index_shards(paths)
     for shard, damaged in zip(index.shards, index.damaged, strict=True):
         if damaged:
-            _fail_or_skip(config, skipped, shard.path, f"{shard.path} {damaged}")
+            fail_or_skip(config.on_error, skipped, shard.path, f"{shard.path} {damaged}")
     if not len(index):
         raise UserError(f"there is no record in {', '.join(paths)}")
     contents = read_contents(index, config.image, config.columns, config.label)
     for record in np.flatnonzero(contents.errors != ""):
-        _fail_or_skip(config, skipped, index.where(record), str(contents.errors[record]))
+        reason = str(contents.errors[record])
+        fail_or_skip(config.on_error, skipped, index.where(record), reason)
     usable = np.flatnonzero(contents.errors == "")
     if not len(usable):
         raise UserError(f"no record can be used; the first: {contents.errors[0]}")
     return _Split(index.select(usable), contents.select(usable))
-
-
-def _fail_or_skip(config: TFRecord, skipped: list[tuple[str, str]], name: str, reason: str) -> None:
-    if config.on_error == "fail":
-        raise UserError(f"{reason}; data.on_error=skip leaves it out")
-    skipped.append((name, reason))
 
 
 def _shape(config: TFRecord, splits: dict[str, _Split]) -> tuple[int, ...]:
@@ -165,17 +158,15 @@ def _columns_decode(config: TFRecord, splits: dict[str, _Split]) -> Decode:
     return decode
 
 
-def _is_on_disk(config: TFRecord, needed: int) -> bool:
-    if config.residence == "memory":
-        check_fits(needed, "set data.residence=disk", config.path)
-    if config.residence != "auto":
-        return config.residence == "disk"
-    if fits(needed):
-        return False
-    print(f"{config.path} does not fit into memory and is read from disk", file=sys.stderr)
-    return True
-
-
-def _examples(split: _Split, targets: Targets, decode: Decode, on_disk: bool) -> Examples:
+def _examples(
+    config: TFRecord,
+    split: _Split,
+    targets: Targets,
+    decode: Decode,
+    shape: tuple[int, ...],
+    on_disk: bool,
+) -> Examples:
     examples = RecordExamples(split.index, targets.values, split.contents.codes, decode)
-    return examples if on_disk else in_memory(examples, split.index.identities)
+    if not on_disk:
+        return in_memory(examples, split.index.identities)
+    return keep_decoded(examples, shape, config.image) if config.decoded_cache else examples
