@@ -197,9 +197,6 @@ class TFRecord(_Files):
         (), "Height and width to resize to, pixels; empty: all images have one size.", minimum=1
     )
     channels: int = field(3, "1: grayscale, 3: color.", minimum=1, maximum=3)
-    decoded_cache: bool = field(
-        False, "Keep the decoded images in a file, which takes disk space, with residence disk."
-    )
 
     def validate(self) -> None:
         """Checks image and columns, the class names, the image size and the fractions."""

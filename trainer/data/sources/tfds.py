@@ -3,7 +3,6 @@
 import difflib
 import os
 import re
-import sys
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,8 @@ from trainer.data.decoding import image_memory, resize
 from trainer.data.examples import Examples, InMemoryExamples, Source, in_memory
 from trainer.data.records.examples import Decode, RecordExamples
 from trainer.data.records.index import RecordIndex, index_shards
-from trainer.data.records.ranges import read_ranges
+from trainer.data.residence import is_on_disk
 from trainer.errors import UserError
-from trainer.io.memory import check_fits, fits
 
 # A configuration and a version may follow. A namespace would be downloaded.
 _NAME = r"[A-Za-z]\w*(/[\w.+-]+)?(:[\d.*]+)?"
@@ -52,12 +50,14 @@ def load(config: TFDS, data_dir: str) -> Source:
     decode = _decode(info, image_key, shape)
     total = sum(info.splits[each].num_examples for each in expressions.values())
     needed = image_memory(total, shape)
-    on_disk = _is_on_disk(config, needed)
+    remedy = ", or a smaller data.image_size"
+    on_disk = is_on_disk(config.residence, needed, config.name, remedy)
     splits: dict[str, Examples] = {}
     for name, expression in expressions.items():
         index = _index(info, expression)
         labels = _labels(info, index, image_key, label_key, f"{config.name}, split {expression}")
-        examples = RecordExamples(index, labels, np.zeros(len(index), np.int8), decode)
+        codes = np.zeros(len(index), np.int8)
+        examples = RecordExamples(index, labels, codes, decode, shape)
         splits[name] = examples if on_disk else _read(examples, index, config.name, expression)
     return Source(splits, tuple(info.features[label_key].names))
 
@@ -118,7 +118,7 @@ def _keys(name: str, info: Any) -> tuple[str, str]:
 
 
 def _check_splits(expressions: dict[str, str], info: Any) -> None:
-    read: dict[tuple[str, int], str] = {}
+    read: dict[str, list[tuple[int, int, str]]] = {}
     for name, expression in expressions.items():
         try:
             instructions = info.splits[expression].file_instructions
@@ -129,13 +129,14 @@ def _check_splits(expressions: dict[str, str], info: Any) -> None:
             ) from error
         for part in instructions:
             last = part.examples_in_shard if part.take == -1 else part.skip + part.take
-            for position in range(part.skip, last):
-                other = read.setdefault((part.filename, position), name)
-                if other != name:
+            of_file = read.setdefault(part.filename, [])
+            for first, end, other in of_file:
+                if other != name and part.skip < end and first < last:
                     raise UserError(
                         f"data.{name}_split must share no example with data.{other}_split. "
                         f"Received: {expression!r} and {expressions[other]!r}"
                     )
+            of_file.append((part.skip, last, name))
 
 
 def _shape(config: TFDS, feature: Any) -> tuple[int, int, int]:
@@ -157,17 +158,6 @@ def _shape(config: TFDS, feature: Any) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def _is_on_disk(config: TFDS, needed: int) -> bool:
-    if config.residence == "memory":
-        check_fits(needed, "set data.residence=disk, or a smaller data.image_size", config.name)
-    if config.residence != "auto":
-        return config.residence == "disk"
-    if fits(needed):
-        return False
-    print(f"{config.name} does not fit into memory and is read from disk", file=sys.stderr)
-    return True
-
-
 def _index(info: Any, expression: str) -> RecordIndex:
     """The records of a split, in the order of its shards."""
     instructions = info.splits[expression].file_instructions
@@ -175,11 +165,11 @@ def _index(info: Any, expression: str) -> RecordIndex:
     for shard, damaged in zip(index.shards, index.damaged, strict=True):
         if damaged:
             raise _corrupt(f"{info.name}, split {expression}", f"{shard.path} {damaged}")
-    records = []
-    for number, instruction in enumerate(instructions):
-        of_shard = np.flatnonzero(index.files == number)
-        last = None if instruction.take == -1 else instruction.skip + instruction.take
-        records.append(of_shard[instruction.skip : last])
+    starts = np.searchsorted(index.files, np.arange(len(instructions) + 1))
+    records = [
+        np.arange(start + part.skip, end if part.take == -1 else start + part.skip + part.take)
+        for part, start, end in zip(instructions, starts, starts[1:], strict=False)
+    ]
     return index.select(np.concatenate(records))
 
 
@@ -201,11 +191,10 @@ def _labels(
             fn_output_signature=tf.int32,
         )
 
-    paths = [shard.path for shard in index.shards]
     labels = np.empty(len(index), np.int32)
     for first in range(0, len(index), _READ_BATCH):
         part = slice(first, first + _READ_BATCH)
-        payloads = read_ranges(paths, index.files[part], index.offsets[part], index.lengths[part])
+        payloads = index.read(part)
         try:
             labels[part] = parse(tf.constant(payloads, tf.string)).numpy()
         except tf.errors.OpError as error:

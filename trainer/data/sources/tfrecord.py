@@ -13,10 +13,10 @@ from trainer.data.examples import Examples, Source, in_memory
 from trainer.data.records.contents import Contents, read_contents
 from trainer.data.records.examples import Decode, RecordExamples
 from trainer.data.records.index import RecordIndex, index_shards
-from trainer.data.records.labels import label_targets
+from trainer.data.records.labels import label_targets, meaning, wrong_labels
+from trainer.data.residence import is_on_disk
 from trainer.data.targets import Targets
 from trainer.errors import UserError
-from trainer.io.memory import check_fits, fits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,26 +41,29 @@ def load(config: TFRecord, data_dir: str) -> Source:
     for name, path in (("validation", config.validation_path), ("test", config.test_path)):
         if path:
             paths[name] = find_shards(path, f"{name}_path")
+    _check_disjoint(paths)
     skipped: list[tuple[str, str]] = []
     splits = {name: _read(config, each, skipped) for name, each in paths.items()}
+    read_as = meaning(config, splits["train"].contents, splits["train"].index)
+    targets = {}
+    for name, split in splits.items():
+        wrong = wrong_labels(config, split.contents, split.index, read_as)
+        splits[name] = split = _without(config, split, wrong, skipped)
+        targets[name] = label_targets(config, split.contents, split.index, read_as)
+        # The names of the training split are those of the others.
+        read_as = dataclasses.replace(read_as, classes=targets["train"].classes)
     if skipped:
         print(
             f"{len(skipped)} broken inputs are left out, the first: {skipped[0][1]}",
             file=sys.stderr,
         )
-    train = splits["train"]
-    targets = {"train": label_targets(config, train.contents, train.index)}
-    for name, split in splits.items():
-        if name != "train":
-            known = targets["train"]
-            targets[name] = label_targets(config, split.contents, split.index, known)
     shape = _shape(config, splits)
-    decode = _image_decode(config, shape) if config.image else _columns_decode(config, splits)
     total = sum(len(split.index) for split in splits.values())
     needed = image_memory(total, shape) if config.image else 8 * total * len(config.columns)
-    on_disk = _is_on_disk(config, needed)
+    on_disk = is_on_disk(config.residence, needed, config.path)
     examples = {
-        name: _examples(split, targets[name], decode, on_disk) for name, split in splits.items()
+        name: _examples(config, split, targets[name], shape, on_disk)
+        for name, split in splits.items()
     }
     return Source(
         examples,
@@ -69,6 +72,16 @@ def load(config: TFRecord, data_dir: str) -> Source:
         target=targets["train"].kind,
         skipped=tuple(skipped),
     )
+
+
+def _check_disjoint(paths: dict[str, list[str]]) -> None:
+    split_of: dict[str, str] = {}
+    for name, shards in paths.items():
+        for shard in shards:
+            if (other := split_of.setdefault(shard, name)) != name:
+                raise UserError(
+                    f"the {name} and the {other} shards must be different files. Received: {shard}"
+                )
 
 
 def find_shards(path: str, field: str) -> list[str]:
@@ -105,12 +118,23 @@ def _read(config: TFRecord, paths: Sequence[str], skipped: list[tuple[str, str]]
     if not len(index):
         raise UserError(f"there is no record in {', '.join(paths)}")
     contents = read_contents(index, config.image, config.columns, config.label)
-    for record in np.flatnonzero(contents.errors != ""):
-        _fail_or_skip(config, skipped, index.where(record), str(contents.errors[record]))
-    usable = np.flatnonzero(contents.errors == "")
+    reasons = map(str, contents.reasons)
+    broken = dict(zip(contents.broken.tolist(), reasons, strict=True))
+    return _without(config, _Split(index, contents), broken, skipped)
+
+
+def _without(
+    config: TFRecord, split: _Split, wrong: dict[int, str], skipped: list[tuple[str, str]]
+) -> _Split:
+    """The split without some records; of each its number and the reason."""
+    if not wrong:
+        return split
+    for record, reason in wrong.items():
+        _fail_or_skip(config, skipped, split.index.where(record), reason)
+    usable = np.delete(np.arange(len(split.index)), list(wrong))
     if not len(usable):
-        raise UserError(f"no record can be used; the first: {contents.errors[0]}")
-    return _Split(index.select(usable), contents.select(usable))
+        raise UserError(f"no record can be used; the first: {next(iter(wrong.values()))}")
+    return _Split(split.index.select(usable), split.contents.select(usable))
 
 
 def _fail_or_skip(config: TFRecord, skipped: list[tuple[str, str]], name: str, reason: str) -> None:
@@ -120,12 +144,14 @@ def _fail_or_skip(config: TFRecord, skipped: list[tuple[str, str]], name: str, r
 
 
 def _shape(config: TFRecord, splits: dict[str, _Split]) -> tuple[int, ...]:
-    """The shape of an image.
+    """The shape of the features of an example.
 
     Raises:
       UserError: if their sizes differ and `image_size` is not set.
     """
-    if config.image_size or not config.image:
+    if not config.image:
+        return (len(config.columns),)
+    if config.image_size:
         return (*config.image_size, config.channels)
     first = splits["train"].contents.sizes[0]
     for split in splits.values():
@@ -150,8 +176,7 @@ def _image_decode(config: TFRecord, shape: tuple[int, ...]) -> Decode:
     return decode
 
 
-def _columns_decode(config: TFRecord, splits: dict[str, _Split]) -> Decode:
-    types = splits["train"].contents.column_types
+def _columns_decode(config: TFRecord, types: Sequence[str]) -> Decode:
     spec = {
         name: tf.io.FixedLenFeature([], tf.as_dtype(dtype))
         for name, dtype in zip(config.columns, types, strict=True)
@@ -165,17 +190,13 @@ def _columns_decode(config: TFRecord, splits: dict[str, _Split]) -> Decode:
     return decode
 
 
-def _is_on_disk(config: TFRecord, needed: int) -> bool:
-    if config.residence == "memory":
-        check_fits(needed, "set data.residence=disk", config.path)
-    if config.residence != "auto":
-        return config.residence == "disk"
-    if fits(needed):
-        return False
-    print(f"{config.path} does not fit into memory and is read from disk", file=sys.stderr)
-    return True
-
-
-def _examples(split: _Split, targets: Targets, decode: Decode, on_disk: bool) -> Examples:
-    examples = RecordExamples(split.index, targets.values, split.contents.codes, decode)
+def _examples(
+    config: TFRecord, split: _Split, targets: Targets, shape: tuple[int, ...], on_disk: bool
+) -> Examples:
+    decode = (
+        _image_decode(config, shape)
+        if config.image
+        else _columns_decode(config, split.contents.column_types)
+    )
+    examples = RecordExamples(split.index, targets.values, split.contents.codes, decode, shape)
     return examples if on_disk else in_memory(examples, split.index.identities)
