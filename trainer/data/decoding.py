@@ -180,7 +180,11 @@ def decode_any(
 
     def by_pillow() -> tf.Tensor:
         pixels = tf.numpy_function(
-            lambda data: decode_with_pillow(data, channels), [contents], tf.uint8, stateful=False
+            # Without a graph the argument is an array.
+            lambda data: decode_with_pillow(np.asarray(data, object).item(), channels),
+            [contents],
+            tf.uint8,
+            stateful=False,
         )
         pixels.set_shape([None, None, channels])
         return resize(pixels, size)

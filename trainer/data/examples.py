@@ -50,11 +50,17 @@ class Examples(abc.ABC):
 
     def chunks(self) -> Iterator[NDArray[Any]]:
         """The stored features of all examples in order, in parts of at most 1024."""
-        for first in range(0, len(self), _CHUNK):
+        # As a graph, so that the images of a chunk are decoded in parallel.
+        signature = [tf.TensorSpec([None], tf.int64)]
+
+        @tf.function(input_signature=signature, autograph=False)
+        def read(positions: tf.Tensor) -> tf.Tensor:
             with tf.device("/cpu:0"):
-                positions = tf.range(first, min(first + _CHUNK, len(self)), dtype=tf.int64)
-                features = self.at(positions)[0]
-            yield features.numpy()
+                return self.at(positions)[0]
+
+        for first in range(0, len(self), _CHUNK):
+            positions = np.arange(first, min(first + _CHUNK, len(self)))
+            yield read(positions).numpy()
 
     def identities(self) -> Iterator[bytes]:
         """Bytes per example, in order, that are equal if and only if the features are.

@@ -105,12 +105,13 @@ class Signature:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in mapping.items()
         }
-        # Runs of an earlier version have no digests, and numeric columns only, by name.
+        # Runs of an earlier version have no digests, and numeric columns without missing cells, by
+        # name. They fill new ones with the mean.
         values["splits"] = tuple(Contents(**split) for split in mapping.get("splits", ()))
         values["columns"] = tuple(
-            Column(each)
+            Column(each, fill=offset)
             if isinstance(each, str)
             else Column(**{**each, "categories": tuple(each["categories"])})
-            for each in mapping["columns"]
+            for each, offset in zip(mapping["columns"], mapping["offset"], strict=False)
         )
         return cls(**values)

@@ -79,6 +79,8 @@ def train(
             runner.announce_finished(finished)
         return finished
     if runtime.is_chief:
+        if dataset.summary:
+            print(dataset.summary, file=sys.stderr)
         _announce_jump(experiment, path, schedule.total_steps, train_size)
     task = SupervisedTask(experiment, dataset, runtime, schedule.total_steps)
 
