@@ -10,16 +10,19 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.config.data import TFDS
+from trainer.data import index_cache
 from trainer.data.decoding import image_memory, resize
 from trainer.data.examples import Examples, InMemoryExamples, Source, in_memory
 from trainer.data.records.examples import Decode, RecordExamples
 from trainer.data.records.index import RecordIndex, index_shards
 from trainer.data.residence import is_on_disk
 from trainer.errors import UserError
+from trainer.io.memory import check_fits
 
 # A configuration and a version may follow. A namespace would be downloaded.
 _NAME = r"[A-Za-z]\w*(/[\w.+-]+)?(:[\d.*]+)?"
 _READ_BATCH = 1024
+_VERSION = "1"
 
 
 def load(config: TFDS, data_dir: str) -> Source:
@@ -41,24 +44,32 @@ def load(config: TFDS, data_dir: str) -> Source:
     if config.validation_split:
         expressions["validation"] = config.validation_split
     _check_splits(expressions, info)
-    if (kind := info.file_format.value) != "tfrecord":
+    kind = info.file_format.value
+    if kind != "tfrecord" and config.residence == "disk":
         raise UserError(
-            f"data set {config.name!r} must be prepared with file_format='tfrecord'. "
-            f"Received: {kind}"
+            f"data.residence=disk needs data set {config.name!r} with file_format='tfrecord'; "
+            f"prepare it so, or set data.residence=memory. Received: {kind}"
         )
     shape = _shape(config, info.features[image_key])
     decode = _decode(info, image_key, shape)
     total = sum(info.splits[each].num_examples for each in expressions.values())
     needed = image_memory(total, shape)
+    if kind != "tfrecord":
+        check_fits(needed, "use a smaller data.image_size", config.name)
     remedy = ", or a smaller data.image_size"
-    on_disk = is_on_disk(config.residence, needed, config.name, remedy)
+    on_disk = kind == "tfrecord" and is_on_disk(config.residence, needed, config.name, remedy)
     splits: dict[str, Examples] = {}
     for name, expression in expressions.items():
+        what = f"{config.name}, split {expression}"
+        if kind != "tfrecord":
+            dataset = _load(config.name, where, split=expression)
+            splits[name] = _read_other(dataset, image_key, label_key, shape, what)
+            continue
         index = _index(info, expression)
-        labels = _labels(info, index, image_key, label_key, f"{config.name}, split {expression}")
+        labels = _labels(info, index, image_key, label_key, what)
         codes = np.zeros(len(index), np.int8)
         examples = RecordExamples(index, labels, codes, decode, shape)
-        splits[name] = examples if on_disk else _read(examples, index, config.name, expression)
+        splits[name] = examples if on_disk else _read(examples, index, what)
     return Source(splits, tuple(info.features[label_key].names))
 
 
@@ -176,7 +187,21 @@ def _index(info: Any, expression: str) -> RecordIndex:
 def _labels(
     info: Any, index: RecordIndex, image_key: str, label_key: str, what: str
 ) -> NDArray[np.int32]:
-    """The class number of each record."""
+    """The class number of each record, from the cache if the shards have not changed."""
+    shards = [f"{shard.path}\n{shard.size}\n{shard.modified}" for shard in index.shards]
+    key = ("tfds labels", _VERSION, what, label_key, *shards)
+    newest = max(shard.modified for shard in index.shards)
+    arrays = index_cache.cached(
+        key,
+        lambda: {"labels": _read_labels(info, index, image_key, label_key, what)},
+        newest,
+    )
+    return _checked(arrays["labels"], what)
+
+
+def _read_labels(
+    info: Any, index: RecordIndex, image_key: str, label_key: str, what: str
+) -> NDArray[np.int32]:
     import tensorflow_datasets as tfds
 
     skip = {image_key: tfds.decode.SkipDecoding()}
@@ -199,8 +224,6 @@ def _labels(
             labels[part] = parse(tf.constant(payloads, tf.string)).numpy()
         except tf.errors.OpError as error:
             raise _corrupt(what, type(error).__name__) from error
-    if labels.min() < 0:
-        raise UserError(f"every example must have a label; {what} has examples without one")
     return labels
 
 
@@ -223,13 +246,34 @@ def _decode(info: Any, image_key: str, shape: tuple[int, int, int]) -> Decode:
     return decode
 
 
-def _read(
-    examples: RecordExamples, index: RecordIndex, name: str, expression: str
-) -> InMemoryExamples:
+def _read(examples: RecordExamples, index: RecordIndex, what: str) -> InMemoryExamples:
     try:
         return in_memory(examples, index.identities)
     except tf.errors.OpError as error:
-        raise _corrupt(f"{name}, split {expression}", type(error).__name__) from error
+        raise _corrupt(what, type(error).__name__) from error
+
+
+def _read_other(
+    dataset: tf.data.Dataset, image_key: str, label_key: str, shape: tuple[int, ...], what: str
+) -> InMemoryExamples:
+    """The examples of a set that is not stored in TFRecord shards."""
+    resized = dataset.map(lambda each: (resize(each[image_key], shape[:2]), each[label_key]))
+    features, labels = [], []
+    try:
+        for images, classes in resized.batch(_READ_BATCH).as_numpy_iterator():
+            features.append(images)
+            labels.append(classes)
+    except tf.errors.OpError as error:
+        raise _corrupt(what, type(error).__name__) from error
+    return InMemoryExamples(
+        np.concatenate(features), _checked(np.concatenate(labels).astype(np.int32), what)
+    )
+
+
+def _checked(labels: NDArray[np.int32], what: str) -> NDArray[np.int32]:
+    if labels.min() < 0:
+        raise UserError(f"every example must have a label; {what} has examples without one")
+    return labels
 
 
 def _corrupt(what: str, reason: str) -> UserError:

@@ -54,7 +54,7 @@ def load(config: TFRecord, data_dir: str) -> Source:
         read_as = dataclasses.replace(read_as, classes=targets["train"].classes)
     if skipped:
         print(
-            f"{len(skipped)} broken inputs are left out, the first: {skipped[0][1]}",
+            f"broken inputs left out: {len(skipped)}; the first: {skipped[0][1]}",
             file=sys.stderr,
         )
     shape = _shape(config, splits)
