@@ -12,13 +12,13 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.10 pyth
 	$$python -c '$(FITS)' >/dev/null 2>&1 && { echo $$python; break; }; done)
 PYTHON_FITS = $(and $(PYTHON),$(shell $(PYTHON) -c '$(FITS)' >/dev/null 2>&1 && echo yes))
 DEMO := runs/demo
-# What make bench compares: agents, supervised, or both.
+# What make bench compares: agents, inputs or supervised.
 WHAT ?= agents supervised
 
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --use-pep517
 INSTALLED := $(VENV)/installed-$(ACCELERATOR)
 
-.PHONY: help setup lock demo test test-slow coverage lint format bench bench-agents bench-supervised \
+.PHONY: help setup lock demo test test-slow coverage lint format bench bench-agents bench-inputs bench-supervised \
 	image-test clean
 
 help: ## list the targets
@@ -66,11 +66,14 @@ lint: setup ## check style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(addprefix bench-,$(WHAT)) ## speed against other libraries; WHAT=agents or supervised
+bench: $(addprefix bench-,$(WHAT)) ## speed against other libraries; WHAT=agents, inputs or supervised
 
 bench-agents: setup $(PEERS)/installed
 	@$(BIN)/python benchmarks/agents.py
 	@$(BIN)/python benchmarks/episodes.py
+
+bench-inputs: setup
+	@$(BIN)/python benchmarks/inputs.py
 
 bench-supervised: setup $(PEERS)/installed
 	@$(BIN)/python benchmarks/supervised.py

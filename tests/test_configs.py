@@ -24,6 +24,13 @@ SLOW = ("cifar10_wide_resnet.py", "image_folder_resnet18.py")
 GRAYSCALE = ("digits", "mnist", "idx")
 
 
+# The columns of the tables, and their target.
+TABLES = {
+    "diabetes_regression.py": ("age,bmi,target", [f"{n},{n % 7},{n / 3}" for n in range(60)]),
+    "shuttle_anomaly.py": ("f1,f2,anomaly", [f"{n},{n % 7},{n % 3 == 0:d}" for n in range(60)]),
+}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Images of two classes, 16 of each in both splits."""
@@ -45,6 +52,11 @@ def folder(tmp_path_factory):
 def test_configuration_trains(name, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     config = SUPERVISED[name]
+    if name in TABLES:
+        header, rows = TABLES[name]
+        (tmp_path / "table.csv").write_text("\n".join([header, *rows]) + "\n")
+        _train(name, tmp_path, capsys, {"data.path": tmp_path / "table.csv", "seeds": 1})
+        return
     grayscale = getattr(config.data, "name", config.data.kind) in GRAYSCALE
     overrides = {
         "data.kind": "image_folder",
@@ -53,11 +65,14 @@ def test_configuration_trains(name, folder, tmp_path, monkeypatch, capsys):
         "data.channels": 1 if grayscale else 3,
         "data.validation_fraction": 0,
         "data.normalize": config.data.normalize,
-        "train.steps": 2,
-        "train.global_batch_size": 4,
         "train.batch_norm_group": 2 if config.train.batch_norm_group else 0,
         **SMALLER.get(name, {}),
     }
+    _train(name, tmp_path, capsys, overrides)
+
+
+def _train(name, tmp_path, capsys, overrides):
+    overrides = {"train.steps": 2, "train.global_batch_size": 4, **overrides}
     arguments = [f"--config.{field}={value}" for field, value in overrides.items()]
     command = ["train", f"--config=configs/{name}", f"--workdir={tmp_path / 'run'}"]
     assert run([*command, *arguments]) == 0, capsys.readouterr().err
