@@ -21,6 +21,6 @@ def report_skipped(skipped: Sequence[tuple[str, str]]) -> None:
     """Says how many inputs are left out, if any, and names the first."""
     if skipped:
         print(
-            f"{len(skipped)} broken inputs are left out, the first: {skipped[0][1]}",
+            f"broken inputs left out: {len(skipped)}; the first: {skipped[0][1]}",
             file=sys.stderr,
         )

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from trainer.compat.keras import tf
 from trainer.data.records.index import index_shards
-from trainer.data.records.ranges import read_ranges
 
 RECORDS = st.lists(st.lists(st.binary(max_size=60), min_size=1, max_size=9), min_size=1, max_size=4)
 
@@ -34,7 +33,7 @@ def test_records_are_found_at_their_offsets(folder, shards, random):
     order = list(range(len(flat)))
     random.shuffle(order)
     part = index.select(np.array(order))
-    found = read_ranges(paths, part.files, part.offsets, part.lengths)
+    found = part.read(slice(None))
     assert found == [flat[number] for number in order]
     # Equal contents, and only those, have equal digests.
     assert len({bytes(each) for each in index.identities}) == len(set(flat))
@@ -51,9 +50,9 @@ def test_records_before_a_damaged_one_are_found(folder):
     content[2500 * 56 + 30] ^= 1
     (folder / "shard").write_bytes(bytes(content))
     index = index_shards([path])
-    assert index.damaged == ("is damaged or truncated",)
+    assert index.damaged == ("is damaged or truncated at record 2500",)
     assert len(index) == 2500
-    found = read_ranges([path], index.files, index.offsets, index.lengths)
+    found = index.read(slice(None))
     assert found == records[:2500]
 
 
@@ -65,10 +64,3 @@ def test_an_index_takes_few_bytes_per_record(folder):
     index = index_shards([path])
     arrays = (index.files, index.numbers, index.offsets, index.lengths, index.identities)
     assert sum(array.nbytes for array in arrays) <= 44 * 5000
-
-
-def test_a_file_that_became_shorter_is_an_error(folder):
-    path = folder / "file"
-    path.write_bytes(b"abc")
-    with pytest.raises(OSError, match="shorter than when it was indexed"):
-        read_ranges([str(path)], np.zeros(1, int), np.array([2]), np.array([5]))

@@ -284,7 +284,7 @@ def test_a_defect_is_skipped(tmp_path, kind, capsys):
     dataset = load(config(tmp_path / "images", on_error="skip"), "")
     ((path, reason),) = dataset.skipped
     assert path == str(tmp_path / "images" / "b" / "999.png")
-    assert capsys.readouterr().err == f"1 broken inputs are left out, the first: {reason}\n"
+    assert capsys.readouterr().err == f"broken inputs left out: 1; the first: {reason}\n"
     whole = load(config(write_classes(tmp_path / "whole")), "")
     assert dataset.signature == whole.signature
     assert_equal(batches(dataset.splits["train"]), batches(whole.splits["train"]))

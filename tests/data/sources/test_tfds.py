@@ -1,20 +1,32 @@
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from trainer.compat.keras import tf
 from trainer.config import TFDS
 from trainer.data.loading import load
+from trainer.data.pipelines.batches import training_pipeline
+from trainer.data.pipelines.order import Natural
+from trainer.data.records.examples import RecordExamples
+from trainer.data.sources import tfds as source
 from trainer.errors import UserError
+from trainer.io import memory
 
 RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRAINER_CACHE_DIR", str(tmp_path / "cache"))
 
 
 def sizes(dataset):
     return {name: len(split) for name, split in dataset.splits.items()}
 
 
-def prepare(directory, image):
+def prepare(directory, image, file_format=None, shards=None):
     """A tiny set of dark and bright squares, prepared as TFDS itself would."""
     import tensorflow_datasets as tfds
 
@@ -41,7 +53,9 @@ def prepare(directory, image):
                 pixels = (200 * (number % 2) + noise).astype(image.dtype.as_numpy_dtype)
                 yield number, {"image": pixels, "label": number % 2}
 
-    TinyShades(data_dir=str(directory)).download_and_prepare()
+    config = tfds.download.DownloadConfig(num_shards=shards)
+    builder = TinyShades(data_dir=str(directory), file_format=file_format)
+    builder.download_and_prepare(download_config=config)
     return str(directory)
 
 
@@ -152,6 +166,120 @@ def test_unknown_names_are_refused(tmp_path, name, expected):
     with pytest.raises(UserError, match=expected) as caught:
         load(TFDS(name=name), str(tmp_path))
     assert repr(name) in str(caught.value)
+
+
+def batches(split, count=4, first=0, pipelines=1, number=0):
+    context = tf.distribute.InputContext(pipelines, number, pipelines)
+    pipeline = training_pipeline(split, Natural(len(split), 7), 8, first)(context)
+    return [tuple(part.numpy() for part in batch) for batch in pipeline.take(count)]
+
+
+def assert_equal(found, expected):
+    for batch, other in zip(found, expected, strict=True):
+        for part, other_part in zip(batch, other, strict=True):
+            np.testing.assert_array_equal(part, other_part)
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings"),
+    [
+        ((6, 6, 3), {}),
+        ((None, None, 1), {"image_size": (4, 5)}),
+        ((6, 6, 3), {"train_split": "train[10%:60%]", "validation_split": "train[70%:]"}),
+    ],
+    ids=["as stored", "resized", "slices"],
+)
+def test_both_residences_are_equal_bit_for_bit(tmp_path, shape, settings):
+    import tensorflow_datasets as tfds
+
+    directory = prepare(tmp_path, tfds.features.Image(shape=shape), shards=3)
+    memory, disk = (
+        load(TFDS(name="tiny_shades", residence=residence, **settings), directory)
+        for residence in ("memory", "disk")
+    )
+    assert memory.signature == disk.signature
+    for name, split in memory.splits.items():
+        other = disk.splits[name]
+        assert isinstance(other, RecordExamples)
+        assert list(split.identities()) == list(other.identities())
+        assert split.digest() == other.digest()
+        np.testing.assert_array_equal(split.targets, other.targets)
+        for chunk, other_chunk in zip(split.chunks(), other.chunks(), strict=True):
+            np.testing.assert_array_equal(chunk, other_chunk)
+    other = disk.splits["train"]
+    whole = batches(memory.splits["train"])
+    assert_equal(batches(other), whole)
+    # Resuming, and two hosts.
+    assert_equal(batches(other, 2, first=2), whole[2:])
+    shares = [batches(other, pipelines=2, number=number) for number in range(2)]
+    joined = [
+        tuple(np.concatenate(parts) for parts in zip(*pair, strict=True))
+        for pair in zip(*shares, strict=True)
+    ]
+    assert_equal(joined, whole)
+
+
+def test_slices_are_those_of_tfds(tmp_path):
+    import tensorflow_datasets as tfds
+
+    directory = prepare(tmp_path, tfds.features.Image(shape=(6, 6, 3)), shards=3)
+    config = TFDS(
+        name="tiny_shades", train_split="train[7:61]", validation_fraction=0, residence="disk"
+    )
+    found = np.concatenate(list(load(config, directory).splits["train"].chunks()))
+    read = tfds.load(
+        "tiny_shades",
+        data_dir=directory,
+        split="train[7:61]",
+        read_config=tfds.ReadConfig(interleave_cycle_length=1),
+    )
+    np.testing.assert_array_equal(found, [each["image"] for each in read.as_numpy_iterator()])
+
+
+def test_auto_reads_from_disk_what_does_not_fit(prepared, monkeypatch, capsys):
+    monkeypatch.setattr(memory, "fits", lambda _: False)
+    dataset = load(TFDS(name="tiny_shades"), prepared)
+    assert isinstance(dataset.splits["train"], RecordExamples)
+    assert capsys.readouterr().err.endswith("it is read from disk\n")
+
+
+def test_labels_are_read_once(prepared, monkeypatch):
+    for path in Path(prepared).rglob("*.tfrecord*"):
+        os.utime(path, (1e9, 1e9))
+    first = load(TFDS(name="tiny_shades", residence="disk"), prepared)
+
+    def forbidden(*_):
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(source, "_read_labels", forbidden)
+    again = load(TFDS(name="tiny_shades", residence="disk"), prepared)
+    for name, split in first.splits.items():
+        np.testing.assert_array_equal(again.splits[name].targets, split.targets)
+
+
+def test_a_changed_shard_is_named(tmp_path):
+    import tensorflow_datasets as tfds
+
+    directory = prepare(tmp_path, tfds.features.Image(shape=(6, 6, 3)))
+    train = load(TFDS(name="tiny_shades", residence="disk"), directory).splits["train"]
+    (path,) = tmp_path.rglob("*train.tfrecord*")
+    os.utime(path, (1e9, 1e9))
+    assert train.changed_files() == [str(path)]
+    with pytest.raises(tf.errors.OpError, match="has changed since it was indexed"):
+        batches(train)
+
+
+def test_other_formats_are_read_into_memory(tmp_path):
+    import tensorflow_datasets as tfds
+
+    image = tfds.features.Image(shape=(6, 6, 3))
+    directory = prepare(tmp_path, image, file_format="parquet")
+    dataset = load(TFDS(name="tiny_shades"), directory)
+    assert sizes(dataset)["test"] == 20
+    test = dataset.splits["test"]
+    np.testing.assert_array_equal(test.features.mean(axis=(1, 2, 3)) > 100, test.targets == 1)
+    with pytest.raises(UserError, match="with file_format='tfrecord'; prepare it so"):
+        load(TFDS(name="tiny_shades", residence="disk"), directory)
 
 
 @pytest.mark.skipif(

@@ -3,9 +3,13 @@
 import dataclasses
 import io
 import os
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from trainer.compat.keras import tf
@@ -13,6 +17,8 @@ from trainer.config import TFRecord
 from trainer.data.loading import load
 from trainer.data.pipelines.batches import training_pipeline
 from trainer.data.pipelines.order import Natural
+from trainer.data.records.examples import RecordExamples
+from trainer.data.sources import tfrecord as source
 from trainer.errors import UserError
 
 RANDOM = np.random.default_rng(0)
@@ -35,10 +41,11 @@ def feature(value):
 
 
 def record(**features):
+    """Equal features give equal bytes, and so equal splits."""
     made = {name: feature(value) for name, value in features.items()}
-    example = tf.train.Example(features=tf.train.Features(feature=made))
-    # Which records are held out is a function of their bytes.
-    return example.SerializeToString(deterministic=True)
+    return tf.train.Example(features=tf.train.Features(feature=made)).SerializeToString(
+        deterministic=True
+    )
 
 
 def encoded(number, size=(6, 5), form="PNG"):
@@ -111,30 +118,6 @@ def test_both_residences_are_equal_bit_for_bit(tmp_path, options, settings):
     assert_equal(joined, whole)
 
 
-def test_decoded_images_have_the_same_bytes(tmp_path, capsys):
-    rows = [record(image=encoded(n), other=encoded(n + 500), label=n % 3) for n in range(60)]
-    path = write(tmp_path / "train", rows, shards=3)
-    for image in ("image", "other"):
-        config = TFRecord(path=path, image=image, residence="memory")
-        memory = load(config, "")
-        config = dataclasses.replace(config, residence="disk", decoded_cache=True)
-        for written in (1, 0):
-            disk = load(config, "")
-            assert capsys.readouterr().err.count("writing decoded images to") == written
-            assert memory.signature == disk.signature
-            for name, split in memory.splits.items():
-                assert split.digest() == disk.splits[name].digest()
-                assert disk.splits[name].changed_files() == []
-                for chunk, other in zip(split.chunks(), disk.splits[name].chunks(), strict=True):
-                    np.testing.assert_array_equal(chunk, other)
-            assert_equal(batches(disk.splits["train"]), batches(memory.splits["train"]))
-
-
-def test_numbers_have_no_decoded_cache():
-    with pytest.raises(UserError, match="decoded_cache needs image"):
-        TFRecord(path="x", image="", columns=("a",), decoded_cache=True).validate()
-
-
 @pytest.mark.parametrize("residence", RESIDENCES)
 def test_pixels_and_labels_are_those_of_the_records(tmp_path, residence):
     path = write(tmp_path / "train", images(40))
@@ -148,6 +131,44 @@ def test_pixels_and_labels_are_those_of_the_records(tmp_path, residence):
         expected = [np.asarray(Image.open(io.BytesIO(encoded(n)))) for n in range(count)]
         np.testing.assert_array_equal(pixels, expected)
         np.testing.assert_array_equal(dataset.splits[name].targets, np.arange(count) % 3)
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=6), st.data())
+@settings(
+    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_records_of_any_shards_come_in_order(tmp_path, sizes, data):
+    folder = Path(tempfile.mkdtemp(dir=tmp_path))
+    size = sum(sizes)
+    number = st.floats(width=32, allow_nan=False, allow_infinity=False)
+    values = np.array(data.draw(st.lists(number, min_size=size, max_size=size)), np.float32)
+    last = np.cumsum(sizes)
+    for shard, end in enumerate(last):
+        part = range(end - sizes[shard], end)
+        write(folder / f"{shard}", [record(x=float(values[n]), label=float(n)) for n in part])
+    config = TFRecord(path=str(folder), image="", columns=("x",), target="regression")
+    positions = tf.constant(data.draw(st.lists(st.integers(0, size - 1), max_size=9)), tf.int64)
+    for residence in RESIDENCES:
+        train = source.load(dataclasses.replace(config, residence=residence), "").splits["train"]
+        np.testing.assert_array_equal(np.concatenate(list(train.chunks()))[:, 0], values)
+        features, targets = train.at(positions)
+        np.testing.assert_array_equal(features[:, 0], values[positions])
+        np.testing.assert_array_equal(targets[:, 0], positions)
+
+
+@pytest.mark.parametrize("residence", RESIDENCES)
+def test_splits_may_store_columns_as_other_types(tmp_path, residence):
+    rows = [record(a=n / 2, label=n % 2) for n in range(50)]
+    config = TFRecord(
+        path=write(tmp_path / "train", rows),
+        test_path=write(tmp_path / "test", [record(a=n, label=n % 2) for n in range(9)]),
+        image="",
+        columns=("a",),
+        normalize="none",
+        residence=residence,
+    )
+    test = load(config, "").splits["test"]
+    np.testing.assert_array_equal(np.concatenate(list(test.chunks()))[:, 0], range(9))
 
 
 @pytest.mark.parametrize("residence", RESIDENCES)
@@ -241,11 +262,11 @@ def damaged(tmp_path, kind):
 
 
 DEFECTS = {
-    "truncated": "train is damaged or truncated",
-    "flipped": "train is damaged or truncated",
+    "truncated": "train is damaged or truncated at record 29",
+    "flipped": "train is damaged or truncated at record 15",
     "compressed": "is compressed, .* decompress it",
-    "text": "is not a TFRecord file, or its first record is damaged",
-    "empty": "there is no record in",
+    "text": "is not a TFRecord file, or is damaged or truncated at record 0",
+    "empty": "train is empty",
     "no example": "train, record 0 is not a tf.train.Example",
     "later no example": "train, record 30 is not a tf.train.Example",
     "no feature": "train, record 30, feature 'image' must have one value. Received: 0",
@@ -277,7 +298,7 @@ def test_a_defect_is_skipped(tmp_path, kind, capsys):
     )
     assert len(first.skipped) == 1
     assert first.skipped == second.skipped
-    assert "1 broken inputs are left out" in capsys.readouterr().err
+    assert "broken inputs left out: 1; the first: " in capsys.readouterr().err
     assert sum(map(len, first.splits.values())) == (29 if kind == "truncated" else 30)
     assert_equal(batches(first.splits["train"]), batches(second.splits["train"]))
 
@@ -289,7 +310,7 @@ def test_a_defect_is_skipped(tmp_path, kind, capsys):
         ([1, 2], {"target": "classification"}, "set data.target=multi_label for lists"),
         (7, {"class_names": ("a", "b")}, "must be a class number from 0 to 1. Received: 7"),
         (-1, {}, "must be a class number from 0"),
-        (b"c", {"class_names": ("a", "b")}, "must be a class of the training table"),
+        (b"c", {"class_names": ("a", "b")}, "must be one of a, b. Received: 'c'"),
         (b"c", {"target": "regression"}, "must be numbers"),
         (1, {"label": "lable"}, "Did you mean 'label'"),
         (1, {"image": "img"}, "feature of .* 'img'"),
@@ -312,6 +333,142 @@ def test_many_different_class_numbers_are_measurements(tmp_path):
     path = write(tmp_path / "train", rows)
     with pytest.raises(UserError, match="30 different numbers in 30 records, too many"):
         load(TFRecord(path=path), "")
+
+
+BESIDE = {
+    "text": (b"a,b\n" * 100, "other is not a TFRecord file"),
+    "empty": (b"", "other is empty"),
+    "end missing": (b"\x05\0\0", "other is not a TFRecord file, or is damaged"),
+}
+
+
+@pytest.mark.parametrize("kind", BESIDE)
+def test_a_broken_shard_beside_whole_ones(tmp_path, kind):
+    content, message = BESIDE[kind]
+    write(tmp_path / "shards-1", images(30))
+    (tmp_path / "shards-0-other").write_bytes(content)
+    config = TFRecord(path=f"{tmp_path}/shards-*")
+    with pytest.raises(UserError, match=message):
+        load(config, "")
+    dataset = load(dataclasses.replace(config, on_error="skip"), "")
+    assert sum(map(len, dataset.splits.values())) == 30
+    ((name, reason),) = dataset.skipped
+    assert name == str(tmp_path / "shards-0-other")
+    assert message in reason
+
+
+@pytest.mark.parametrize("options", ["GZIP", "ZLIB"])
+def test_compressed_shards_are_never_skipped(tmp_path, options):
+    path = write(tmp_path / "train", images(30), options=options)
+    with pytest.raises(UserError, match=r"is compressed, .*; decompress it"):
+        load(TFRecord(path=path, on_error="skip"), "")
+
+
+@pytest.mark.parametrize(
+    ("labels", "settings", "reason"),
+    [
+        (7, {"class_names": ("a", "b", "c")}, "must be a class number from 0 to 2. Received: 7"),
+        ([1, 2], {"target": "classification"}, "must have one value.*Received: 2"),
+        ([], {}, "must have one value.*Received: 0"),
+    ],
+    ids=["class", "list", "none"],
+)
+def test_a_wrong_label_is_skipped(tmp_path, labels, settings, reason):
+    path = write(tmp_path / "train", [*images(30), record(image=encoded(50), label=labels)])
+    for residence in RESIDENCES:
+        config = TFRecord(path=path, residence=residence, **settings)
+        with pytest.raises(UserError, match=f"record 30, feature 'label' {reason}"):
+            load(config, "")
+        dataset = load(dataclasses.replace(config, on_error="skip"), "")
+        assert [name for name, _ in dataset.skipped] == [f"{path}, record 30"]
+        assert sum(map(len, dataset.splits.values())) == 30
+        assert dataset.signature.target == "classification"
+
+
+def test_a_class_that_only_the_test_shards_have(tmp_path):
+    rows = [record(image=encoded(n), label=b"ab"[n % 2 :][:1]) for n in range(40)]
+    path = write(tmp_path / "train", rows)
+    test = write(tmp_path / "test", [*rows[:5], record(image=encoded(77), label=b"new")])
+    config = TFRecord(path=path, test_path=test)
+    with pytest.raises(UserError, match=r"test, record 5, .* one of a, b. Received: 'new'"):
+        load(config, "")
+    dataset = load(dataclasses.replace(config, on_error="skip"), "")
+    assert len(dataset.splits["test"]) == 5
+    other = write(tmp_path / "other", images(9))
+    with pytest.raises(UserError, match="must be class names as in the training shards"):
+        load(TFRecord(path=path, test_path=other), "")
+
+
+def test_a_broken_first_record_is_skipped(tmp_path):
+    path = write(tmp_path / "train", [b"\xff\xff no example", b"", record(x=1), *images(30)])
+    with pytest.raises(UserError, match=r"train, record 0 is not a tf.train.Example"):
+        load(TFRecord(path=path), "")
+    dataset = load(TFRecord(path=path, on_error="skip"), "")
+    assert [name[-8:] for name, _ in dataset.skipped] == ["record 0", "record 1", "record 2"]
+    assert sum(map(len, dataset.splits.values())) == 30
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"x": float("nan")}, "record 20, feature 'x' must be finite. Received: nan"),
+        ({"x": float("inf")}, "record 20, feature 'x' must be finite. Received: inf"),
+        ({"x": [1.0, 2.0]}, "record 20, feature 'x' must have one value. Received: 2"),
+        ({"y": 1.0}, "record 20, feature 'x' must have one value. Received: 0"),
+        ({"x": 1}, "record 20 is not a tf.train.Example with the types"),
+    ],
+    ids=["nan", "infinite", "two", "missing", "type"],
+)
+def test_wrong_columns_are_named_or_skipped(tmp_path, row, message):
+    rows = [record(x=n / 2, label=n % 2) for n in range(20)]
+    path = write(tmp_path / "train", [*rows, record(label=1, **row)])
+    config = TFRecord(path=path, image="", columns=("x",))
+    with pytest.raises(UserError, match=message):
+        source.load(config, "")
+    found = source.load(dataclasses.replace(config, on_error="skip"), "")
+    assert len(found.splits["train"]) == 20
+    assert [name for name, _ in found.skipped] == [f"{path}, record 20"]
+
+
+def test_vectors_of_0_and_1_are_no_lists_of_labels(tmp_path):
+    rows = [record(image=encoded(n), label=[n % 2, 1, 1 - n % 2]) for n in range(20)]
+    with pytest.raises(UserError, match=r"record 0, .* must have each label once"):
+        load(TFRecord(path=write(tmp_path / "train", rows)), "")
+
+
+def test_a_huge_class_number_is_refused(tmp_path):
+    rows = [record(image=encoded(n), label=10**12 * (n % 2)) for n in range(20)]
+    with pytest.raises(UserError, match=r"must be class numbers .*Received: 1000000000000"):
+        load(TFRecord(path=write(tmp_path / "train", rows)), "")
+
+
+def test_no_shard_is_in_two_splits(tmp_path):
+    path = write(tmp_path / "train", images(30), shards=3)
+    with pytest.raises(UserError, match=r"the test and the train shards .*train-00001"):
+        load(TFRecord(path=path, test_path=f"{tmp_path}/train-00001"), "")
+
+
+def test_hidden_files_and_folders_are_no_shards(tmp_path):
+    for name in ("b", "a", "_SUCCESS", ".a.crc"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "c").mkdir()
+    shards = [f"{tmp_path}/a", f"{tmp_path}/b"]
+    assert source.find_shards(str(tmp_path), "path") == shards
+    assert source.find_shards(f"{tmp_path}/", "path") == shards
+    assert source.find_shards(f"{tmp_path}/[b-z]*", "path") == shards[1:]
+
+
+def test_a_shard_that_changes_during_training_is_named(tmp_path):
+    path = write(tmp_path / "train", images(60))
+    train = load(TFRecord(path=path, residence="disk"), "").splits["train"]
+    assert isinstance(train, RecordExamples)
+    # The same size, and other pixels.
+    write(tmp_path / "train", images(60)[::-1])
+    with pytest.raises(tf.errors.OpError, match="has changed since it was indexed"):
+        batches(train)
+    assert train.changed_files() == [path]
+    os.remove(path)
+    assert train.changed_files() == [path]
 
 
 @pytest.mark.parametrize("path", ["", "none-*", "folder"])
@@ -354,11 +511,11 @@ def test_an_index_is_built_once_and_again_if_a_shard_changes(tmp_path, monkeypat
 
 
 def test_auto_reads_from_disk_what_does_not_fit(tmp_path, monkeypatch, capsys):
-    from trainer.data import residence
+    from trainer.io import memory
 
-    path = write(tmp_path / "train", images(40))
+    path = write(tmp_path / "train", images(20))
     load(TFRecord(path=path), "")
     assert "disk" not in capsys.readouterr().err
-    monkeypatch.setattr(residence, "fits", lambda needed: needed < 40 * 6 * 5 * 3)
+    monkeypatch.setattr(memory, "fits", lambda needed: needed < 20 * 6 * 5 * 3)
     load(TFRecord(path=path), "")
-    assert capsys.readouterr().err.endswith("does not fit into memory and is read from disk\n")
+    assert capsys.readouterr().err.endswith("it is read from disk\n")

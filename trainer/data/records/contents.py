@@ -1,7 +1,7 @@
 """What is in the records of an index: their labels, and what decoding must know of their images."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,17 @@ from trainer.compat.keras import tf
 from trainer.data import index_cache
 from trainer.data.image_check import check_images
 from trainer.data.records.index import RecordIndex
-from trainer.data.records.ranges import read_ranges
+from trainer.data.records.progress import Progress
 from trainer.errors import UserError, unknown_name
 
-_VERSION = "1"
+_VERSION = "2"
 _CHUNK = 512
+# Records among which one must have all features.
+_MOST_TRIED = 1000
 # TensorFlow's message has bytes of the record, which need not be text.
 _UNPARSABLE = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
 _LISTS = {"int64_list": tf.int64, "float_list": tf.float32, "bytes_list": tf.string}
+_Types = dict[str, tf.DType]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,34 +29,43 @@ class Contents:
     """The labels of N records, and the codes and sizes of their images.
 
     Attributes:
-      labels: the values of all labels one after the other: int64, float32 or bytes.
+      labels: the values of all labels one after the other, int64 or float32.
+      names: of the classes whose numbers are in `labels`, in no order; None: labels are numbers.
       counts: numbers of values of each label, int64 `[N]`.
       codes: see `decode_any`, int8 `[N]`; 0 if there are no images.
       sizes: height and width of each image, int32 `[N, 2]`.
-      errors: why a record cannot be used, text `[N]`; "" if it can.
+      broken: numbers of the records that cannot be used, int64 `[M]`.
+      reasons: why, text `[M]`.
       column_types: int64 or float32 of each column.
     """
 
     labels: NDArray[Any]
+    names: tuple[str, ...] | None
     counts: NDArray[np.int64]
     codes: NDArray[np.int8]
     sizes: NDArray[np.int32]
-    errors: NDArray[np.str_]
+    broken: NDArray[np.int64]
+    reasons: NDArray[np.str_]
     column_types: tuple[str, ...]
 
+    @property
+    def records(self) -> NDArray[np.int64]:
+        """The number of the record of each value in `labels`."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
     def select(self, records: NDArray[np.integer]) -> "Contents":
-        """The contents of some of the records, in this order."""
-        starts = np.cumsum(self.counts) - self.counts
-        places = [
-            np.arange(starts[record], starts[record] + self.counts[record]) for record in records
-        ]
-        return Contents(
-            self.labels[np.concatenate(places)],
-            self.counts[records],
-            self.codes[records],
-            self.sizes[records],
-            self.errors[records],
-            self.column_types,
+        """The contents of some of the records, of which none is broken, in this order."""
+        counts = self.counts[records]
+        old_starts = (np.cumsum(self.counts) - self.counts)[records]
+        shifts = old_starts - (np.cumsum(counts) - counts)
+        return dataclasses.replace(
+            self,
+            labels=self.labels[np.arange(counts.sum()) + np.repeat(shifts, counts)],
+            counts=counts,
+            codes=self.codes[records],
+            sizes=self.sizes[records],
+            broken=self.broken[:0],
+            reasons=self.reasons[:0],
         )
 
 
@@ -67,28 +79,42 @@ def read_contents(index: RecordIndex, image: str, columns: Sequence[str], label:
       label: feature with the target.
 
     Raises:
-      UserError: if the first record lacks a feature, or one has another type.
+      UserError: if none of the first records has all features with usable types.
     """
     types = _types(index, image, columns, label)
     shards = [f"{shard.path}\n{shard.size}\n{shard.modified}" for shard in index.shards]
     key = ("contents", _VERSION, image, label, repr(tuple(columns)), *shards)
     newest = max(shard.modified for shard in index.shards)
-    arrays = index_cache.cached(key, lambda: _measure(index, types, image, label), newest)
-    column_types = tuple(types[name].name for name in columns)
-    return Contents(**arrays, column_types=column_types)
+    arrays = dict(index_cache.cached(key, lambda: _measure(index, types, image, label), newest))
+    names = arrays.pop("names").tolist()
+    return Contents(
+        **arrays,
+        names=tuple(names) if types[label] == tf.string else None,
+        column_types=tuple(types[name].name for name in columns),
+    )
 
 
-def _types(
-    index: RecordIndex, image: str, columns: Sequence[str], label: str
-) -> dict[str, tf.DType]:
-    """The type of each feature in the first record."""
-    (payload,) = next(_payloads(index, 1))
-    where = index.where(0)
+def _types(index: RecordIndex, image: str, columns: Sequence[str], label: str) -> _Types:
+    """The type of each feature in the first record that has all of them."""
+    first_error: UserError | None = None
+    for record in range(min(len(index), _MOST_TRIED)):
+        (payload,) = index.read(slice(record, record + 1))
+        try:
+            return _types_in(payload, index.where(record), image, columns, label)
+        except UserError as error:
+            first_error = first_error or error
+    assert first_error is not None, "an index has records"
+    raise first_error
+
+
+def _types_in(payload: bytes, where: str, image: str, columns: Sequence[str], label: str) -> _Types:
     try:
         features = tf.train.Example.FromString(payload).features.feature
     # protobuf's DecodeError, which has no public name in every version.
     except Exception as error:
         raise UserError(f"{where} is not a tf.train.Example ({type(error).__name__})") from error
+    if not features:
+        raise UserError(f"{where} is not a tf.train.Example with features")
     types = {}
     for name in filter(None, (image, *columns, label)):
         if name not in features:
@@ -108,76 +134,87 @@ def _types(
     return types
 
 
-def _payloads(index: RecordIndex, chunk: int) -> Iterator[list[bytes]]:
-    paths = [shard.path for shard in index.shards]
-    for first in range(0, len(index), chunk):
-        part = slice(first, first + chunk)
-        yield read_ranges(paths, index.files[part], index.offsets[part], index.lengths[part])
-
-
-def _measure(
-    index: RecordIndex, types: dict[str, tf.DType], image: str, label: str
-) -> index_cache.Arrays:
+def _measure(index: RecordIndex, types: _Types, image: str, label: str) -> index_cache.Arrays:
     spec = {name: tf.io.RaggedFeature(dtype) for name, dtype in types.items()}
     labels: list[NDArray[Any]] = []
-    counts, codes, sizes, errors = [], [], [], []
-    first = 0
-    for payloads in _payloads(index, _CHUNK):
+    counts, codes, sizes = [], [], []
+    broken: dict[int, str] = {}
+    names: dict[bytes, int] = {}
+    progress = Progress("reading labels" + " and decoding images" * bool(image))
+    for first in range(0, len(index), _CHUNK):
+        payloads = index.read(slice(first, first + _CHUNK))
         where = [index.where(first + number) for number in range(len(payloads))]
-        first += len(payloads)
         parsed, reasons = _parse(payloads, spec, where)
         for name in types:
-            lengths = parsed[name].row_lengths().numpy()
             if name != label:
-                for number in np.flatnonzero(lengths != 1):
-                    reasons[number] = reasons[number] or (
-                        f"{where[number]}, feature {name!r} must have one value. "
-                        f"Received: {lengths[number]}"
-                    )
-        values = parsed[label]
-        labels.append(values.flat_values.numpy())
-        counts.append(values.row_lengths().numpy())
+                reasons = _wrong_values(name, parsed[name], where) | reasons
+        values = parsed[label].flat_values.numpy()
+        labels.append(_numbered(values, names) if types[label] == tf.string else values)
+        counts.append(parsed[label].row_lengths().numpy())
+        checked_codes = np.zeros(len(payloads), np.int8)
+        checked_sizes = np.zeros((len(payloads), 2), np.int32)
         if image:
             contents = [row[0] if len(row) == 1 else b"" for row in parsed[image].to_list()]
             checked = check_images(contents, where)
-            codes.append(checked.codes)
-            sizes.append(checked.sizes)
-            reasons = [
-                reason or error for reason, error in zip(reasons, checked.errors, strict=True)
-            ]
-        else:
-            codes.append(np.zeros(len(payloads), np.int8))
-            sizes.append(np.zeros((len(payloads), 2), np.int32))
-        errors += reasons
-    joined = np.concatenate(labels)
-    # Arrays of objects cannot be kept in files.
+            checked_codes, checked_sizes = checked.codes, checked.sizes
+            reasons = {n: why for n, why in enumerate(checked.errors) if why} | reasons
+        codes.append(checked_codes)
+        sizes.append(checked_sizes)
+        broken |= {first + number: reasons[number] for number in sorted(reasons)}
+        progress.add(len(payloads))
+    progress.end()
     return {
-        "labels": joined.astype(np.bytes_) if joined.dtype == object else joined,
+        "labels": np.concatenate(labels),
+        "names": np.array([name.decode("utf-8", "backslashreplace") for name in names], np.str_),
         "counts": np.concatenate(counts),
         "codes": np.concatenate(codes),
         "sizes": np.concatenate(sizes),
-        "errors": np.array(errors, np.str_),
+        "broken": np.array(list(broken), np.int64),
+        "reasons": np.array(list(broken.values()), np.str_),
     }
+
+
+def _numbered(values: NDArray[np.object_], names: dict[bytes, int]) -> NDArray[np.int64]:
+    """The numbers of names; new ones are added."""
+    return np.array([names.setdefault(value, len(names)) for value in values], np.int64)
+
+
+def _wrong_values(name: str, values: tf.RaggedTensor, where: Sequence[str]) -> dict[int, str]:
+    """Why records do not have one finite value, or one image, by their numbers in the chunk."""
+    lengths = values.row_lengths().numpy()
+    wrong = {
+        number: f"{where[number]}, feature {name!r} must have one value. "
+        f"Received: {lengths[number]}"
+        for number in np.flatnonzero(lengths != 1).tolist()
+    }
+    if values.dtype == tf.float32:
+        numbers = values.flat_values.numpy()
+        records = np.repeat(np.arange(len(lengths)), lengths)
+        for place in np.flatnonzero(~np.isfinite(numbers)):
+            number = int(records[place])
+            wrong.setdefault(
+                number,
+                f"{where[number]}, feature {name!r} must be finite. Received: {numbers[place]}",
+            )
+    return wrong
 
 
 def _parse(
     payloads: Sequence[bytes], spec: dict[str, tf.io.RaggedFeature], where: Sequence[str]
-) -> tuple[dict[str, tf.RaggedTensor], list[str]]:
-    """The features of records, and why one cannot be parsed; such a record has no values."""
+) -> tuple[dict[str, tf.RaggedTensor], dict[int, str]]:
+    """The features of records, and why some cannot be parsed, which have no values then."""
     try:
-        return tf.io.parse_example(payloads, spec), [""] * len(payloads)
+        return tf.io.parse_example(payloads, spec), {}
     except _UNPARSABLE:
         pass
-    reasons, usable = [], []
-    for payload, place in zip(payloads, where, strict=True):
+    reasons, usable = {}, list(payloads)
+    for number, payload in enumerate(payloads):
         try:
             tf.io.parse_example([payload], spec)
         except _UNPARSABLE:
-            reasons.append(
-                f"{place} is not a tf.train.Example with the types of features of the first record"
+            reasons[number] = (
+                f"{where[number]} is not a tf.train.Example with the types of features of the "
+                "first record"
             )
-            usable.append(b"")
-        else:
-            reasons.append("")
-            usable.append(payload)
+            usable[number] = b""
     return tf.io.parse_example(usable, spec), reasons

@@ -1,6 +1,7 @@
 """Examples that are read from records for each batch."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ from numpy.typing import NDArray
 from trainer.compat.keras import tf
 from trainer.data.examples import Examples, digest_of
 from trainer.data.records.index import RecordIndex
-from trainer.data.records.ranges import read_ranges
 
 # From payloads, string `[B]`, and a number per record, int32 `[B]`, to features `[B, ...]`.
 Decode = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+# Of a part of all examples.
+_MOST_EXAMPLES = 1024
+_CHUNK_ELEMENTS = 2**26
 
 
 class RecordExamples(Examples):
@@ -24,6 +27,7 @@ class RecordExamples(Examples):
         targets: NDArray[Any],
         codes: NDArray[np.int8],
         decode: Decode,
+        shape: Sequence[int],
     ):
         """Takes what reading and decoding needs.
 
@@ -32,12 +36,18 @@ class RecordExamples(Examples):
           targets: see `Examples`, `[N, ...]`.
           codes: what `decode` must know of each record, `[N]`.
           decode: in TensorFlow operations.
+          shape: of the features of an example.
         """
         self._index = index
         self._targets = targets
         self._codes = codes
         self._decode = decode
-        self._paths = [shard.path for shard in index.shards]
+        self._shape = tuple(shape)
+        # Without compilation each operation would be called from Python, example by example.
+        self._compiled = tf.function(
+            decode,
+            input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int32)],
+        )
 
     def __len__(self) -> int:
         return len(self._index)
@@ -54,15 +64,24 @@ class RecordExamples(Examples):
         size = tf.convert_to_tensor(positions).shape[0]
         for tensor, shape in ((payloads, ()), (codes, ()), (targets, self._targets.shape[1:])):
             tensor.set_shape((size, *shape))
-        return self._decode(payloads, codes), targets
+        features = self._compiled(payloads, codes)
+        features.set_shape((size, *self._shape))
+        return features, targets
+
+    def chunks(self) -> Iterator[NDArray[Any]]:
+        """See the base class; large examples come in smaller parts."""
+        part = min(_MOST_EXAMPLES, max(1, _CHUNK_ELEMENTS // math.prod(self._shape)))
+        for first in range(0, len(self), part):
+            with tf.device("/cpu:0"):
+                positions = tf.range(first, min(first + part, len(self)), dtype=tf.int64)
+                features = self.at(positions)[0]
+            yield features.numpy()
 
     def _read(
         self, positions: NDArray[np.int64]
     ) -> tuple[NDArray[np.object_], NDArray[np.int32], NDArray[Any]]:
         index = self._index
-        payloads = read_ranges(
-            self._paths, index.files[positions], index.offsets[positions], index.lengths[positions]
-        )
+        payloads = index.read(positions)
         return (
             np.array(payloads, object),
             self._codes[positions].astype(np.int32),
@@ -76,6 +95,7 @@ class RecordExamples(Examples):
             self._targets[positions],
             self._codes[positions],
             self._decode,
+            self._shape,
         )
 
     def identities(self) -> Iterator[bytes]:

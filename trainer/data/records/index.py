@@ -6,6 +6,7 @@ payload (4). TensorFlow's own reader checks both checksums while the index is bu
 
 import dataclasses
 import hashlib
+from array import array
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,38 +14,15 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.data import index_cache
+from trainer.data.records.progress import Progress
+from trainer.data.records.shard import Shard, read_ranges
 from trainer.errors import UserError
 
-_VERSION = "1"
+_VERSION = "2"
 _HEADER, _FOOTER = 12, 4
 _BATCH = 1024
 _DIGEST = 16
 _COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda")
-
-
-@dataclasses.dataclass(frozen=True)
-class Shard:
-    """A file of records, and what tells whether it has changed.
-
-    Attributes:
-      path: local or remote.
-      size: bytes.
-      modified: time of the last change, nanoseconds.
-    """
-
-    path: str
-    size: int
-    modified: int
-
-    @classmethod
-    def of(cls, path: str) -> "Shard":
-        """The shard as it is now."""
-        found = tf.io.gfile.stat(path)
-        return cls(path, found.length, found.mtime_nsec)
-
-    def is_changed(self) -> bool:
-        """Whether the file is not the one that was indexed."""
-        return not tf.io.gfile.exists(self.path) or Shard.of(self.path) != self
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +36,7 @@ class RecordIndex:
       offsets: of the first byte of each payload, int64 `[N]`.
       lengths: of each payload, int64 `[N]`.
       identities: digests of the payloads, uint8 `[N, 16]`.
-      damaged: for each shard why it cannot be read beyond its last record; "" if it is whole.
+      damaged: for each shard why it cannot be read, or not beyond a record; "" if it is whole.
     """
 
     shards: tuple[Shard, ...]
@@ -76,6 +54,12 @@ class RecordIndex:
         """The place of a record, for messages."""
         return f"{self.shards[self.files[record]].path}, record {self.numbers[record]}"
 
+    def read(self, records: NDArray[np.integer] | slice) -> list[bytes]:
+        """The payloads of some of the records, in this order; see `read_ranges`."""
+        return read_ranges(
+            self.shards, self.files[records], self.offsets[records], self.lengths[records]
+        )
+
     def select(self, records: NDArray[np.integer]) -> "RecordIndex":
         """The index of some of the records, in this order."""
         return dataclasses.replace(
@@ -92,10 +76,12 @@ def index_shards(paths: Sequence[str]) -> RecordIndex:
     """The index of shards, from the cache if they have not changed since it was built.
 
     Raises:
-      UserError: if a shard is compressed, or is no file of records.
+      UserError: if a shard is compressed.
     """
     shards = tuple(map(Shard.of, paths))
-    parts = [_index_shard(shard) for shard in shards]
+    progress = Progress("indexing")
+    parts = [_index_shard(shard, progress) for shard in shards]
+    progress.end()
     counts = [len(part["offsets"]) for part in parts]
     return RecordIndex(
         shards,
@@ -108,51 +94,55 @@ def index_shards(paths: Sequence[str]) -> RecordIndex:
     )
 
 
-def _index_shard(shard: Shard) -> index_cache.Arrays:
+def _index_shard(shard: Shard, progress: Progress) -> index_cache.Arrays:
     key = ("records", _VERSION, shard.path, str(shard.size), str(shard.modified))
-    return index_cache.cached(key, lambda: _measure(shard), shard.modified)
+    return index_cache.cached(key, lambda: _measure(shard, progress), shard.modified)
 
 
-def _measure(shard: Shard) -> index_cache.Arrays:
-    lengths: list[int] = []
-    digests: list[bytes] = []
+def _measure(shard: Shard, progress: Progress) -> index_cache.Arrays:
+    lengths, digests = array("q"), bytearray()
     damaged = ""
+
+    def add(batches: Iterator[NDArray[np.object_]]) -> None:
+        for batch in batches:
+            for record in batch:
+                lengths.append(len(record))
+                digests.extend(hashlib.blake2b(record, digest_size=_DIGEST).digest())
+            progress.add(len(batch))
+
     try:
-        for record in _records(shard.path, _BATCH):
-            lengths.append(len(record))
-            digests.append(hashlib.blake2b(record, digest_size=_DIGEST).digest())
+        add(_records(shard.path, _BATCH))
     except tf.errors.DataLossError:
-        damaged = "is damaged or truncated"
         # A batch is lost with its damaged record: those before it are read one by one.
         try:
-            for record in _records(shard.path, 1, skip=len(lengths)):
-                lengths.append(len(record))
-                digests.append(hashlib.blake2b(record, digest_size=_DIGEST).digest())
+            add(_records(shard.path, 1, skip=len(lengths)))
         except tf.errors.DataLossError:
-            if not lengths:
-                raise _no_records(shard.path) from None
-    array = np.array(lengths, np.int64)
-    ends = np.cumsum(array + _HEADER + _FOOTER)
+            damaged = f"is damaged or truncated at record {len(lengths)}"
+    if not lengths:
+        damaged = _why_no_records(shard.path)
+    sizes = np.array(lengths, np.int64)
+    ends = np.cumsum(sizes + _HEADER + _FOOTER)
     return {
-        "lengths": array,
-        "offsets": ends - array - _FOOTER,
-        "identities": np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _DIGEST),
+        "lengths": sizes,
+        "offsets": ends - sizes - _FOOTER,
+        "identities": np.array(digests, np.uint8).reshape(-1, _DIGEST),
         "damaged": np.array(damaged),
     }
 
 
-def _records(path: str, batch: int, skip: int = 0) -> Iterator[bytes]:
-    """The payloads of a shard, read and checked in order."""
+def _records(path: str, batch: int, skip: int = 0) -> Iterator[NDArray[np.object_]]:
+    """The payloads of a shard in batches, read and checked in order."""
     dataset = tf.data.TFRecordDataset(path, buffer_size=2**20).skip(skip)
-    for records in dataset.batch(batch).as_numpy_iterator():
-        yield from records
+    yield from dataset.batch(batch).as_numpy_iterator()
 
 
-def _no_records(path: str) -> UserError:
+def _why_no_records(path: str) -> str:
     with tf.io.gfile.GFile(path, "rb") as file:
         start = file.read(2)
+    if not start:
+        return "is empty"
     if start in _COMPRESSED:
-        return UserError(
+        raise UserError(
             f"{path} is compressed, so that no record of it can be read on its own; decompress it"
         )
-    return UserError(f"{path} is not a TFRecord file, or its first record is damaged; replace it")
+    return "is not a TFRecord file, or is damaged or truncated at record 0"

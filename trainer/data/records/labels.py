@@ -1,5 +1,8 @@
 """Targets from the labels of records: class numbers, names, lists of either, or numbers."""
 
+import dataclasses
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,120 +17,69 @@ _SEPARATOR = "\x1f"
 # Class numbers with fewer records per class than this, if there are many, are measurements.
 _RECORDS_PER_CLASS = 5
 _FEW_CLASSES = 20
+_MOST_CLASSES = 1_000_000
 
 
-def label_targets(
-    config: TFRecord, contents: Contents, index: RecordIndex, train: Targets | None = None
-) -> Targets:
-    """The targets of the labels of N records.
+@dataclasses.dataclass(frozen=True)
+class Meaning:
+    """How labels are read, decided by the training split.
 
-    Args:
-      config: names the label, and says what the target is.
-      contents: with the labels.
-      index: of the records, for messages.
-      train: the targets of the training split, if these are of another one.
+    Attributes:
+      kind: classification, multi_label or regression.
+      classes: names of the classes, labels or values; empty: the names that occur.
+      has_names: whether labels are names, not numbers.
+    """
+
+    kind: str
+    classes: tuple[str, ...]
+    has_names: bool
+
+
+def meaning(config: TFRecord, contents: Contents, index: RecordIndex) -> Meaning:
+    """How the labels of the training split are read.
 
     Raises:
-      UserError: if a label has too few or too many values, no class, or floats are no regression.
+      UserError: if the type of the labels cannot be that of the target, or there are too many or
+        too few class numbers.
     """
-    kind = train.kind if train else _kind(config, contents)
+    kind = _kind(config, contents)
+    has_names = contents.names is not None
     if kind == REGRESSION:
-        return _values(config, contents, index, train)
-    if kind == CLASSIFICATION:
-        _check_one_value(config, contents, index)
+        if has_names:
+            raise UserError(
+                f"{index.where(0)}, feature {config.label!r} must be numbers for data.target="
+                "regression. Received: bytes"
+            )
+        width = int(np.bincount(contents.counts).argmax())
+        if not width:
+            raise UserError(f"feature {config.label!r} has no value in most records of data.path")
+        numbered = tuple(f"{config.label}_{n}" for n in range(width))
+        return Meaning(kind, (config.label,) if width == 1 else numbered, has_names)
     if contents.labels.dtype.kind == "f":
         raise UserError(
             f"{index.where(0)}, feature {config.label!r} must be class numbers or names; set "
-            "data.target=regression to predict numbers, or store classes. Received: floats"
+            "data.target=regression to predict numbers, or store classes, such as the number of "
+            "a range. Received: floats"
         )
-    if contents.labels.dtype.kind == "S":
-        return _named(config, contents, index, kind, train)
-    return _numbered(config, contents, index, kind, train)
+    if not len(contents.labels):
+        raise UserError(f"feature {config.label!r} has no value in any record of data.path")
+    if has_names or config.class_names:
+        return Meaning(kind, config.class_names, has_names)
+    largest = _check_discrete(config, contents.labels)
+    if kind == CLASSIFICATION and largest == 0:
+        raise UserError(f"feature {config.label!r} must have at least two classes")
+    return Meaning(kind, tuple(map(str, range(max(largest, 0) + 1))), has_names)
 
 
 def _kind(config: TFRecord, contents: Contents) -> str:
     if config.target != "auto":
         return config.target
-    return CLASSIFICATION if (contents.counts == 1).all() else MULTI_LABEL
+    # A record without a label among single labels is an error, not a list.
+    return CLASSIFICATION if contents.counts.max() <= 1 else MULTI_LABEL
 
 
-def _check_one_value(config: TFRecord, contents: Contents, index: RecordIndex) -> None:
-    for record in np.flatnonzero(contents.counts != 1):
-        raise UserError(
-            f"{index.where(record)}, feature {config.label!r} must have one value; set "
-            f"data.target=multi_label for lists. Received: {contents.counts[record]}"
-        )
-
-
-def _values(
-    config: TFRecord, contents: Contents, index: RecordIndex, train: Targets | None
-) -> Targets:
-    if contents.labels.dtype.kind == "S":
-        raise UserError(
-            f"{index.where(0)}, feature {config.label!r} must be numbers for data.target="
-            "regression. Received: bytes"
-        )
-    width = len(train.classes) if train else int(contents.counts[0])
-    for record in np.flatnonzero(contents.counts != width):
-        raise UserError(
-            f"{index.where(record)}, feature {config.label!r} must have as many values as in the "
-            f"first record, {width}. Received: {contents.counts[record]}"
-        )
-    values = contents.labels.astype(np.float32).reshape(-1, width) + np.float32(0)
-    for record in np.flatnonzero(~np.isfinite(values).all(axis=1)):
-        raise UserError(
-            f"{index.where(record)}, feature {config.label!r} must be finite. Received: "
-            f"{values[record].tolist()}"
-        )
-    names = (config.label,) if width == 1 else tuple(f"{config.label}_{n}" for n in range(width))
-    return Targets(names, REGRESSION, values)
-
-
-def _named(
-    config: TFRecord,
-    contents: Contents,
-    index: RecordIndex,
-    kind: str,
-    train: Targets | None,
-) -> Targets:
-    texts = iter([label.decode("utf-8", "replace") for label in contents.labels])
-    cells = [
-        _SEPARATOR.join(next(texts) for _ in range(count)) for count in contents.counts.tolist()
-    ]
-    known = train.classes if train else config.class_names
-    return parse_targets({config.label: cells}, kind, _SEPARATOR, index.where, known)
-
-
-def _numbered(
-    config: TFRecord,
-    contents: Contents,
-    index: RecordIndex,
-    kind: str,
-    train: Targets | None,
-) -> Targets:
-    numbers = contents.labels
-    if not len(numbers):
-        raise UserError(f"feature {config.label!r} has no value in any record of data.path")
-    classes = train.classes if train else config.class_names
-    if not classes:
-        _check_discrete(config, numbers)
-        classes = tuple(map(str, range(max(int(numbers.max()), 0) + 1)))
-    records = np.repeat(np.arange(len(contents.counts)), contents.counts)
-    for place in np.flatnonzero((numbers < 0) | (numbers >= len(classes))):
-        raise UserError(
-            f"{index.where(records[place])}, feature {config.label!r} must be a class number from "
-            f"0 to {len(classes) - 1}. Received: {numbers[place]}"
-        )
-    if kind == CLASSIFICATION:
-        if len(classes) < 2:
-            raise UserError(f"feature {config.label!r} must have at least two classes")
-        return Targets(classes, kind, numbers.astype(np.int32))
-    values = np.zeros((len(contents.counts), len(classes)), np.float32)
-    values[records, numbers] = 1
-    return Targets(classes, MULTI_LABEL, values)
-
-
-def _check_discrete(config: TFRecord, numbers: NDArray[np.int64]) -> None:
+def _check_discrete(config: TFRecord, numbers: NDArray[np.int64]) -> int:
+    """The largest class number; checks that numbers are classes."""
     distinct = len(np.unique(numbers))
     if (
         config.target == "auto"
@@ -139,3 +91,107 @@ def _check_discrete(config: TFRecord, numbers: NDArray[np.int64]) -> None:
             "too many for classes; set data.target=regression to predict numbers, or "
             "data.target=classification if they are classes"
         )
+    largest = int(numbers.max())
+    if largest >= _MOST_CLASSES:
+        raise UserError(
+            f"feature {config.label!r} must be class numbers 0, 1, … below {_MOST_CLASSES:,}; "
+            f"number the classes, or set data.target=regression. Received: {largest}"
+        )
+    return largest
+
+
+def wrong_labels(
+    config: TFRecord, contents: Contents, index: RecordIndex, read_as: Meaning
+) -> dict[int, str]:
+    """Why records cannot be used, by their numbers, in order.
+
+    Raises:
+      UserError: if labels are names, and those of the training split are not, or the reverse.
+    """
+    has_names = contents.names is not None
+    if has_names != read_as.has_names:
+        kinds = ("class numbers", "class names")
+        raise UserError(
+            f"{index.where(0)}, feature {config.label!r} must be {kinds[read_as.has_names]} as in "
+            f"the training shards. Received: {kinds[has_names]}"
+        )
+    wrong: dict[int, str] = {}
+    for record, reason in _problems(contents, read_as):
+        place = f"{index.where(record)}, feature {config.label!r}"
+        wrong.setdefault(int(record), f"{place} {reason}")
+    return dict(sorted(wrong.items()))
+
+
+def _problems(contents: Contents, read_as: Meaning) -> Iterator[tuple[np.integer, str]]:
+    counts, labels, records = contents.counts, contents.labels, contents.records
+    classes = read_as.classes
+    if read_as.kind == REGRESSION:
+        for record in np.flatnonzero(counts != len(classes)):
+            what = "one value" if len(classes) == 1 else f"{len(classes)} values as other records"
+            yield record, f"must have {what}. Received: {counts[record]}"
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(labels.astype(np.float32))
+        for place in np.flatnonzero(~finite):
+            yield records[place], f"must be finite. Received: {labels[place]}"
+        return
+    if read_as.kind == CLASSIFICATION:
+        for record in np.flatnonzero(counts != 1):
+            yield (
+                record,
+                "must have one value; set data.target=multi_label for lists. "
+                f"Received: {counts[record]}",
+            )
+    if contents.names is not None:
+        for number, name in enumerate(contents.names):
+            if (classes and name not in classes) or not name:
+                for place in np.flatnonzero(labels == number):
+                    known = f"one of {', '.join(classes)}" if classes else "the name of a class"
+                    yield records[place], f"must be {known}. Received: {name!r}"
+    elif classes:
+        for place in np.flatnonzero((labels < 0) | (labels >= len(classes))):
+            yield (
+                records[place],
+                f"must be a class number from 0 to {len(classes) - 1}. Received: {labels[place]}",
+            )
+    if (counts <= 1).all():
+        return
+    pairs = np.stack([records, labels.astype(np.int64)], axis=1)
+    unique, times = np.unique(pairs, axis=0, return_counts=True)
+    for record in unique[times > 1, 0]:
+        yield (
+            record,
+            "must have each label once; store the numbers of the labels that are present, not a "
+            "0 or 1 for each label",
+        )
+
+
+def label_targets(
+    config: TFRecord, contents: Contents, index: RecordIndex, read_as: Meaning
+) -> Targets:
+    """The targets of N records, of which `wrong_labels` says nothing.
+
+    Raises:
+      UserError: if there are fewer than two class names, or too many that are numbers.
+    """
+    if read_as.kind == REGRESSION:
+        values = contents.labels.astype(np.float32).reshape(-1, len(read_as.classes))
+        # Equal targets must have equal bytes, and -0 equals 0.
+        return Targets(read_as.classes, REGRESSION, values + np.float32(0))
+    if contents.names is not None:
+        return _named(config, contents, index, read_as)
+    if read_as.kind == CLASSIFICATION:
+        return Targets(read_as.classes, CLASSIFICATION, contents.labels.astype(np.int32))
+    values = np.zeros((len(contents.counts), len(read_as.classes)), np.float32)
+    values[contents.records, contents.labels] = 1
+    return Targets(read_as.classes, MULTI_LABEL, values)
+
+
+def _named(config: TFRecord, contents: Contents, index: RecordIndex, read_as: Meaning) -> Targets:
+    assert contents.names is not None
+    names = iter([contents.names[number] for number in contents.labels.tolist()])
+    cells = [
+        _SEPARATOR.join(next(names) for _ in range(count)) for count in contents.counts.tolist()
+    ]
+    return parse_targets(
+        {config.label: cells}, read_as.kind, _SEPARATOR, index.where, read_as.classes
+    )

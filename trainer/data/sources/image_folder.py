@@ -57,7 +57,7 @@ def load(config: ImageFolder, data_dir: str) -> Source:
     shape = _shape(config, splits)
     groups = _groups(group, splits["train"].index) if group else None
     needed = image_memory(sum(len(split.index) for split in splits.values()), shape)
-    remedy = "set data.residence=disk, or use a smaller data.image_size"
+    remedy = ", or use a smaller data.image_size"
     on_disk = is_on_disk(config.residence, needed, config.path, remedy)
     targets = splits["train"].targets
     return Source(

@@ -10,17 +10,19 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.config.data import TFDS
+from trainer.data import index_cache
 from trainer.data.decoding import image_memory, resize
 from trainer.data.examples import Examples, InMemoryExamples, Source, in_memory
 from trainer.data.records.examples import Decode, RecordExamples
 from trainer.data.records.index import RecordIndex, index_shards
-from trainer.data.records.ranges import read_ranges
 from trainer.data.residence import is_on_disk
 from trainer.errors import UserError
+from trainer.io.memory import check_fits
 
 # A configuration and a version may follow. A namespace would be downloaded.
 _NAME = r"[A-Za-z]\w*(/[\w.+-]+)?(:[\d.*]+)?"
 _READ_BATCH = 1024
+_VERSION = "1"
 
 
 def load(config: TFDS, data_dir: str) -> Source:
@@ -42,23 +44,32 @@ def load(config: TFDS, data_dir: str) -> Source:
     if config.validation_split:
         expressions["validation"] = config.validation_split
     _check_splits(expressions, info)
-    if (kind := info.file_format.value) != "tfrecord":
+    kind = info.file_format.value
+    if kind != "tfrecord" and config.residence == "disk":
         raise UserError(
-            f"data set {config.name!r} must be prepared with file_format='tfrecord'. "
-            f"Received: {kind}"
+            f"data.residence=disk needs data set {config.name!r} with file_format='tfrecord'; "
+            f"prepare it so, or set data.residence=memory. Received: {kind}"
         )
     shape = _shape(config, info.features[image_key])
     decode = _decode(info, image_key, shape)
     total = sum(info.splits[each].num_examples for each in expressions.values())
     needed = image_memory(total, shape)
-    remedy = "set data.residence=disk, or a smaller data.image_size"
-    on_disk = is_on_disk(config.residence, needed, config.name, remedy)
+    if kind != "tfrecord":
+        check_fits(needed, "use a smaller data.image_size", config.name)
+    remedy = ", or a smaller data.image_size"
+    on_disk = kind == "tfrecord" and is_on_disk(config.residence, needed, config.name, remedy)
     splits: dict[str, Examples] = {}
     for name, expression in expressions.items():
+        what = f"{config.name}, split {expression}"
+        if kind != "tfrecord":
+            dataset = _load(config.name, where, split=expression)
+            splits[name] = _read_other(dataset, image_key, label_key, shape, what)
+            continue
         index = _index(info, expression)
-        labels = _labels(info, index, image_key, label_key, f"{config.name}, split {expression}")
-        examples = RecordExamples(index, labels, np.zeros(len(index), np.int8), decode)
-        splits[name] = examples if on_disk else _read(examples, index, config.name, expression)
+        labels = _labels(info, index, image_key, label_key, what)
+        codes = np.zeros(len(index), np.int8)
+        examples = RecordExamples(index, labels, codes, decode, shape)
+        splits[name] = examples if on_disk else _read(examples, index, what)
     return Source(splits, tuple(info.features[label_key].names))
 
 
@@ -118,7 +129,7 @@ def _keys(name: str, info: Any) -> tuple[str, str]:
 
 
 def _check_splits(expressions: dict[str, str], info: Any) -> None:
-    read: dict[tuple[str, int], str] = {}
+    read: dict[str, list[tuple[int, int, str]]] = {}
     for name, expression in expressions.items():
         try:
             instructions = info.splits[expression].file_instructions
@@ -129,13 +140,14 @@ def _check_splits(expressions: dict[str, str], info: Any) -> None:
             ) from error
         for part in instructions:
             last = part.examples_in_shard if part.take == -1 else part.skip + part.take
-            for position in range(part.skip, last):
-                other = read.setdefault((part.filename, position), name)
-                if other != name:
+            of_file = read.setdefault(part.filename, [])
+            for first, end, other in of_file:
+                if other != name and part.skip < end and first < last:
                     raise UserError(
                         f"data.{name}_split must share no example with data.{other}_split. "
                         f"Received: {expression!r} and {expressions[other]!r}"
                     )
+            of_file.append((part.skip, last, name))
 
 
 def _shape(config: TFDS, feature: Any) -> tuple[int, int, int]:
@@ -164,18 +176,32 @@ def _index(info: Any, expression: str) -> RecordIndex:
     for shard, damaged in zip(index.shards, index.damaged, strict=True):
         if damaged:
             raise _corrupt(f"{info.name}, split {expression}", f"{shard.path} {damaged}")
-    records = []
-    for number, instruction in enumerate(instructions):
-        of_shard = np.flatnonzero(index.files == number)
-        last = None if instruction.take == -1 else instruction.skip + instruction.take
-        records.append(of_shard[instruction.skip : last])
+    starts = np.searchsorted(index.files, np.arange(len(instructions) + 1))
+    records = [
+        np.arange(start + part.skip, end if part.take == -1 else start + part.skip + part.take)
+        for part, start, end in zip(instructions, starts, starts[1:], strict=False)
+    ]
     return index.select(np.concatenate(records))
 
 
 def _labels(
     info: Any, index: RecordIndex, image_key: str, label_key: str, what: str
 ) -> NDArray[np.int32]:
-    """The class number of each record."""
+    """The class number of each record, from the cache if the shards have not changed."""
+    shards = [f"{shard.path}\n{shard.size}\n{shard.modified}" for shard in index.shards]
+    key = ("tfds labels", _VERSION, what, label_key, *shards)
+    newest = max(shard.modified for shard in index.shards)
+    arrays = index_cache.cached(
+        key,
+        lambda: {"labels": _read_labels(info, index, image_key, label_key, what)},
+        newest,
+    )
+    return _checked(arrays["labels"], what)
+
+
+def _read_labels(
+    info: Any, index: RecordIndex, image_key: str, label_key: str, what: str
+) -> NDArray[np.int32]:
     import tensorflow_datasets as tfds
 
     skip = {image_key: tfds.decode.SkipDecoding()}
@@ -190,17 +216,14 @@ def _labels(
             fn_output_signature=tf.int32,
         )
 
-    paths = [shard.path for shard in index.shards]
     labels = np.empty(len(index), np.int32)
     for first in range(0, len(index), _READ_BATCH):
         part = slice(first, first + _READ_BATCH)
-        payloads = read_ranges(paths, index.files[part], index.offsets[part], index.lengths[part])
+        payloads = index.read(part)
         try:
             labels[part] = parse(tf.constant(payloads, tf.string)).numpy()
         except tf.errors.OpError as error:
             raise _corrupt(what, type(error).__name__) from error
-    if labels.min() < 0:
-        raise UserError(f"every example must have a label; {what} has examples without one")
     return labels
 
 
@@ -223,13 +246,34 @@ def _decode(info: Any, image_key: str, shape: tuple[int, int, int]) -> Decode:
     return decode
 
 
-def _read(
-    examples: RecordExamples, index: RecordIndex, name: str, expression: str
-) -> InMemoryExamples:
+def _read(examples: RecordExamples, index: RecordIndex, what: str) -> InMemoryExamples:
     try:
         return in_memory(examples, index.identities)
     except tf.errors.OpError as error:
-        raise _corrupt(f"{name}, split {expression}", type(error).__name__) from error
+        raise _corrupt(what, type(error).__name__) from error
+
+
+def _read_other(
+    dataset: tf.data.Dataset, image_key: str, label_key: str, shape: tuple[int, ...], what: str
+) -> InMemoryExamples:
+    """The examples of a set that is not stored in TFRecord shards."""
+    resized = dataset.map(lambda each: (resize(each[image_key], shape[:2]), each[label_key]))
+    features, labels = [], []
+    try:
+        for images, classes in resized.batch(_READ_BATCH).as_numpy_iterator():
+            features.append(images)
+            labels.append(classes)
+    except tf.errors.OpError as error:
+        raise _corrupt(what, type(error).__name__) from error
+    return InMemoryExamples(
+        np.concatenate(features), _checked(np.concatenate(labels).astype(np.int32), what)
+    )
+
+
+def _checked(labels: NDArray[np.int32], what: str) -> NDArray[np.int32]:
+    if labels.min() < 0:
+        raise UserError(f"every example must have a label; {what} has examples without one")
+    return labels
 
 
 def _corrupt(what: str, reason: str) -> UserError:

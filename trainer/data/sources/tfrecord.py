@@ -14,7 +14,7 @@ from trainer.data.examples import Examples, Source, in_memory
 from trainer.data.records.contents import Contents, read_contents
 from trainer.data.records.examples import Decode, RecordExamples
 from trainer.data.records.index import RecordIndex, index_shards
-from trainer.data.records.labels import label_targets
+from trainer.data.records.labels import label_targets, meaning, wrong_labels
 from trainer.data.residence import is_on_disk
 from trainer.data.targets import Targets
 from trainer.errors import UserError
@@ -42,22 +42,24 @@ def load(config: TFRecord, data_dir: str) -> Source:
     for name, path in (("validation", config.validation_path), ("test", config.test_path)):
         if path:
             paths[name] = find_shards(path, f"{name}_path")
+    _check_disjoint(paths)
     skipped: list[tuple[str, str]] = []
     splits = {name: _read(config, each, skipped) for name, each in paths.items()}
-    report_skipped(skipped)
-    train = splits["train"]
-    targets = {"train": label_targets(config, train.contents, train.index)}
+    read_as = meaning(config, splits["train"].contents, splits["train"].index)
+    targets = {}
     for name, split in splits.items():
-        if name != "train":
-            known = targets["train"]
-            targets[name] = label_targets(config, split.contents, split.index, known)
+        wrong = wrong_labels(config, split.contents, split.index, read_as)
+        splits[name] = split = _without(config, split, wrong, skipped)
+        targets[name] = label_targets(config, split.contents, split.index, read_as)
+        # The names of the training split are those of the others.
+        read_as = dataclasses.replace(read_as, classes=targets["train"].classes)
+    report_skipped(skipped)
     shape = _shape(config, splits)
-    decode = _image_decode(config, shape) if config.image else _columns_decode(config, splits)
     total = sum(len(split.index) for split in splits.values())
     needed = image_memory(total, shape) if config.image else 8 * total * len(config.columns)
     on_disk = is_on_disk(config.residence, needed, config.path)
     examples = {
-        name: _examples(config, split, targets[name], decode, shape, on_disk)
+        name: _examples(config, split, targets[name], shape, on_disk)
         for name, split in splits.items()
     }
     return Source(
@@ -67,6 +69,16 @@ def load(config: TFRecord, data_dir: str) -> Source:
         target=targets["train"].kind,
         skipped=tuple(skipped),
     )
+
+
+def _check_disjoint(paths: dict[str, list[str]]) -> None:
+    split_of: dict[str, str] = {}
+    for name, shards in paths.items():
+        for shard in shards:
+            if (other := split_of.setdefault(shard, name)) != name:
+                raise UserError(
+                    f"the {name} and the {other} shards must be different files. Received: {shard}"
+                )
 
 
 def find_shards(path: str, field: str) -> list[str]:
@@ -103,22 +115,34 @@ def _read(config: TFRecord, paths: Sequence[str], skipped: list[tuple[str, str]]
     if not len(index):
         raise UserError(f"there is no record in {', '.join(paths)}")
     contents = read_contents(index, config.image, config.columns, config.label)
-    for record in np.flatnonzero(contents.errors != ""):
-        reason = str(contents.errors[record])
-        fail_or_skip(config.on_error, skipped, index.where(record), reason)
-    usable = np.flatnonzero(contents.errors == "")
+    reasons = map(str, contents.reasons)
+    broken = dict(zip(contents.broken.tolist(), reasons, strict=True))
+    return _without(config, _Split(index, contents), broken, skipped)
+
+
+def _without(
+    config: TFRecord, split: _Split, wrong: dict[int, str], skipped: list[tuple[str, str]]
+) -> _Split:
+    """The split without some records; of each its number and the reason."""
+    if not wrong:
+        return split
+    for record, reason in wrong.items():
+        fail_or_skip(config.on_error, skipped, split.index.where(record), reason)
+    usable = np.delete(np.arange(len(split.index)), list(wrong))
     if not len(usable):
-        raise UserError(f"no record can be used; the first: {contents.errors[0]}")
-    return _Split(index.select(usable), contents.select(usable))
+        raise UserError(f"no record can be used; the first: {next(iter(wrong.values()))}")
+    return _Split(split.index.select(usable), split.contents.select(usable))
 
 
 def _shape(config: TFRecord, splits: dict[str, _Split]) -> tuple[int, ...]:
-    """The shape of an image.
+    """The shape of the features of an example.
 
     Raises:
       UserError: if their sizes differ and `image_size` is not set.
     """
-    if config.image_size or not config.image:
+    if not config.image:
+        return (len(config.columns),)
+    if config.image_size:
         return (*config.image_size, config.channels)
     first = splits["train"].contents.sizes[0]
     for split in splits.values():
@@ -143,8 +167,7 @@ def _image_decode(config: TFRecord, shape: tuple[int, ...]) -> Decode:
     return decode
 
 
-def _columns_decode(config: TFRecord, splits: dict[str, _Split]) -> Decode:
-    types = splits["train"].contents.column_types
+def _columns_decode(config: TFRecord, types: Sequence[str]) -> Decode:
     spec = {
         name: tf.io.FixedLenFeature([], tf.as_dtype(dtype))
         for name, dtype in zip(config.columns, types, strict=True)
@@ -159,14 +182,14 @@ def _columns_decode(config: TFRecord, splits: dict[str, _Split]) -> Decode:
 
 
 def _examples(
-    config: TFRecord,
-    split: _Split,
-    targets: Targets,
-    decode: Decode,
-    shape: tuple[int, ...],
-    on_disk: bool,
+    config: TFRecord, split: _Split, targets: Targets, shape: tuple[int, ...], on_disk: bool
 ) -> Examples:
-    examples = RecordExamples(split.index, targets.values, split.contents.codes, decode)
+    decode = (
+        _image_decode(config, shape)
+        if config.image
+        else _columns_decode(config, split.contents.column_types)
+    )
+    examples = RecordExamples(split.index, targets.values, split.contents.codes, decode, shape)
     if not on_disk:
         return in_memory(examples, split.index.identities)
     return keep_decoded(examples, shape, config.image) if config.decoded_cache else examples
