@@ -22,5 +22,5 @@ def test_auto_takes_memory_if_it_suffices_and_says_if_not(capsys):
 
 def test_memory_that_does_not_suffice_is_refused():
     assert not is_on_disk("memory", 1, "data")
-    with pytest.raises(UserError, match="data needs .*; set data.residence=disk, or less"):
+    with pytest.raises(UserError, match=r"data needs .*; set data.residence=disk, or less"):
         is_on_disk("memory", HUGE, "data", ", or less")

@@ -237,7 +237,7 @@ def test_slices_are_those_of_tfds(tmp_path):
 
 
 def test_auto_reads_from_disk_what_does_not_fit(prepared, monkeypatch, capsys):
-    monkeypatch.setattr(memory, "fits", lambda needed: False)
+    monkeypatch.setattr(memory, "fits", lambda _: False)
     dataset = load(TFDS(name="tiny_shades"), prepared)
     assert isinstance(dataset.splits["train"], RecordExamples)
     assert capsys.readouterr().err.endswith("it is read from disk\n")

@@ -360,7 +360,7 @@ def test_a_broken_shard_beside_whole_ones(tmp_path, kind):
 @pytest.mark.parametrize("options", ["GZIP", "ZLIB"])
 def test_compressed_shards_are_never_skipped(tmp_path, options):
     path = write(tmp_path / "train", images(30), options=options)
-    with pytest.raises(UserError, match="is compressed, .*; decompress it"):
+    with pytest.raises(UserError, match=r"is compressed, .*; decompress it"):
         load(TFRecord(path=path, on_error="skip"), "")
 
 
@@ -401,7 +401,7 @@ def test_a_class_that_only_the_test_shards_have(tmp_path):
 
 def test_a_broken_first_record_is_skipped(tmp_path):
     path = write(tmp_path / "train", [b"\xff\xff no example", b"", record(x=1), *images(30)])
-    with pytest.raises(UserError, match="train, record 0 is not a tf.train.Example"):
+    with pytest.raises(UserError, match=r"train, record 0 is not a tf.train.Example"):
         load(TFRecord(path=path), "")
     dataset = load(TFRecord(path=path, on_error="skip"), "")
     assert [name[-8:] for name, _ in dataset.skipped] == ["record 0", "record 1", "record 2"]
@@ -432,7 +432,7 @@ def test_wrong_columns_are_named_or_skipped(tmp_path, row, message):
 
 def test_vectors_of_0_and_1_are_no_lists_of_labels(tmp_path):
     rows = [record(image=encoded(n), label=[n % 2, 1, 1 - n % 2]) for n in range(20)]
-    with pytest.raises(UserError, match="record 0, .* must have each label once"):
+    with pytest.raises(UserError, match=r"record 0, .* must have each label once"):
         load(TFRecord(path=write(tmp_path / "train", rows)), "")
 
 
