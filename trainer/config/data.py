@@ -166,6 +166,10 @@ class ImageFolder(_Files):
         super().validate()
         _check_image_size(self.image_size)
         _check_channels(self.channels)
+        if not self.labels_file and self.target in ("multi_label", "regression"):
+            raise UserError(
+                f"target={self.target} needs labels_file, since the folder of an image is its class"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,6 +201,9 @@ class TFRecord(_Files):
         (), "Height and width to resize to, pixels; empty: all images have one size.", minimum=1
     )
     channels: int = field(3, "1: grayscale, 3: color.", minimum=1, maximum=3)
+    decoded_cache: bool = field(
+        False, "Keep the decoded images in a file, which takes disk space, with residence disk."
+    )
 
     def validate(self) -> None:
         """Checks image and columns, the class names, the image size and the fractions."""
@@ -209,6 +216,8 @@ class TFRecord(_Files):
                 "either image or columns must be set. "
                 f"Received: image={self.image!r}, columns={self.columns!r}"
             )
+        if self.decoded_cache and not self.image:
+            raise UserError("decoded_cache needs image. Received: columns")
 
 
 @dataclasses.dataclass(frozen=True)

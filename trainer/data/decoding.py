@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from trainer.compat.keras import tf
 from trainer.errors import UserError
@@ -95,10 +95,19 @@ def inspect(contents: bytes, where: str) -> ImageInfo:
         raise UserError(f"the image {where} has more than {_MOST_PIXELS:,} pixels; make it smaller")
     if orientation not in range(1, 9):
         orientation = 1
-    height, width = image.height, image.width
+    height, width = _stored_size(image)
     if orientation >= 5:
         height, width = width, height
     return ImageInfo(height, width, orientation, needs_pillow)
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width before the orientation is applied."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        # Recent versions of Pillow have applied it already.
+        tags = image.tag_v2
+        return tags[TiffImagePlugin.IMAGELENGTH], tags[TiffImagePlugin.IMAGEWIDTH]
+    return image.height, image.width
 
 
 def _needs_pillow(image: Image.Image, contents: bytes) -> bool:
@@ -205,10 +214,33 @@ def decode_batch(contents: tf.Tensor, codes: tf.Tensor, shape: Sequence[int]) ->
     Returns:
       uint8 `[B, H, W, C]`.
     """
+    return _decode_each(contents, codes, shape, lambda image: image)
+
+
+def decode_files(paths: tf.Tensor, codes: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+    """As `decode_batch`, of files that are read in parallel.
+
+    Args:
+      paths: string `[B]`, local or remote.
+      codes: int32 `[B]`, see `decode_any`.
+      shape: height, width and channels.
+
+    Returns:
+      uint8 `[B, H, W, C]`.
+    """
+    return _decode_each(paths, codes, shape, tf.io.read_file)
+
+
+def _decode_each(
+    images: tf.Tensor,
+    codes: tf.Tensor,
+    shape: Sequence[int],
+    read: Callable[[tf.Tensor], tf.Tensor],
+) -> tf.Tensor:
     *size, channels = shape
     return tf.map_fn(
-        lambda image: tf.ensure_shape(decode_any(image[0], image[1], size, channels), shape),
-        (contents, codes),
+        lambda image: tf.ensure_shape(decode_any(read(image[0]), image[1], size, channels), shape),
+        (images, codes),
         fn_output_signature=tf.TensorSpec(shape, tf.uint8),
         parallel_iterations=_PARALLEL,
     )

@@ -1,125 +1,191 @@
-"""`image_folder`: one folder of images per class, optionally below one folder per split."""
+"""`image_folder`: one folder of images per class, or images with a table of targets."""
 
+import dataclasses
 import os
-from concurrent.futures import ThreadPoolExecutor
+import re
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.config.data import ImageFolder
-from trainer.data.decoding import check_images_fit, inspect, read_image
-from trainer.data.examples import InMemoryExamples, Source
-from trainer.errors import UserError, unknown_name
-from trainer.io.files import read_bytes
+from trainer.data.broken_inputs import fail_or_skip, report_skipped
+from trainer.data.decoded_cache import keep_decoded
+from trainer.data.decoding import image_memory
+from trainer.data.examples import Examples, Source, in_memory
+from trainer.data.image_files import ImageFileExamples, ImageIndex, index_images
+from trainer.data.image_listing import check_links, class_files, split_folders, subfolders
+from trainer.data.labels_file import Labels, read_labels
+from trainer.data.residence import is_on_disk
+from trainer.data.signature import CLASSIFICATION
+from trainer.data.targets import Targets, parse_targets
+from trainer.errors import UserError
 
-_SPLITS = ("train", "validation", "test")
-_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+_LABEL_SEPARATOR = ";"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Split:
+    """The images of a split that can be used, and their targets."""
+
+    index: ImageIndex
+    targets: Targets
 
 
 def load(config: ImageFolder, data_dir: str) -> Source:
-    """Reads every image into memory, classes and files in the order of their names.
+    """Indexes the images, and reads them now or for each batch, see `data.residence`.
 
-    Hidden files and files with other extensions are ignored. Of an animation the first frame is
-    read.
+    Classes and files are in the order of their names; files of a table in its order. Hidden files
+    and files with other extensions are ignored in folders of classes. Of an animation the first
+    frame is read.
 
     Raises:
-      UserError: if a folder is missing or empty, there are fewer than two classes, an image
-        cannot be read, or their sizes differ and `image_size` is not set.
+      UserError: if a folder is missing or empty, there are fewer than two classes, an image or a
+        target cannot be used, or sizes differ and `image_size` is not set.
     """
     del data_dir
     if not config.path or not tf.io.gfile.isdir(config.path):
-        raise UserError(
-            f"data.path must be a folder with one folder per class. Received: {config.path!r}"
-        )
-    folders = _split_folders(config.path)
-    classes = _subfolders(folders["train"])
-    if len(classes) < 2:
-        raise UserError(
-            f"{folders['train']} must contain a folder for each of at least two classes. "
-            f"Received: {', '.join(classes) or 'no folder'}"
-        )
-    files = {name: _files(folder, classes) for name, folder in folders.items()}
-    size = config.image_size or _first_size(files["train"][0][0])
-    total = sum(len(listed) for listed in files.values())
-    check_images_fit(total, (*size, config.channels), config.path)
-    splits = {
-        name: InMemoryExamples(
-            _pixels([path for path, _ in listed], config, size),
-            np.array([label for _, label in listed], np.int32),
-        )
-        for name, listed in files.items()
-    }
-    return Source(splits, tuple(classes))
-
-
-def _split_folders(path: str) -> dict[str, str]:
-    """The folder of each split; everything is `train` if no folder has the name of a split."""
-    names = _subfolders(path)
-    if not set(names) & set(_SPLITS):
-        return {"train": path}
-    for name in names:
-        if name not in _SPLITS:
-            raise unknown_name(f"folder beside the splits of {path}", name, _SPLITS)
-    if "train" not in names:
-        raise UserError(f"{path} must have a folder 'train'. Received: {', '.join(names)}")
-    return {name: os.path.join(path, name) for name in names}
-
-
-def _subfolders(path: str) -> list[str]:
-    names = [name.rstrip("/") for name in tf.io.gfile.listdir(path)]
-    return sorted(
-        name
-        for name in names
-        if not name.startswith(".") and tf.io.gfile.isdir(os.path.join(path, name))
+        raise UserError(f"data.path must be a folder of images. Received: {config.path!r}")
+    group = _group(config)
+    skipped: list[tuple[str, str]] = []
+    if config.labels_file:
+        splits = {"train": _labelled(config, skipped)}
+    else:
+        splits = _classified(config, skipped)
+    report_skipped(skipped)
+    shape = _shape(config, splits)
+    groups = _groups(group, splits["train"].index) if group else None
+    needed = image_memory(sum(len(split.index) for split in splits.values()), shape)
+    remedy = ", or use a smaller data.image_size"
+    on_disk = is_on_disk(config.residence, needed, config.path, remedy)
+    targets = splits["train"].targets
+    return Source(
+        {name: _examples(config, split, shape, on_disk) for name, split in splits.items()},
+        targets.classes,
+        target=targets.kind,
+        groups=groups,
+        skipped=tuple(skipped),
     )
 
 
-def _files(folder: str, classes: list[str]) -> list[tuple[str, int]]:
-    for name in _subfolders(folder):
-        if name not in classes:
+def _classified(config: ImageFolder, skipped: list[tuple[str, str]]) -> dict[str, _Split]:
+    """The images in folders of classes, for each split."""
+    folders = split_folders(config.path)
+    classes = subfolders(os.path.join(config.path, folders["train"]))
+    if len(classes) < 2:
+        raise UserError(
+            f"{os.path.join(config.path, folders['train'])} must contain a folder for each of at "
+            f"least two classes. Received: {', '.join(classes) or 'no folder'}"
+        )
+    splits = {}
+    for name, folder in folders.items():
+        listed = class_files(config.path, folder, classes)
+        numbers = np.array([number for _, number in listed], np.int32)
+        index = index_images(config.path, [file for file, _ in listed])
+        usable = _usable(config, index, skipped)
+        left = numbers[usable]
+        for number, label in enumerate(classes):
+            if name == "train" and number not in left:
+                raise UserError(
+                    f"no image of class {label!r} can be used; the first: "
+                    f"{index.errors[np.flatnonzero(numbers == number)[0]]}"
+                )
+        targets = Targets(tuple(classes), CLASSIFICATION, left)
+        splits[name] = _Split(index.select(usable), targets)
+    return splits
+
+
+def _labelled(config: ImageFolder, skipped: list[tuple[str, str]]) -> _Split:
+    """The images of a table, and their targets."""
+    labels = read_labels(config.path, config.labels_file, config.labels or (config.label,))
+    check_links(config.path, labels.names, labels.where)
+    index = index_images(config.path, labels.names)
+    usable = _usable(config, index, skipped, labels)
+    kept = labels.select(usable.tolist())
+    targets = parse_targets(kept.columns, config.target, _LABEL_SEPARATOR, kept.where)
+    return _Split(index.select(usable), targets)
+
+
+def _usable(
+    config: ImageFolder,
+    index: ImageIndex,
+    skipped: list[tuple[str, str]],
+    labels: Labels | None = None,
+) -> NDArray[np.int64]:
+    """The numbers of the files that can be used; appends the others to `skipped`."""
+    for file in np.flatnonzero(index.errors != "").tolist():
+        place = f"{labels.where(file)}: " if labels else ""
+        fail_or_skip(config.on_error, skipped, index.path(file), f"{place}{index.errors[file]}")
+    usable = np.flatnonzero(index.errors == "")
+    if not len(usable):
+        raise UserError(f"no image can be used; the first: {index.errors[0]}")
+    return usable
+
+
+def _shape(config: ImageFolder, splits: dict[str, _Split]) -> tuple[int, ...]:
+    """The shape of an image.
+
+    Raises:
+      UserError: if their sizes differ and `image_size` is not set.
+    """
+    if config.image_size:
+        return (*config.image_size, config.channels)
+    first = splits["train"].index.sizes[0]
+    for split in splits.values():
+        different = np.flatnonzero((split.index.sizes != first).any(axis=1))
+        if len(different):
+            other = split.index.sizes[different[0]]
             raise UserError(
-                f"{folder} must contain only classes of the training split: {', '.join(classes)}. "
-                f"Received: {name!r}"
+                "the images differ in size; set data.image_size=HEIGHT,WIDTH. Received: "
+                f"{tuple(first.tolist())} and {tuple(other.tolist())} in "
+                f"{split.index.path(different[0])}"
             )
-    listed = []
-    for label, name in enumerate(classes):
-        path = os.path.join(folder, name)
-        files = sorted(tf.io.gfile.listdir(path)) if tf.io.gfile.isdir(path) else []
-        images = [file for file in files if _is_image(file)]
-        if not images:
+    return (*first.tolist(), config.channels)
+
+
+def _group(config: ImageFolder) -> re.Pattern[str] | None:
+    """The compiled expression of `data.group`."""
+    if not config.group:
+        return None
+    try:
+        pattern = re.compile(config.group)
+    except re.error as error:
+        raise UserError(
+            f"data.group must be a regular expression ({error}). Received: {config.group!r}"
+        ) from error
+    if not pattern.groups:
+        raise UserError(
+            "data.group must have a group in parentheses, such as 'patient(\\d+)'. "
+            f"Received: {config.group!r}"
+        )
+    return pattern
+
+
+def _groups(pattern: re.Pattern[str], index: ImageIndex) -> Sequence[bytes]:
+    groups = []
+    for name in (each.decode() for each in index.names):
+        found = pattern.search(name)
+        if found is None or found[1] is None:
             raise UserError(
-                f"class folder {path!r} contains no image ({' '.join(_ENDINGS)}); add images or "
-                "remove it"
+                "data.group must be found in the path of every training image. Received: "
+                f"{pattern.pattern!r}, which is not in {name}"
             )
-        listed += [(os.path.join(path, file), label) for file in images]
-    return listed
+        groups.append(found[1].encode())
+    return groups
 
 
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(_ENDINGS)
-
-
-def _first_size(path: str) -> tuple[int, int]:
-    image = inspect(read_bytes(path), path)
-    return image.height, image.width
-
-
-def _pixels(paths: list[str], config: ImageFolder, size: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Images uint8 `[N, H, W, C]`, decoded in parallel, in the order of `paths`."""
-
-    def read(path: str) -> NDArray[np.uint8]:
-        contents = read_bytes(path)
-        image = inspect(contents, path)
-        if not config.image_size and (image.height, image.width) != tuple(size):
-            raise UserError(
-                f"the images differ in size; set data.image_size=HEIGHT,WIDTH. Received: {size} "
-                f"and {(image.height, image.width)} in {path}"
-            )
-        return read_image(contents, path, size, config.channels)
-
-    pixels = np.empty((len(paths), *size, config.channels), np.uint8)
-    with ThreadPoolExecutor() as pool:
-        for place, image in enumerate(pool.map(read, paths)):
-            pixels[place] = image
-    return pixels
+def _examples(
+    config: ImageFolder, split: _Split, shape: tuple[int, ...], on_disk: bool
+) -> Examples:
+    examples = ImageFileExamples(split.index, split.targets.values, shape)
+    try:
+        if not on_disk:
+            return in_memory(examples, split.index.identities)
+        return keep_decoded(examples, shape) if config.decoded_cache else examples
+    except tf.errors.OpError as error:
+        # Every image was decoded before.
+        raise UserError(
+            f"an image of {config.path} has changed while it was read ({type(error).__name__}); "
+            "run the same command again"
+        ) from error

@@ -1,13 +1,14 @@
 """`tfrecord`: shards of tf.train.Example records with an encoded image or columns of numbers."""
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 
 from trainer.compat.keras import tf
 from trainer.config.data import TFRecord
+from trainer.data.broken_inputs import fail_or_skip, report_skipped
+from trainer.data.decoded_cache import keep_decoded
 from trainer.data.decoding import decode_batch, image_memory
 from trainer.data.examples import Examples, Source, in_memory
 from trainer.data.records.contents import Contents, read_contents
@@ -52,11 +53,7 @@ def load(config: TFRecord, data_dir: str) -> Source:
         targets[name] = label_targets(config, split.contents, split.index, read_as)
         # The names of the training split are those of the others.
         read_as = dataclasses.replace(read_as, classes=targets["train"].classes)
-    if skipped:
-        print(
-            f"broken inputs left out: {len(skipped)}; the first: {skipped[0][1]}",
-            file=sys.stderr,
-        )
+    report_skipped(skipped)
     shape = _shape(config, splits)
     total = sum(len(split.index) for split in splits.values())
     needed = image_memory(total, shape) if config.image else 8 * total * len(config.columns)
@@ -114,7 +111,7 @@ def _read(config: TFRecord, paths: Sequence[str], skipped: list[tuple[str, str]]
     index = index_shards(paths)
     for shard, damaged in zip(index.shards, index.damaged, strict=True):
         if damaged:
-            _fail_or_skip(config, skipped, shard.path, f"{shard.path} {damaged}")
+            fail_or_skip(config.on_error, skipped, shard.path, f"{shard.path} {damaged}")
     if not len(index):
         raise UserError(f"there is no record in {', '.join(paths)}")
     contents = read_contents(index, config.image, config.columns, config.label)
@@ -130,17 +127,11 @@ def _without(
     if not wrong:
         return split
     for record, reason in wrong.items():
-        _fail_or_skip(config, skipped, split.index.where(record), reason)
+        fail_or_skip(config.on_error, skipped, split.index.where(record), reason)
     usable = np.delete(np.arange(len(split.index)), list(wrong))
     if not len(usable):
         raise UserError(f"no record can be used; the first: {next(iter(wrong.values()))}")
     return _Split(split.index.select(usable), split.contents.select(usable))
-
-
-def _fail_or_skip(config: TFRecord, skipped: list[tuple[str, str]], name: str, reason: str) -> None:
-    if config.on_error == "fail":
-        raise UserError(f"{reason}; data.on_error=skip leaves it out")
-    skipped.append((name, reason))
 
 
 def _shape(config: TFRecord, splits: dict[str, _Split]) -> tuple[int, ...]:
@@ -199,4 +190,6 @@ def _examples(
         else _columns_decode(config, split.contents.column_types)
     )
     examples = RecordExamples(split.index, targets.values, split.contents.codes, decode, shape)
-    return examples if on_disk else in_memory(examples, split.index.identities)
+    if not on_disk:
+        return in_memory(examples, split.index.identities)
+    return keep_decoded(examples, shape, config.image) if config.decoded_cache else examples

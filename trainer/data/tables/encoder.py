@@ -1,6 +1,5 @@
 """From the rows of splits to encoded examples: measures, encodes, and stores them."""
 
-import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,6 +7,7 @@ from numpy.typing import NDArray
 
 from trainer.config.data import CSV, Parquet
 from trainer.data.examples import Encoded
+from trainer.data.residence import is_on_disk
 from trainer.data.signature import Column
 from trainer.data.tables.blocks import TableFile
 from trainer.data.tables.columns import from_census, with_medians
@@ -17,7 +17,6 @@ from trainer.data.tables.stores import DiskStore, MemoryStore, Store
 from trainer.data.tables.summary import summary
 from trainer.data.tables.types import CATEGORICAL, Census, declared_types, infer
 from trainer.errors import UserError
-from trainer.io import memory
 
 _FLOAT = 4
 # The rows of a file, and then those of its splits.
@@ -55,7 +54,8 @@ def encode_splits(
         positions = _positions(splits)
         count = sum(map(len, positions.values()))
         if on_disk is None:
-            on_disk = _is_on_disk(_COPIES * _FLOAT * count * len(columns), config)
+            needed = _COPIES * _FLOAT * count * len(columns)
+            on_disk = is_on_disk(config.residence, needed, config.path, ", or use fewer rows")
         stores: dict[TableFile, Store] = {}
         wrong: dict[TableFile, Wrong] = {}
         for table, places in positions.items():
@@ -127,21 +127,6 @@ def _positions(splits: Mapping[str, Rows]) -> dict[TableFile, NDArray[np.int64]]
     for rows in splits.values():
         by_table.setdefault(rows.table, []).append(rows.positions)
     return {table: np.unique(np.concatenate(parts)) for table, parts in by_table.items()}
-
-
-def _is_on_disk(needed: int, config: CSV | Parquet) -> bool:
-    if config.residence == "memory":
-        memory.check_fits(needed, "set data.residence=disk, or use fewer rows", config.path)
-    if config.residence != "auto":
-        return config.residence == "disk"
-    fits = memory.fits(needed)
-    if not fits:
-        print(
-            f"{config.path} needs {needed / 2**30:.1f} GiB of memory, more than is usable: its "
-            "rows are read from disk for each batch (data.residence)",
-            file=sys.stderr,
-        )
-    return not fits
 
 
 def _encode(
