@@ -1,6 +1,6 @@
-"""A small CNN on TFRecord shards of images, here CIFAR-10 as prepared by TensorFlow Datasets.
+r"""A small CNN on TFRecord shards of images, here CIFAR-10 as prepared by TensorFlow Datasets.
 
-    trainer train --config=configs/tfrecord_cnn.py --workdir=runs/shards \\
+    trainer train --config=configs/tfrecord_cnn.py --workdir=runs/shards \
       --config.data.path='DIR/cifar10-train*' --config.data.test_path='DIR/cifar10-test*'
 
 Each batch is read from the shards, which takes 3% of the time. Test accuracy 0.673 (seed 0); 74
