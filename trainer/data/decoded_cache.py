@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from trainer.compat.keras import tf
 from trainer.data import index_cache
 from trainer.data.examples import Examples
-from trainer.data.records.ranges import read_ranges
+from trainer.data.records.shard import Shard
 from trainer.errors import UserError
 
 _VERSION = "1"
@@ -72,6 +72,7 @@ class _DecodedExamples(Examples):
         self, path: Path, places: NDArray[np.int64], source: Examples, shape: Sequence[int]
     ):
         """Takes the file, the place of each example in it, and what they were decoded from."""
+        self._file = Shard.of(str(path))
         self._path = path
         self._places = places
         self._source = source
@@ -96,10 +97,7 @@ class _DecodedExamples(Examples):
 
     def _read(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
         length = math.prod(self._shape)
-        offsets = self._places[positions] * length
-        lengths = np.full(len(positions), length)
-        files = np.zeros(len(positions), np.int32)
-        contents = read_ranges([str(self._path)], files, offsets, lengths)
+        contents = self._file.read([(int(n) * length, length) for n in self._places[positions]])
         pixels = np.frombuffer(b"".join(contents), np.uint8).reshape(-1, *self._shape)
         return pixels, self.targets[positions]
 
