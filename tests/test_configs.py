@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from trainer.cli.main import run
+from trainer.compat.keras import tf
 from trainer.config import Supervised, loading
 
 ROOT = Path(__file__).parent.parent
@@ -45,17 +46,40 @@ def folder(tmp_path_factory):
     return directory
 
 
+@pytest.fixture(scope="module")
+def shards(folder):
+    """The images of the folder as TFRecord shards, one for each split."""
+    directory = folder.parent / "shards"
+    directory.mkdir(exist_ok=True)
+    for split in ("train", "test"):
+        with tf.io.TFRecordWriter(str(directory / f"{split}-0")) as writer:
+            for path in sorted((folder / split).glob("*/*.png")):
+                image = tf.train.BytesList(value=[path.read_bytes()])
+                label = tf.train.Int64List(value=[int(path.parent.name == "dark")])
+                feature = {
+                    "image": tf.train.Feature(bytes_list=image),
+                    "label": tf.train.Feature(int64_list=label),
+                }
+                features = tf.train.Features(feature=feature)
+                writer.write(tf.train.Example(features=features).SerializeToString())
+    return directory
+
+
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in SUPERVISED],
 )
-def test_configuration_trains(name, folder, tmp_path, monkeypatch, capsys):
+def test_configuration_trains(name, folder, shards, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     config = SUPERVISED[name]
     if name in TABLES:
         header, rows = TABLES[name]
         (tmp_path / "table.csv").write_text("\n".join([header, *rows]) + "\n")
         _train(name, tmp_path, capsys, {"data.path": tmp_path / "table.csv", "seeds": 1})
+        return
+    if config.data.kind == "tfrecord":
+        paths = {"data.path": shards / "train-*", "data.test_path": shards / "test-*"}
+        _train(name, tmp_path, capsys, {**paths, "data.validation_fraction": 0})
         return
     grayscale = getattr(config.data, "name", config.data.kind) in GRAYSCALE
     overrides = {

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from trainer.cli.main import COMMANDS, run
+from trainer.compat.keras import tf
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -24,18 +25,32 @@ def commands(text=README):
                 yield line
 
 
+def example(image, label):
+    feature = {
+        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
+        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+    }
+    features = tf.train.Features(feature=feature)
+    return tf.train.Example(features=features).SerializeToString(deterministic=True)
+
+
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
     """A directory with the project's configurations and pictures, and a user's own data."""
     directory = tmp_path_factory.mktemp("readme")
     for name in ("configs", "docs"):
         (directory / name).symlink_to(ROOT / name)
+    (directory / "SHARDS").mkdir()
     random = np.random.default_rng(0)
+    shards = tf.io.TFRecordWriter(str(directory / "SHARDS" / "train-0"))
     for shade, name in ((0, "night"), (150, "day")):
         (directory / "DIR" / name).mkdir(parents=True)
         for number in range(100):
             pixels = (shade + random.integers(0, 100, (40, 30, 3))).astype(np.uint8)
-            Image.fromarray(pixels).save(directory / "DIR" / name / f"{number}.jpg")
+            path = directory / "DIR" / name / f"{number}.jpg"
+            Image.fromarray(pixels).save(path)
+            shards.write(example(path.read_bytes(), int(shade > 0)))
+    shards.close()
     rows = random.normal(size=(400, 3))
     lines = [f"{a},{b},{c},{int(a + b > c)}" for a, b, c in rows]
     (directory / "table.csv").write_text("\n".join(["a,b,c,fraud", *lines]) + "\n")
@@ -88,7 +103,7 @@ def test_the_guide_names_fields_that_exist(guide, monkeypatch, capsys):
 def execute(line, length, here, monkeypatch, capsys):
     """Runs a command in the directory of its length, where earlier commands left their results."""
     (here / length).mkdir(exist_ok=True)
-    for name in ("configs", "docs", "DIR", "table.csv"):
+    for name in ("configs", "docs", "DIR", "SHARDS", "table.csv"):
         if not (here / length / name).exists():
             (here / length / name).symlink_to(here / name)
     monkeypatch.chdir(here / length)

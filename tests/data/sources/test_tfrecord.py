@@ -118,6 +118,20 @@ def test_both_residences_are_equal_bit_for_bit(tmp_path, options, settings):
     assert_equal(joined, whole)
 
 
+def test_decoded_images_are_equal_bit_for_bit(tmp_path):
+    path = write(tmp_path / "train", images(60, size=(20, 30), form="JPEG"), shards=3)
+    plain = TFRecord(path=path, residence="disk", image_size=(7, 9))
+    read, kept = (
+        load(config, "") for config in (plain, dataclasses.replace(plain, decoded_cache=True))
+    )
+    assert len(list((tmp_path / "cache").glob("*.pixels"))) == 1
+    for name, split in read.splits.items():
+        assert split.digest() == kept.splits[name].digest()
+    assert_equal(batches(kept.splits["train"]), batches(read.splits["train"]))
+    with pytest.raises(UserError, match="decoded_cache needs image"):
+        load(TFRecord(path=path, image="", columns=("x",), decoded_cache=True), "")
+
+
 @pytest.mark.parametrize("residence", RESIDENCES)
 def test_pixels_and_labels_are_those_of_the_records(tmp_path, residence):
     path = write(tmp_path / "train", images(40))
