@@ -218,7 +218,7 @@ def test_data_sources_read_from_a_bucket(cloud, tmp_path):
             "--config.data.path=gs://bucket/data/images",
             "--config.data.channels=1",
             "--config.data.residence=disk",
-        ),  # fmt: skip
+        ),
         "csv": ("--config.data.path=gs://bucket/data/table.csv", "--config.model.kind=mlp"),
     }.items():
         small = SMALL if kind != "csv" else SMALL[:2]
