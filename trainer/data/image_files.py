@@ -20,7 +20,7 @@ from trainer.errors import UserError
 from trainer.io.files import read_bytes
 from trainer.io.paths import is_remote
 
-_VERSION = "1"
+_VERSION = "2"
 _CHUNK = 256
 # Files of an object store wait for the network.
 _THREADS = 16
@@ -39,7 +39,8 @@ class ImageIndex:
       identities: digests of the contents, uint8 `[N, 16]`.
       codes: see `decode_any`, int8 `[N]`.
       sizes: height and width, int32 `[N, 2]`.
-      errors: why a file cannot be used, text `[N]`; "" if it can.
+      broken: numbers of the files that cannot be used, ascending, int64 `[M]`.
+      reasons: why, text `[M]`.
     """
 
     folder: str
@@ -48,7 +49,8 @@ class ImageIndex:
     identities: NDArray[np.uint8]
     codes: NDArray[np.int8]
     sizes: NDArray[np.int32]
-    errors: NDArray[np.str_]
+    broken: NDArray[np.int64]
+    reasons: NDArray[np.str_]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -58,7 +60,7 @@ class ImageIndex:
         return os.path.join(self.folder, self.names[file].decode())
 
     def select(self, files: NDArray[np.integer]) -> "ImageIndex":
-        """The index of some of the files, in this order."""
+        """The index of some of the files, of which none is broken, in this order."""
         return ImageIndex(
             self.folder,
             self.names[files],
@@ -66,7 +68,8 @@ class ImageIndex:
             self.identities[files],
             self.codes[files],
             self.sizes[files],
-            self.errors[files],
+            self.broken[:0],
+            self.reasons[:0],
         )
 
     def changed_files(self) -> list[str]:
@@ -121,7 +124,7 @@ def _measure(paths: Sequence[str], stamps: NDArray[np.int64]) -> index_cache.Arr
     identities = np.zeros((len(paths), _DIGEST), np.uint8)
     codes = np.zeros(len(paths), np.int8)
     sizes = np.zeros((len(paths), 2), np.int32)
-    errors: list[str] = []
+    broken: dict[int, str] = {}
     missing = (stamps == _MISSING).all(axis=1).tolist()
     with ThreadPoolExecutor(_THREADS) as pool:
         for first in range(0, len(paths), _CHUNK):
@@ -133,14 +136,15 @@ def _measure(paths: Sequence[str], stamps: NDArray[np.int64]) -> index_cache.Arr
             identities[part] = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _DIGEST)
             codes[part] = checked.codes
             sizes[part] = checked.sizes
-            errors += [
-                reason or error for reason, error in zip(reasons, checked.errors, strict=True)
-            ]
+            for file, (reason, error) in enumerate(zip(reasons, checked.errors, strict=True)):
+                if reason or error:
+                    broken[first + file] = reason or error
     return {
         "identities": identities,
         "codes": codes,
         "sizes": sizes,
-        "errors": np.array(errors, np.str_),
+        "broken": np.array(list(broken), np.int64),
+        "reasons": np.array(list(broken.values()), np.str_),
     }
 
 

@@ -87,10 +87,9 @@ def _classified(config: ImageFolder, skipped: list[tuple[str, str]]) -> dict[str
         left = numbers[usable]
         for number, label in enumerate(classes):
             if name == "train" and number not in left:
-                raise UserError(
-                    f"no image of class {label!r} can be used; the first: "
-                    f"{index.errors[np.flatnonzero(numbers == number)[0]]}"
-                )
+                # Each class has a file, so these are broken.
+                first = index.reasons[np.flatnonzero(numbers[index.broken] == number)[0]]
+                raise UserError(f"no image of class {label!r} can be used; the first: {first}")
         targets = Targets(tuple(classes), CLASSIFICATION, left)
         splits[name] = _Split(index.select(usable), targets)
     return splits
@@ -114,13 +113,12 @@ def _usable(
     labels: Labels | None = None,
 ) -> NDArray[np.int64]:
     """The numbers of the files that can be used; appends the others to `skipped`."""
-    for file in np.flatnonzero(index.errors != "").tolist():
+    for file, reason in zip(index.broken.tolist(), index.reasons, strict=True):
         place = f"{labels.where(file)}: " if labels else ""
-        fail_or_skip(config.on_error, skipped, index.path(file), f"{place}{index.errors[file]}")
-    usable = np.flatnonzero(index.errors == "")
-    if not len(usable):
-        raise UserError(f"no image can be used; the first: {index.errors[0]}")
-    return usable
+        fail_or_skip(config.on_error, skipped, index.path(file), f"{place}{reason}")
+    if len(index.broken) == len(index):
+        raise UserError(f"no image can be used; the first: {index.reasons[0]}")
+    return np.delete(np.arange(len(index)), index.broken)
 
 
 def _shape(config: ImageFolder, splits: dict[str, _Split]) -> tuple[int, ...]:
