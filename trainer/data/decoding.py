@@ -285,10 +285,15 @@ def _oriented(pixels: tf.Tensor, code: int | tf.Tensor) -> tf.Tensor:
         chosen = tf.reduce_any(tf.equal(code, tf.constant(codes)))
         pixels = tf.cond(chosen, lambda: change(image), lambda: image)
 
-    if_among((5, 6, 7, 8), lambda image: tf.transpose(image, (1, 0, 2)))
+    if_among((5, 6, 7, 8), _transposed)
     if_among((2, 3, 6, 7), lambda image: tf.reverse(image, (1,)))
     if_among((3, 4, 7, 8), lambda image: tf.reverse(image, (0,)))
     return pixels
+
+
+def _transposed(image: tf.Tensor) -> tf.Tensor:
+    # Of integers oneDNN prints an error message on processors without AVX-512.
+    return tf.cast(tf.transpose(tf.cast(image, tf.float32), (1, 0, 2)), tf.uint8)
 
 
 def resize(pixels: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
