@@ -7,7 +7,7 @@ Run it in the folder that contains `configs`. The environment and its prices are
 `configs/environments/stock_trading.py`: training until 2014, the best checkpoint by the return of
 2015 and 2016, the test on 2017 and 2018. Four minutes on two CPU cores for five seeds.
 
-Returns of the test in percent of log wealth, seeds 0 to 4: 8.4, -20.1, 0.8, 13.1 and 12.6; buying and
+Returns of the test in percent of log wealth, seeds 0 to 4: 8.4, -20.1, 0.8, 13.1, 12.6; buying and
 holding: 46.6. The agent learns no advantage from the last 20 returns, and trading costs money. This
 is the expected result: an honest test by time, and several seeds, show it.
 """
