@@ -47,7 +47,7 @@ def write_records(path):
                 "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[number % 2])),
             }
             example = tf.train.Example(features=tf.train.Features(feature=features))
-            writer.write(example.SerializeToString())
+            writer.write(example.SerializeToString(deterministic=True))
 
 
 def rows():

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,6 +143,10 @@ class _Renumbered(Examples):
     def identities(self) -> Iterator[bytes]:
         """See the base class."""
         return self._examples.identities()
+
+    def digest(self, targets: NDArray[Any] | None = None) -> str:
+        """See the base class."""
+        return self._examples.digest(self.targets if targets is None else targets)
 
     def changed_files(self) -> list[str]:
         """See the base class."""

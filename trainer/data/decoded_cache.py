@@ -1,5 +1,6 @@
 """Decoded images in a file of the cache directory, read by position."""
 
+import contextlib
 import hashlib
 import math
 import os
@@ -38,7 +39,7 @@ def keep_decoded(examples: Examples, shape: Sequence[int], feature: str = "") ->
     key = ("pixels", _VERSION, feature, repr(tuple(shape)), digest.hexdigest())
     path = index_cache.directory() / f"{index_cache.digest(key)}.pixels"
     size = len(examples) * math.prod(shape)
-    if not path.exists() or path.stat().st_size != size:
+    if not path.exists():
         print(f"writing decoded images to {path} ({size / 2**30:.1f} GiB)", file=sys.stderr)
         try:
             _write(path, examples)
@@ -59,10 +60,11 @@ def _write(path: Path, examples: Examples) -> None:
         with os.fdopen(descriptor, "wb") as file:
             for chunk in examples.chunks():
                 file.write(chunk.tobytes())
-        os.replace(temporary, path)
-    except BaseException:
+        # The file of another process has the same pixels, and may be in use.
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
         os.unlink(temporary)
-        raise
 
 
 class _DecodedExamples(Examples):
@@ -110,9 +112,9 @@ class _DecodedExamples(Examples):
         """See the base class."""
         return self._source.identities()
 
-    def digest(self) -> str:
+    def digest(self, targets: NDArray[Any] | None = None) -> str:
         """See the base class."""
-        return self._source.digest()
+        return self._source.digest(targets)
 
     def changed_files(self) -> list[str]:
         """See the base class; among them the file of pixels if it is gone."""

@@ -292,10 +292,8 @@ def _oriented(pixels: tf.Tensor, code: int | tf.Tensor) -> tf.Tensor:
 
 
 def _transposed(image: tf.Tensor) -> tf.Tensor:
-    # On some processors oneDNN prints a line when `tf.transpose` gets bytes.
-    height, width, _ = tf.unstack(tf.shape(image))
-    places = tf.range(height) * width + tf.range(width)[:, tf.newaxis]
-    return tf.gather(tf.reshape(image, (-1, image.shape[-1])), places)
+    # Of integers oneDNN prints an error message on processors without AVX-512.
+    return tf.cast(tf.transpose(tf.cast(image, tf.float32), (1, 0, 2)), tf.uint8)
 
 
 def resize(pixels: tf.Tensor, size: Sequence[int]) -> tf.Tensor:

@@ -71,14 +71,16 @@ class Examples(abc.ABC):
             for example in chunk:
                 yield example.tobytes()
 
-    def digest(self) -> str:
-        """SHA-256 of everything that `at` returns, in order."""
+    def digest(self, targets: NDArray[Any] | None = None) -> str:
+        """SHA-256 of all features and targets in order, or of `targets` in place of its own."""
+        own = self.targets if targets is None else targets
         digest = hashlib.sha256()
-        for first in range(0, len(self), _CHUNK):
-            positions = tf.range(first, min(first + _CHUNK, len(self)), dtype=tf.int64)
-            for array in (tensor.numpy() for tensor in self.at(positions)):
+        first = 0
+        for chunk in self.chunks():
+            for array in (chunk, own[first : first + len(chunk)]):
                 digest.update(f"{array.dtype}{array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).data)
+            first += len(chunk)
         return digest.hexdigest()
 
     def changed_files(self) -> list[str]:
@@ -158,11 +160,11 @@ class InMemoryExamples(Examples):
             return super().identities()
         return map(bytes, self._identities)
 
-    def digest(self) -> str:
-        """See the base class; of the identities and the targets if there are any."""
+    def digest(self, targets: NDArray[Any] | None = None) -> str:
+        """See the base class; of the identities instead of the features if there are any."""
         if self._identities is None:
-            return super().digest()
-        return digest_of(self._identities, self.targets)
+            return super().digest(targets)
+        return digest_of(self._identities, self.targets if targets is None else targets)
 
     def chunks(self) -> Iterator[NDArray[Any]]:
         """See the base class; needs no copy."""

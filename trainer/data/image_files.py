@@ -208,9 +208,10 @@ class ImageFileExamples(Examples):
         """See the base class."""
         return map(bytes, self._index.identities)
 
-    def digest(self) -> str:
+    def digest(self, targets: NDArray[Any] | None = None) -> str:
         """See the base class; reads no file."""
-        return digest_of(self._index.identities, self._targets)
+        own = self._targets if targets is None else targets
+        return digest_of(self._index.identities, own)
 
     def changed_files(self) -> list[str]:
         """See the base class."""
