@@ -29,10 +29,11 @@ def make_loss(train: Train, signature: Signature, targets: NDArray[Any]) -> Loss
     """
     if signature.target == REGRESSION:
         for name in ("label_smoothing", "focal_gamma", "class_weights"):
-            if getattr(train, name):
+            value = getattr(train, name)
+            if value:
                 raise UserError(
-                    f"train.{name} is for classes; leave it at its default for a regression. "
-                    f"Received: {getattr(train, name)}"
+                    f"train.{name} is for classes; set it to {type(value)()!r} for a regression. "
+                    f"Received: {value}"
                 )
         return functools.partial(
             squared_error, offset=signature.target_offset, scale=signature.target_scale
