@@ -39,6 +39,8 @@ def keep_decoded(examples: Examples, shape: Sequence[int], feature: str = "") ->
     key = ("pixels", _VERSION, feature, repr(tuple(shape)), digest.hexdigest())
     path = index_cache.directory() / f"{index_cache.digest(key)}.pixels"
     size = len(examples) * math.prod(shape)
+    if path.exists() and path.stat().st_size != size:
+        path.unlink()
     if not path.exists():
         print(f"writing decoded images to {path} ({size / 2**30:.1f} GiB)", file=sys.stderr)
         try:

@@ -144,7 +144,7 @@ def test_a_table_that_does_not_fit_into_memory(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match=r"residence=disk"):
         load(CSV(**config, residence="memory"), "")
     from_disk = load(CSV(**config), "")
-    assert "read from disk for each batch" in capsys.readouterr().err
+    assert "it is read from disk" in capsys.readouterr().err
     monkeypatch.undo()
     in_memory = load(CSV(**config), "")
     for name, split in in_memory.splits.items():

@@ -69,6 +69,13 @@ def load_table(config: CSV | Parquet) -> Source:
 
     def encode(held_out: dict[str, Examples], columns: Sequence[Column]) -> Encoded:
         rows = cast(dict[str, Rows], held_out)
+        names = list(dict.fromkeys(column.name for column in columns))
+        # The splits depend on all of them.
+        if names and set(names) != set(features):
+            raise UserError(
+                f"the table has the columns {', '.join(features)}, but the run has the columns "
+                f"{', '.join(names)}; restore them, or train in another directory"
+            )
         encoded = encode_splits(rows, features, config, columns)
         if left_out := len(skipped or ()) + len(encoded.skipped):
             print(
