@@ -1,6 +1,7 @@
 """Training on examples that are read from disk is training on those in memory, bit for bit."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -140,6 +141,29 @@ def test_a_killed_run_on_disk_ends_like_one_in_memory(
     _, errors = again.communicate()
     assert again.returncode == 0, errors
     assert "resuming at step" in errors
+    assert state_digest(tmp_path / "disk") == state_digest(tmp_path / "memory")
+    assert progress.records(tmp_path / "disk") == progress.records(tmp_path / "memory")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["image_folder", "tfrecord", "csv"])
+def test_two_workers_read_their_shares_from_disk(
+    kind, arguments, tmp_path, start, free_ports, progress, state_digest
+):
+    for residence in ("memory", "disk"):
+        addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+        workers = [
+            start(
+                *arguments(kind, residence, "--strategy=multi_worker", "--precision=float32"),
+                TF_CONFIG=json.dumps(
+                    {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+                ),
+            )
+            for index in range(2)
+        ]
+        for worker in workers:
+            _, errors = worker.communicate(timeout=200)
+            assert worker.returncode == 0, errors
     assert state_digest(tmp_path / "disk") == state_digest(tmp_path / "memory")
     assert progress.records(tmp_path / "disk") == progress.records(tmp_path / "memory")
 

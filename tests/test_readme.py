@@ -53,6 +53,9 @@ def here(tmp_path_factory):
     shards.close()
     rows = random.normal(size=(400, 3))
     lines = [f"{a},{b},{c},{int(a + b > c)}" for a, b, c in rows]
+    images = sorted((directory / "DIR").rglob("*.jpg"))
+    cells = [f"{path.relative_to(directory / 'DIR')},{n / 50}" for n, path in enumerate(images)]
+    (directory / "DIR" / "labels.csv").write_text("\n".join(["file,label", *cells]) + "\n")
     (directory / "table.csv").write_text("\n".join(["a,b,c,fraud", *lines]) + "\n")
     return directory
 
@@ -76,7 +79,7 @@ def test_a_command_of_the_readme(length, line, here, monkeypatch, capsys):
 # Commands of the guide that add to those of the README; the others run with the slow tests.
 QUICK = (
     "doctor", "submit", "--config.augment=", "--config.evaluate.metrics=", "runs/pretrained",
-    "ema_decay", "micro_batches", "config.seeds=",
+    "ema_decay", "micro_batches", "runs/digit_seeds",
 )  # fmt: skip
 
 
