@@ -190,6 +190,7 @@ def test_memory_stays_below_a_quarter_of_the_data(arguments, tmp_path):
     try:
         (group / "memory.limit_in_bytes").write_text(str(limit))
         command = arguments("image_folder", "auto", "--config.train.global_batch_size=32")
+        command = (*command, "--config.evaluate.batch_size=32")
         done = subprocess.run(
             [sys.executable, "-m", "trainer", *command, "--config.model.filters=4,4,4"],
             preexec_fn=lambda: (group / "cgroup.procs").write_text(str(os.getpid())),

@@ -292,8 +292,8 @@ def _oriented(pixels: tf.Tensor, code: int | tf.Tensor) -> tf.Tensor:
 
 
 def _transposed(image: tf.Tensor) -> tf.Tensor:
-    # On processors without AVX-512 oneDNN prints a line when `tf.transpose` gets bytes, also if they
-    # are cast before, since casts are moved behind it.
+    # On processors without AVX-512 oneDNN prints a line when `tf.transpose` gets bytes, also where
+    # they are cast before, since casts are moved behind it.
     height, width, _ = tf.unstack(tf.shape(image))
     places = tf.range(height) * width + tf.range(width)[:, tf.newaxis]
     return tf.gather(tf.reshape(image, (-1, image.shape[-1])), places)

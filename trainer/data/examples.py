@@ -14,6 +14,8 @@ from trainer.compat.keras import tf
 from trainer.data.signature import CLASSIFICATION, Column, Signature
 
 _CHUNK = 1024
+# Of a chunk of large examples.
+_MOST_ELEMENTS = 2**24
 
 
 class Examples(abc.ABC):
@@ -58,8 +60,11 @@ class Examples(abc.ABC):
             with tf.device("/cpu:0"):
                 return self.at(positions)[0]
 
-        for first in range(0, len(self), _CHUNK):
-            positions = np.arange(first, min(first + _CHUNK, len(self)))
+        shape = read.get_concrete_function().output_shapes[1:]
+        size = shape.num_elements() if shape.is_fully_defined() else _MOST_ELEMENTS
+        part = max(1, min(_CHUNK, _MOST_ELEMENTS // size))
+        for first in range(0, len(self), part):
+            positions = np.arange(first, min(first + part, len(self)))
             yield read(positions).numpy()
 
     def identities(self) -> Iterator[bytes]:

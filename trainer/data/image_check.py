@@ -10,6 +10,8 @@ from trainer.compat.keras import tf
 from trainer.data.decoding import decode_any, inspect, read_image
 from trainer.errors import UserError
 
+_PARALLEL = 4
+
 
 class Checked(NamedTuple):
     """What decoding must know of images, and which are broken.
@@ -63,4 +65,6 @@ def _decode_all(images: tf.Tensor, codes: tf.Tensor) -> tf.Tensor:
         lambda image: tf.size(decode_any(image[0], tf.cast(image[1], tf.int32), (), 3)),
         (images, codes),
         fn_output_signature=tf.int32,
+        # The images have their own sizes, and are decoded at once.
+        parallel_iterations=_PARALLEL,
     )

@@ -16,12 +16,14 @@ from trainer.data import index_cache
 from trainer.data.decoding import decode_files
 from trainer.data.examples import Examples, digest_of
 from trainer.data.image_check import check_images
+from trainer.data.progress import Progress
 from trainer.errors import UserError
 from trainer.io.files import read_bytes
 from trainer.io.paths import is_remote
 
 _VERSION = "2"
 _CHUNK = 256
+_MOST_BYTES = 2**26
 # Files of an object store wait for the network.
 _THREADS = 16
 _DIGEST = 16
@@ -125,10 +127,11 @@ def _measure(paths: Sequence[str], stamps: NDArray[np.int64]) -> index_cache.Arr
     codes = np.zeros(len(paths), np.int8)
     sizes = np.zeros((len(paths), 2), np.int32)
     broken: dict[int, str] = {}
+    progress = Progress("reading and decoding images")
     missing = (stamps == _MISSING).all(axis=1).tolist()
     with ThreadPoolExecutor(_THREADS) as pool:
-        for first in range(0, len(paths), _CHUNK):
-            part = slice(first, first + _CHUNK)
+        for part in _parts(stamps[:, 0]):
+            first = part.start
             contents, digests, reasons = zip(
                 *pool.map(_read, paths[part], missing[part]), strict=True
             )
@@ -139,6 +142,8 @@ def _measure(paths: Sequence[str], stamps: NDArray[np.int64]) -> index_cache.Arr
             for file, (reason, error) in enumerate(zip(reasons, checked.errors, strict=True)):
                 if reason or error:
                     broken[first + file] = reason or error
+            progress.add(len(contents))
+    progress.end()
     return {
         "identities": identities,
         "codes": codes,
@@ -146,6 +151,17 @@ def _measure(paths: Sequence[str], stamps: NDArray[np.int64]) -> index_cache.Arr
         "broken": np.array(list(broken), np.int64),
         "reasons": np.array(list(broken.values()), np.str_),
     }
+
+
+def _parts(sizes: NDArray[np.int64]) -> Iterator[slice]:
+    """Ranges of files that are read at once: at most _CHUNK files of _MOST_BYTES together."""
+    first = taken = 0
+    for file, size in enumerate(sizes.tolist()):
+        if file > first and (file - first == _CHUNK or taken + size > _MOST_BYTES):
+            yield slice(first, file)
+            first, taken = file, 0
+        taken += size
+    yield slice(first, len(sizes))
 
 
 def _read(path: str, is_missing: bool) -> tuple[bytes, bytes, str]:

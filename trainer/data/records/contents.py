@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from trainer.compat.keras import tf
 from trainer.data import index_cache
 from trainer.data.image_check import check_images
+from trainer.data.progress import Progress
 from trainer.data.records.index import RecordIndex
-from trainer.data.records.progress import Progress
 from trainer.errors import UserError, unknown_name
 
 _VERSION = "2"

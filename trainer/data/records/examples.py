@@ -1,6 +1,5 @@
 """Examples that are read from records for each batch."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,9 +12,6 @@ from trainer.data.records.index import RecordIndex
 
 # From payloads, string `[B]`, and a number per record, int32 `[B]`, to features `[B, ...]`.
 Decode = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-# Of a part of all examples.
-_MOST_EXAMPLES = 1024
-_CHUNK_ELEMENTS = 2**26
 
 
 class RecordExamples(Examples):
@@ -67,15 +63,6 @@ class RecordExamples(Examples):
         features = self._compiled(payloads, codes)
         features.set_shape((size, *self._shape))
         return features, targets
-
-    def chunks(self) -> Iterator[NDArray[Any]]:
-        """See the base class; large examples come in smaller parts."""
-        part = min(_MOST_EXAMPLES, max(1, _CHUNK_ELEMENTS // math.prod(self._shape)))
-        for first in range(0, len(self), part):
-            with tf.device("/cpu:0"):
-                positions = tf.range(first, min(first + part, len(self)), dtype=tf.int64)
-                features = self.at(positions)[0]
-            yield features.numpy()
 
     def _read(
         self, positions: NDArray[np.int64]

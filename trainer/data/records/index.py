@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.data import index_cache
-from trainer.data.records.progress import Progress
+from trainer.data.progress import Progress
 from trainer.data.records.shard import Shard, read_ranges
 from trainer.errors import UserError
 

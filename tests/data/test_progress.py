@@ -1,6 +1,6 @@
 import io
 
-from trainer.data.records.progress import Progress
+from trainer.data.progress import Progress
 
 
 class Terminal(io.StringIO):
@@ -21,7 +21,7 @@ def counted(stream, seconds):
 def test_long_readings_are_counted_on_a_terminal():
     lines = counted(Terminal(), [3, 6]).split("\r")
     assert lines == [
-        "", "indexing: 1,000 records", "indexing: 2,000 records", "indexing: 2,000 records\n",
+        "", "indexing: 1,000 examples", "indexing: 2,000 examples", "indexing: 2,000 examples\n",
     ]  # fmt: skip
 
 

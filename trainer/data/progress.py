@@ -40,5 +40,5 @@ class Progress:
             self._print("\n")
 
     def _print(self, end: str) -> None:
-        line = f"\r{self._what}: {self._records:,} records"
+        line = f"\r{self._what}: {self._records:,} examples"
         print(line, end=end, file=self._stream, flush=True)
