@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -105,6 +106,7 @@ def scan(
     ordered = sorted(features)
     extra = [name for name in (group, time) if name]
     broken = None if skipped is None else lambda name, why: skipped.append((name, why))
+    wrong = _Wrong(targets, problem, group, time)
     # Equal cells share one object.
     known: dict[str, str] = {}
     known_groups: dict[str, bytes] = {}
@@ -112,40 +114,20 @@ def scan(
     digests = bytearray()
     kept: dict[str, list[str]] = {name: [] for name in targets}
     groups: list[bytes] = []
-    is_date: bool | None = None
     first = 0
     for block in table.blocks([*ordered, *targets, *extra], broken):
-        count = len(block.places)
         usable = []
-        for row in range(count):
-            why = next(
-                (
-                    (name, f"{expected}. Received: {block.cells[name][row]!r}")
-                    for name in targets
-                    if (expected := problem(block.cells[name][row]))
-                ),
-                None,
-            )
-            if group and not why and cells.is_missing(block.cells[group][row]):
-                why = group, f"must not be empty. Received: {block.cells[group][row]!r}"
-            moment: float | None = None
-            if time and not why:
-                moment, row_is_date = _time(block.cells[time][row])
-                is_date = row_is_date if is_date is None and moment is not None else is_date
-                if moment is None or row_is_date != is_date:
-                    noun = {None: "number or a date", True: "date", False: "number"}[is_date]
-                    why = time, f"must be a {noun}. Received: {block.cells[time][row]!r}"
+        for row, place in enumerate(block.places):
+            why = wrong.in_row(block, row)
             if not why:
                 usable.append(row)
-                if moment is not None:
-                    times.append(moment)
-                continue
-            column, reason = why
-            if skipped is None:
-                raise UserError(f"{table.where(block.places[row], column)} {reason}")
-            skipped.append((table.name(block.places[row]), f"column {column!r} {reason}"))
+                times.append(wrong.moment)
+            elif skipped is None:
+                raise UserError(f"{table.where(place, why[0])} {why[1]}")
+            else:
+                skipped.append((table.name(place), f"column {why[0]!r} {why[1]}"))
         positions.append(first + np.array(usable, np.int64))
-        first += count
+        first += len(block.places)
         taken = block.take(usable)
         places.append(np.array(taken.places, np.int64))
         for row_cells in zip(*(taken.cells[name] for name in ordered), strict=True):
@@ -162,6 +144,39 @@ def scan(
         groups,
         np.array(times, np.float64),
     )
+
+
+class _Wrong:
+    """Judges the cells of a row that are no features: targets, group and time."""
+
+    def __init__(
+        self, targets: Sequence[str], problem: Callable[[str], str], group: str, time: str
+    ):
+        """Takes the names of the columns; `problem` as in `scan`."""
+        self._targets = targets
+        self._problem = problem
+        self._group = group
+        self._time = time
+        # All times are numbers, or all are dates, as the first one is.
+        self._is_date: bool | None = None
+        self.moment = math.nan
+
+    def in_row(self, block: Block, row: int) -> tuple[str, str] | None:
+        """The column of a wrong cell, and what it must be; sets `moment` to the row's time."""
+        for name in self._targets:
+            if expected := self._problem(block.cells[name][row]):
+                return name, f"{expected}. Received: {block.cells[name][row]!r}"
+        if self._group and cells.is_missing(text := block.cells[self._group][row]):
+            return self._group, f"must not be empty. Received: {text!r}"
+        return self._wrong_time(block.cells[self._time][row]) if self._time else None
+
+    def _wrong_time(self, text: str) -> tuple[str, str] | None:
+        moment, is_date = _time(text)
+        if moment is None or self._is_date not in (None, is_date):
+            noun = {None: "number or a date", True: "date", False: "number"}[self._is_date]
+            return self._time, f"must be a {noun}. Received: {text!r}"
+        self._is_date, self.moment = is_date, moment
+        return None
 
 
 def _time(text: str) -> tuple[float | None, bool]:
