@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.data import index_cache
-from trainer.data.examples import Examples
+from trainer.data.examples import Examples, read_on_host
 from trainer.data.records.shard import Shard
 from trainer.errors import UserError
 
@@ -92,11 +92,12 @@ class _DecodedExamples(Examples):
 
     def at(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See the base class."""
-        types = (tf.uint8, tf.as_dtype(self.targets.dtype))
-        pixels, targets = tf.numpy_function(self._read, [positions], types, stateful=False)
-        size = tf.convert_to_tensor(positions).shape[0]
-        pixels.set_shape((size, *self._shape))
-        targets.set_shape((size, *self.targets.shape[1:]))
+        pixels, targets = read_on_host(
+            self._read,
+            positions,
+            tf.TensorSpec(self._shape, tf.uint8),
+            tf.TensorSpec(self.targets.shape[1:], self.targets.dtype),
+        )
         return pixels, targets
 
     def _read(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[Any]]:

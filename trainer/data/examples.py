@@ -93,6 +93,26 @@ class Examples(abc.ABC):
         return []
 
 
+def read_on_host(
+    read: Callable[[NDArray[np.int64]], tuple[NDArray[Any], ...]],
+    positions: tf.Tensor,
+    *of_example: tf.TensorSpec,
+) -> list[tf.Tensor]:
+    """What a Python function returns for positions, in a pipeline and with static shapes.
+
+    Args:
+      read: a pure function of positions int64 `[B]`; returns arrays `[B, ...]`.
+      positions: int64 `[B]`.
+      of_example: type and shape of what each array has for one example.
+    """
+    types = [spec.dtype for spec in of_example]
+    tensors: list[tf.Tensor] = tf.numpy_function(read, [positions], types, stateful=False)
+    size = tf.convert_to_tensor(positions).shape[:1]
+    for tensor, spec in zip(tensors, of_example, strict=True):
+        tensor.set_shape(size.concatenate(spec.shape))
+    return tensors
+
+
 def digest_of(identities: NDArray[np.uint8], targets: NDArray[Any]) -> str:
     """SHA-256 of examples whose features have digests `[N, 16]`, and of their targets."""
     digest = hashlib.sha256(f"{targets.dtype}{targets.shape}".encode())

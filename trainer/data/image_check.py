@@ -1,6 +1,6 @@
 """Images are checked once while they are indexed: the header first, then a full decoding."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -68,3 +68,27 @@ def _decode_all(images: tf.Tensor, codes: tf.Tensor) -> tf.Tensor:
         # The images have their own sizes, and are decoded at once.
         parallel_iterations=_PARALLEL,
     )
+
+
+def common_size(splits: Iterable[tuple[NDArray[np.int32], Callable[[int], str]]]) -> list[int]:
+    """Height and width of all images.
+
+    Args:
+      splits: the sizes `[N, 2]` of the images of each split, and the place of each.
+
+    Raises:
+      UserError: if they differ.
+    """
+    first: NDArray[np.int32] | None = None
+    for sizes, where in splits:
+        first = sizes[0] if first is None else first
+        different = np.flatnonzero((sizes != first).any(axis=1))
+        if len(different):
+            raise UserError(
+                "the images differ in size; set data.image_size=HEIGHT,WIDTH. Received: "
+                f"{tuple(first.tolist())} and {tuple(sizes[different[0]].tolist())} in "
+                f"{where(int(different[0]))}"
+            )
+    assert first is not None, "there is a training split"
+    size: list[int] = first.tolist()
+    return size

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from trainer.compat.keras import tf
 from trainer.data import index_cache
 from trainer.data.decoding import decode_files
-from trainer.data.examples import Examples, digest_of
+from trainer.data.examples import Examples, digest_of, read_on_host
 from trainer.data.image_check import check_images
 from trainer.data.progress import Progress
 from trainer.errors import UserError
@@ -196,12 +196,15 @@ class ImageFileExamples(Examples):
 
     def at(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See the base class."""
-        types = (tf.string, tf.int32, tf.as_dtype(self._targets.dtype))
+        target = tf.TensorSpec(self._targets.shape[1:], self._targets.dtype)
         # In TensorFlow's memory each name would take several times its length.
-        names, codes, targets = tf.numpy_function(self._gather, [positions], types, stateful=False)
-        size = tf.convert_to_tensor(positions).shape[0]
-        for tensor, shape in ((names, ()), (codes, ()), (targets, self._targets.shape[1:])):
-            tensor.set_shape((size, *shape))
+        names, codes, targets = read_on_host(
+            self._gather,
+            positions,
+            tf.TensorSpec([], tf.string),
+            tf.TensorSpec([], tf.int32),
+            target,
+        )
         paths = tf.strings.join([os.path.join(self._index.folder, ""), names])
         return decode_files(paths, codes, self._shape), targets
 

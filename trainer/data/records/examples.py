@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
-from trainer.data.examples import Examples, digest_of
+from trainer.data.examples import Examples, digest_of, read_on_host
 from trainer.data.records.index import RecordIndex
 
 # From payloads, string `[B]`, and a number per record, int32 `[B]`, to features `[B, ...]`.
@@ -55,13 +55,12 @@ class RecordExamples(Examples):
 
     def at(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See the base class."""
-        types = (tf.string, tf.int32, tf.as_dtype(self._targets.dtype))
-        payloads, codes, targets = tf.numpy_function(self._read, [positions], types, stateful=False)
-        size = tf.convert_to_tensor(positions).shape[0]
-        for tensor, shape in ((payloads, ()), (codes, ()), (targets, self._targets.shape[1:])):
-            tensor.set_shape((size, *shape))
+        target = tf.TensorSpec(self._targets.shape[1:], self._targets.dtype)
+        payloads, codes, targets = read_on_host(
+            self._read, positions, tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32), target
+        )
         features = self._compiled(payloads, codes)
-        features.set_shape((size, *self._shape))
+        features.set_shape((payloads.shape[0], *self._shape))
         return features, targets
 
     def _read(

@@ -14,6 +14,7 @@ from trainer.data.broken_inputs import fail_or_skip, report_skipped
 from trainer.data.decoded_cache import keep_decoded
 from trainer.data.decoding import image_memory
 from trainer.data.examples import Examples, Source, in_memory
+from trainer.data.image_check import common_size
 from trainer.data.image_files import ImageFileExamples, ImageIndex, index_images
 from trainer.data.image_listing import check_links, class_files, split_folders, subfolders
 from trainer.data.labels_file import Labels, read_labels
@@ -129,17 +130,8 @@ def _shape(config: ImageFolder, splits: dict[str, _Split]) -> tuple[int, ...]:
     """
     if config.image_size:
         return (*config.image_size, config.channels)
-    first = splits["train"].index.sizes[0]
-    for split in splits.values():
-        different = np.flatnonzero((split.index.sizes != first).any(axis=1))
-        if len(different):
-            other = split.index.sizes[different[0]]
-            raise UserError(
-                "the images differ in size; set data.image_size=HEIGHT,WIDTH. Received: "
-                f"{tuple(first.tolist())} and {tuple(other.tolist())} in "
-                f"{split.index.path(different[0])}"
-            )
-    return (*first.tolist(), config.channels)
+    sizes = [(each.index.sizes, each.index.path) for each in splits.values()]
+    return (*common_size(sizes), config.channels)
 
 
 def _group(config: ImageFolder) -> re.Pattern[str] | None:

@@ -11,6 +11,7 @@ from trainer.data.broken_inputs import fail_or_skip, report_skipped
 from trainer.data.decoded_cache import keep_decoded
 from trainer.data.decoding import decode_batch, image_memory
 from trainer.data.examples import Examples, Source, in_memory
+from trainer.data.image_check import common_size
 from trainer.data.records.contents import Contents, read_contents
 from trainer.data.records.examples import Decode, RecordExamples
 from trainer.data.records.index import RecordIndex, index_shards
@@ -144,17 +145,8 @@ def _shape(config: TFRecord, splits: dict[str, _Split]) -> tuple[int, ...]:
         return (len(config.columns),)
     if config.image_size:
         return (*config.image_size, config.channels)
-    first = splits["train"].contents.sizes[0]
-    for split in splits.values():
-        different = np.flatnonzero((split.contents.sizes != first).any(axis=1))
-        if len(different):
-            other = split.contents.sizes[different[0]]
-            raise UserError(
-                "the images differ in size; set data.image_size=HEIGHT,WIDTH. Received: "
-                f"{tuple(first.tolist())} and {tuple(other.tolist())} in "
-                f"{split.index.where(different[0])}"
-            )
-    return (*first.tolist(), config.channels)
+    sizes = [(each.contents.sizes, each.index.where) for each in splits.values()]
+    return (*common_size(sizes), config.channels)
 
 
 def _image_decode(config: TFRecord, shape: tuple[int, ...]) -> Decode:

@@ -1,6 +1,5 @@
 """Encoded rows in a file on disk, for tables that do not fit into memory."""
 
-import functools
 import os
 import tempfile
 from typing import Any, BinaryIO
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.data import index_cache
-from trainer.data.examples import Examples
+from trainer.data.examples import Examples, read_on_host
 from trainer.errors import UserError
 
 
@@ -80,20 +79,15 @@ class RowFileExamples(Examples):
         """See the base class."""
         return self._targets
 
-    @functools.cached_property
-    def _target_tensor(self) -> tf.Tensor:
-        with tf.init_scope(), tf.device("/cpu:0"):
-            return tf.constant(self._targets)
-
     def at(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See the base class."""
+        row = tf.TensorSpec([self._file.width], tf.float32)
+        target = tf.TensorSpec(self._targets.shape[1:], self._targets.dtype)
+        rows, targets = read_on_host(self._read, positions, row, target)
+        return rows, targets
 
-        def read(places: NDArray[np.int64]) -> NDArray[np.float32]:
-            return self._file.read(self._positions[places])
-
-        rows = tf.numpy_function(read, [positions], tf.float32, stateful=False)
-        rows = tf.ensure_shape(rows, [positions.shape[0], self._file.width])
-        return rows, tf.gather(self._target_tensor, positions)
+    def _read(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        return self._file.read(self._positions[positions]), self._targets[positions]
 
     def select(self, positions: NDArray[np.int64]) -> "RowFileExamples":
         """See the base class."""
