@@ -27,7 +27,7 @@ from trainer.config import (
 from trainer.config.augment import Augmentation
 from trainer.data.augment.mixing import make_mix
 from trainer.data.augment.registry import make_augment
-from trainer.data.pipelines.order import select
+from trainer.data.pipelines.order import Natural
 
 SIDE, EXAMPLES, SEED, GAP = 96, 6, 1, 4
 SECTIONS: Sequence[Augmentation] = (
@@ -58,7 +58,7 @@ def draw(section: Augmentation, photograph: np.ndarray, partner: np.ndarray) -> 
     images, partners = (
         tf.constant(np.stack([image] * EXAMPLES)) for image in (photograph, partner)
     )
-    selection = select(tf.range(EXAMPLES, dtype=tf.int64), EXAMPLES, SEED)
+    selection = Natural(EXAMPLES, SEED).select(tf.range(EXAMPLES, dtype=tf.int64))
     drawn = make_augment((section,), SEED, photograph.shape)(images, selection)
     if mix := make_mix((section,), SEED, classes=2):
         own, other = tf.zeros([EXAMPLES], tf.int32), tf.ones([EXAMPLES], tf.int32)

@@ -184,11 +184,11 @@ CASES = {
     "an empty cell": (
         csv(),
         "line 2",
-        lambda here: write(here / "t.csv", rows("1,,yes", *GOOD_ROWS)),
+        lambda here: write(here / "t.csv", rows("1,2,", *GOOD_ROWS)),
     ),
     "a continuous label": (
         csv(),
-        "'label' has the number 2.25 on line 2, which is not a class",
+        "line 2, column 'label' must be a class; set data.target=regression",
         lambda here: write(here / "t.csv", rows(*(f"{i},{-i},{i / 4 + 2}" for i in range(1, 90)))),
     ),
     "a label that counts": (
@@ -197,10 +197,10 @@ CASES = {
         lambda here: write(here / "t.csv", rows(*(f"{i},{-i},{i % 60}.0" for i in range(100)))),
     ),
     "a seed that NumPy cannot take": (train("--config.seed=5000000000"), "seed must be >= 0 and <"),
-    "nan in a table": (
+    "an infinite number in a table": (
         csv(),
         "line 3",
-        lambda here: write(here / "t.csv", rows("1,2,no", "1,nan,yes", *GOOD_ROWS)),
+        lambda here: write(here / "t.csv", rows("1,2,no", "1,1e99,yes", *GOOD_ROWS)),
     ),
     "a row too short": (
         csv(),

@@ -79,13 +79,13 @@ def train(
             runner.announce_finished(finished)
         return finished
     if runtime.is_chief:
-        if dataset.summary:
-            print(dataset.summary, file=sys.stderr)
         _announce_jump(experiment, path, schedule.total_steps, train_size)
     task = SupervisedTask(experiment, dataset, runtime, schedule.total_steps)
 
     with agreement.shared_errors(runtime):
         _load_weights(experiment, path, task, dataset, runtime)
+    if runtime.is_chief and dataset.summary:
+        print(dataset.summary, file=sys.stderr)
     prepare()
 
     def final_evaluation(found: CheckpointInfo) -> runner.FinalEvaluation:
