@@ -16,7 +16,7 @@ from trainer.data import index_cache
 from trainer.data.decoding import decode_files
 from trainer.data.examples import Examples, digest_of, read_on_host
 from trainer.data.image_check import check_images
-from trainer.data.progress import Progress
+from trainer.data.reading_progress import ReadingProgress
 from trainer.errors import UserError
 from trainer.io.files import read_bytes
 from trainer.io.paths import is_remote
@@ -127,7 +127,7 @@ def _measure(paths: Sequence[str], stamps: NDArray[np.int64]) -> index_cache.Arr
     codes = np.zeros(len(paths), np.int8)
     sizes = np.zeros((len(paths), 2), np.int32)
     broken: dict[int, str] = {}
-    progress = Progress("reading and decoding images")
+    progress = ReadingProgress("reading and decoding images")
     missing = (stamps == _MISSING).all(axis=1).tolist()
     with ThreadPoolExecutor(_THREADS) as pool:
         for part in _parts(stamps[:, 0]):

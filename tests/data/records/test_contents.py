@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.compat.keras import tf
-from trainer.data.records.contents import Contents, read_contents
+from trainer.data.records.contents import RecordContents, read_contents
 from trainer.data.records.index import index_shards
 
 
@@ -14,7 +14,7 @@ from trainer.data.records.index import index_shards
 @settings(deadline=None)
 def test_selected_records_keep_their_labels(labels, data):
     size = len(labels)
-    contents = Contents(
+    contents = RecordContents(
         np.array([each for row in labels for each in row], np.int64),
         None,
         np.array(list(map(len, labels))),

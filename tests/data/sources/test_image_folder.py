@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.data.sources.comparison import assert_equal, assert_equal_datasets, batches
 from trainer.compat.keras import tf
 from trainer.config import ImageFolder
 from trainer.data import decoded_cache, image_files
 from trainer.data.loading import find_source, load
-from trainer.data.pipelines.batches import training_pipeline
-from trainer.data.pipelines.order import Natural
 from trainer.errors import UserError
 from trainer.io import memory
 
@@ -130,19 +129,6 @@ def config(folder, **settings):
     return ImageFolder(path=str(folder), **{"residence": "disk", **settings})
 
 
-def batches(split, count=4, first=0, pipelines=1, number=0):
-    order = Natural(len(split), 7)
-    context = tf.distribute.InputContext(pipelines, number, pipelines)
-    pipeline = training_pipeline(split, order, 8, first)(context)
-    return [tuple(part.numpy() for part in batch) for batch in pipeline.take(count)]
-
-
-def assert_equal(found, expected):
-    for batch, other in zip(found, expected, strict=True):
-        for part, other_part in zip(batch, other, strict=True):
-            np.testing.assert_array_equal(part, other_part)
-
-
 def assert_one_line(caught):
     assert "\n" not in str(caught.value)
 
@@ -162,25 +148,7 @@ def test_both_residences_are_equal_bit_for_bit(tmp_path, options, settings, deco
     folder = write_classes(tmp_path / "images", 60, **options)
     memory = load(config(folder, residence="memory", **settings), "")
     disk = load(config(folder, decoded_cache=decoded_cache, **settings), "")
-    assert memory.signature == disk.signature
-    for name, split in memory.splits.items():
-        other = disk.splits[name]
-        assert list(split.identities()) == list(other.identities())
-        assert split.digest() == other.digest()
-        np.testing.assert_array_equal(split.targets, other.targets)
-        for chunk, other_chunk in zip(split.chunks(), other.chunks(), strict=True):
-            np.testing.assert_array_equal(chunk, other_chunk)
-    train, other = memory.splits["train"], disk.splits["train"]
-    whole = batches(train)
-    assert_equal(batches(other), whole)
-    # Resuming, and two hosts.
-    assert_equal(batches(other, 2, first=2), whole[2:])
-    shares = [batches(other, pipelines=2, number=number) for number in range(2)]
-    joined = [
-        tuple(np.concatenate(parts) for parts in zip(*pair, strict=True))
-        for pair in zip(*shares, strict=True)
-    ]
-    assert_equal(joined, whole)
+    assert_equal_datasets(disk, memory)
 
 
 @pytest.mark.parametrize("residence", ["memory", "disk"])

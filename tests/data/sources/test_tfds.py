@@ -4,11 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.data.sources.comparison import assert_equal_datasets, batches
 from trainer.compat.keras import tf
 from trainer.config import TFDS
 from trainer.data.loading import load
-from trainer.data.pipelines.batches import training_pipeline
-from trainer.data.pipelines.order import Natural
 from trainer.data.records.examples import RecordExamples
 from trainer.data.sources import tfds as source
 from trainer.errors import UserError
@@ -168,18 +167,6 @@ def test_unknown_names_are_refused(tmp_path, name, expected):
     assert repr(name) in str(caught.value)
 
 
-def batches(split, count=4, first=0, pipelines=1, number=0):
-    context = tf.distribute.InputContext(pipelines, number, pipelines)
-    pipeline = training_pipeline(split, Natural(len(split), 7), 8, first)(context)
-    return [tuple(part.numpy() for part in batch) for batch in pipeline.take(count)]
-
-
-def assert_equal(found, expected):
-    for batch, other in zip(found, expected, strict=True):
-        for part, other_part in zip(batch, other, strict=True):
-            np.testing.assert_array_equal(part, other_part)
-
-
 @pytest.mark.parametrize(
     ("shape", "settings"),
     [
@@ -197,26 +184,7 @@ def test_both_residences_are_equal_bit_for_bit(tmp_path, shape, settings):
         load(TFDS(name="tiny_shades", residence=residence, **settings), directory)
         for residence in ("memory", "disk")
     )
-    assert memory.signature == disk.signature
-    for name, split in memory.splits.items():
-        other = disk.splits[name]
-        assert isinstance(other, RecordExamples)
-        assert list(split.identities()) == list(other.identities())
-        assert split.digest() == other.digest()
-        np.testing.assert_array_equal(split.targets, other.targets)
-        for chunk, other_chunk in zip(split.chunks(), other.chunks(), strict=True):
-            np.testing.assert_array_equal(chunk, other_chunk)
-    other = disk.splits["train"]
-    whole = batches(memory.splits["train"])
-    assert_equal(batches(other), whole)
-    # Resuming, and two hosts.
-    assert_equal(batches(other, 2, first=2), whole[2:])
-    shares = [batches(other, pipelines=2, number=number) for number in range(2)]
-    joined = [
-        tuple(np.concatenate(parts) for parts in zip(*pair, strict=True))
-        for pair in zip(*shares, strict=True)
-    ]
-    assert_equal(joined, whole)
+    assert_equal_datasets(disk, memory)
 
 
 def test_slices_are_those_of_tfds(tmp_path):

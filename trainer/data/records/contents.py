@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from trainer.compat.keras import tf
 from trainer.data import index_cache
 from trainer.data.image_check import check_images
-from trainer.data.progress import Progress
+from trainer.data.reading_progress import ReadingProgress
 from trainer.data.records.index import RecordIndex
 from trainer.errors import UserError, unknown_name
 
@@ -25,7 +25,7 @@ _Types = dict[str, tf.DType]
 
 
 @dataclasses.dataclass(frozen=True)
-class Contents:
+class RecordContents:
     """The labels of N records, and the codes and sizes of their images.
 
     Attributes:
@@ -53,7 +53,7 @@ class Contents:
         """The number of the record of each value in `labels`."""
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
-    def select(self, records: NDArray[np.integer]) -> "Contents":
+    def select(self, records: NDArray[np.integer]) -> "RecordContents":
         """The contents of some of the records, of which none is broken, in this order."""
         counts = self.counts[records]
         old_starts = (np.cumsum(self.counts) - self.counts)[records]
@@ -69,7 +69,9 @@ class Contents:
         )
 
 
-def read_contents(index: RecordIndex, image: str, columns: Sequence[str], label: str) -> Contents:
+def read_contents(
+    index: RecordIndex, image: str, columns: Sequence[str], label: str
+) -> RecordContents:
     """Reads every record once, from the cache if the shards have not changed since.
 
     Args:
@@ -87,7 +89,7 @@ def read_contents(index: RecordIndex, image: str, columns: Sequence[str], label:
     newest = max(shard.modified for shard in index.shards)
     arrays = dict(index_cache.cached(key, lambda: _measure(index, types, image, label), newest))
     names = arrays.pop("names").tolist()
-    return Contents(
+    return RecordContents(
         **arrays,
         names=tuple(names) if types[label] == tf.string else None,
         column_types=tuple(types[name].name for name in columns),
@@ -140,7 +142,7 @@ def _measure(index: RecordIndex, types: _Types, image: str, label: str) -> index
     counts, codes, sizes = [], [], []
     broken: dict[int, str] = {}
     names: dict[bytes, int] = {}
-    progress = Progress("reading labels" + " and decoding images" * bool(image))
+    progress = ReadingProgress("reading labels" + " and decoding images" * bool(image))
     for first in range(0, len(index), _CHUNK):
         payloads = index.read(slice(first, first + _CHUNK))
         where = [index.where(first + number) for number in range(len(payloads))]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.data import index_cache
-from trainer.data.progress import Progress
+from trainer.data.reading_progress import ReadingProgress
 from trainer.data.records.shard import Shard, read_ranges
 from trainer.errors import UserError
 
@@ -79,7 +79,7 @@ def index_shards(paths: Sequence[str]) -> RecordIndex:
       UserError: if a shard is compressed.
     """
     shards = tuple(map(Shard.of, paths))
-    progress = Progress("indexing")
+    progress = ReadingProgress("indexing")
     parts = [_index_shard(shard, progress) for shard in shards]
     progress.end()
     counts = [len(part["offsets"]) for part in parts]
@@ -94,12 +94,12 @@ def index_shards(paths: Sequence[str]) -> RecordIndex:
     )
 
 
-def _index_shard(shard: Shard, progress: Progress) -> index_cache.Arrays:
+def _index_shard(shard: Shard, progress: ReadingProgress) -> index_cache.Arrays:
     key = ("records", _VERSION, shard.path, str(shard.size), str(shard.modified))
     return index_cache.cached(key, lambda: _measure(shard, progress), shard.modified)
 
 
-def _measure(shard: Shard, progress: Progress) -> index_cache.Arrays:
+def _measure(shard: Shard, progress: ReadingProgress) -> index_cache.Arrays:
     lengths, digests = array("q"), bytearray()
     damaged = ""
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config.data import TFRecord
-from trainer.data.records.contents import Contents
+from trainer.data.records.contents import RecordContents
 from trainer.data.records.index import RecordIndex
 from trainer.data.signature import CLASSIFICATION, MULTI_LABEL, REGRESSION
 from trainer.data.targets import Targets, parse_targets
@@ -35,7 +35,7 @@ class Meaning:
     has_names: bool
 
 
-def meaning(config: TFRecord, contents: Contents, index: RecordIndex) -> Meaning:
+def meaning(config: TFRecord, contents: RecordContents, index: RecordIndex) -> Meaning:
     """How the labels of the training split are read.
 
     Raises:
@@ -71,7 +71,7 @@ def meaning(config: TFRecord, contents: Contents, index: RecordIndex) -> Meaning
     return Meaning(kind, tuple(map(str, range(max(largest, 0) + 1))), has_names)
 
 
-def _kind(config: TFRecord, contents: Contents) -> str:
+def _kind(config: TFRecord, contents: RecordContents) -> str:
     if config.target != "auto":
         return config.target
     # A record without a label among single labels is an error, not a list.
@@ -101,7 +101,7 @@ def _check_discrete(config: TFRecord, numbers: NDArray[np.int64]) -> int:
 
 
 def wrong_labels(
-    config: TFRecord, contents: Contents, index: RecordIndex, read_as: Meaning
+    config: TFRecord, contents: RecordContents, index: RecordIndex, read_as: Meaning
 ) -> dict[int, str]:
     """Why records cannot be used, by their numbers, in order.
 
@@ -122,7 +122,7 @@ def wrong_labels(
     return dict(sorted(wrong.items()))
 
 
-def _problems(contents: Contents, read_as: Meaning) -> Iterator[tuple[np.integer, str]]:
+def _problems(contents: RecordContents, read_as: Meaning) -> Iterator[tuple[np.integer, str]]:
     counts, labels, records = contents.counts, contents.labels, contents.records
     classes = read_as.classes
     if read_as.kind == REGRESSION:
@@ -166,7 +166,7 @@ def _problems(contents: Contents, read_as: Meaning) -> Iterator[tuple[np.integer
 
 
 def label_targets(
-    config: TFRecord, contents: Contents, index: RecordIndex, read_as: Meaning
+    config: TFRecord, contents: RecordContents, index: RecordIndex, read_as: Meaning
 ) -> Targets:
     """The targets of N records, of which `wrong_labels` says nothing.
 
@@ -186,7 +186,9 @@ def label_targets(
     return Targets(read_as.classes, MULTI_LABEL, values)
 
 
-def _named(config: TFRecord, contents: Contents, index: RecordIndex, read_as: Meaning) -> Targets:
+def _named(
+    config: TFRecord, contents: RecordContents, index: RecordIndex, read_as: Meaning
+) -> Targets:
     assert contents.names is not None
     names = iter([contents.names[number] for number in contents.labels.tolist()])
     cells = [

@@ -12,7 +12,7 @@ from trainer.data.decoded_cache import keep_decoded
 from trainer.data.decoding import decode_batch, image_memory
 from trainer.data.examples import Examples, Source, in_memory
 from trainer.data.image_check import common_size
-from trainer.data.records.contents import Contents, read_contents
+from trainer.data.records.contents import RecordContents, read_contents
 from trainer.data.records.examples import Decode, RecordExamples
 from trainer.data.records.index import RecordIndex, index_shards
 from trainer.data.records.labels import label_targets, meaning, wrong_labels
@@ -26,7 +26,7 @@ class _Split:
     """The records of a split that can be used."""
 
     index: RecordIndex
-    contents: Contents
+    contents: RecordContents
 
 
 def load(config: TFRecord, data_dir: str) -> Source:

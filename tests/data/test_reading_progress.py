@@ -1,6 +1,6 @@
 import io
 
-from trainer.data.progress import Progress
+from trainer.data.reading_progress import ReadingProgress
 
 
 class Terminal(io.StringIO):
@@ -11,7 +11,7 @@ class Terminal(io.StringIO):
 def counted(stream, seconds):
     """Reads 1000 records at each of the times."""
     clock = iter([0, *(second for second in seconds for _ in range(2))])
-    progress = Progress("indexing", stream, lambda: next(clock))
+    progress = ReadingProgress("indexing", stream, lambda: next(clock))
     for _ in seconds:
         progress.add(1000)
     progress.end()

@@ -9,7 +9,7 @@ _FIRST_AFTER = 2.0
 _EVERY = 0.5
 
 
-class Progress:
+class ReadingProgress:
     """Counts records on a terminal; prints nothing if reading is short or there is no terminal."""
 
     def __init__(
