@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NoReturn
 
 from trainer.errors import EXIT_INTERRUPTED
 
@@ -22,6 +23,8 @@ _FAILURES = 2
 _REMIND_SECONDS = 30.0
 # How long TensorFlow may take to notice a lost worker by itself.
 _PATIENCE_SECONDS = 5.0
+# How long the first worker waits for the others at the end of a job.
+_END_SECONDS = 30.0
 
 
 def unreachable(workers: Mapping[int, str]) -> list[int]:
@@ -107,11 +110,7 @@ def watched(workers: Mapping[int, str]) -> Iterator[None]:
             failures = {n: failures[n] + 1 if n in missing else 0 for n in workers}
             if any(count >= _FAILURES for count in failures.values()):
                 if not ended.wait(_PATIENCE_SECONDS):
-                    print(
-                        f"{lost_message(missing)}; run the same command to resume", file=sys.stderr
-                    )
-                    sys.stderr.flush()
-                    os._exit(EXIT_INTERRUPTED)
+                    end_process(missing)
                 return
 
     threading.Thread(target=watch, daemon=True).start()
@@ -119,6 +118,27 @@ def watched(workers: Mapping[int, str]) -> Iterator[None]:
         yield
     finally:
         ended.set()
+
+
+def end_process(missing: Sequence[int]) -> NoReturn:
+    """Ends this process with status 75 and a line about the lost workers.
+
+    It skips the clean-up of the interpreter, where TensorFlow would wait for the lost workers, and
+    its interrupted operations would report further errors.
+    """
+    print(f"{lost_message(missing)}; run the same command to resume", file=sys.stderr, flush=True)
+    os._exit(EXIT_INTERRUPTED)
+
+
+def wait_until_ended(workers: Mapping[int, str]) -> None:
+    """Returns when the processes of all workers have ended, or after some seconds.
+
+    The first worker runs TensorFlow's coordination service. A worker that loses it before its own
+    end reports an error.
+    """
+    until = time.monotonic() + _END_SECONDS
+    while len(unreachable(workers)) < len(workers) and time.monotonic() < until:
+        time.sleep(0.1)
 
 
 def lost(workers: Mapping[int, str]) -> list[int]:

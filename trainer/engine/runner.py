@@ -351,10 +351,9 @@ def _full_disk_as_user_error(path: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def watching_workers(runtime: Runtime) -> Iterator[None]:
-    """A context that ends soon after another worker is lost.
+    """A context that ends the process with status 75 soon after another worker is lost.
 
-    Raises:
-      Interrupted: if one is lost.
+    On leaving it the first worker waits for the end of the others.
     """
     try:
         with peers.watched(runtime.other_workers):
@@ -362,7 +361,10 @@ def watching_workers(runtime: Runtime) -> Iterator[None]:
     except tf.errors.OpError as error:
         if runtime.workers == 1 or not isinstance(error, _ERRORS_OF_A_LOST_WORKER):
             raise
-        raise Interrupted(peers.lost_message(peers.lost(runtime.other_workers))) from error
+        peers.end_process(peers.lost(runtime.other_workers))
+    finally:
+        if runtime.worker == 0:
+            peers.wait_until_ended(runtime.other_workers)
 
 
 def _no_lock() -> None:
