@@ -43,6 +43,7 @@ def _without_gym() -> Iterator[None]:
 
 with quiet_imports(), _without_gym():
     from tf_agents.networks.sequential import Sequential
+    from tf_agents.policies.actor_policy import ActorPolicy
     from tf_agents.policies.categorical_q_policy import CategoricalQPolicy
     from tf_agents.policies.greedy_policy import GreedyPolicy
     from tf_agents.policies.policy_saver import PolicySaver
@@ -56,7 +57,7 @@ warnings.filterwarnings("ignore", category=SyntaxWarning, message='"is')
 # An exported policy returns a distribution's type only to those who ask for distributions.
 warnings.filterwarnings("ignore", category=UserWarning, message="Encoding a StructuredValue")
 
-__all__ = ["PolicySaver", "TFPolicy", "greedy_q_policy"]
+__all__ = ["PolicySaver", "TFPolicy", "actor_policy", "greedy_q_policy"]
 
 
 class _CategoricalNetwork(Sequential):
@@ -95,4 +96,26 @@ def greedy_q_policy(
             min_q_value=float(support[0]),
             max_q_value=float(support[-1]),
         )
+    )
+
+
+def actor_policy(
+    network: keras.layers.Layer,
+    observation_spec: tf.TensorSpec,
+    low: tuple[float, ...],
+    high: tuple[float, ...],
+) -> Any:
+    """The policy of a network of actions.
+
+    Args:
+      network: from observations to actions `[B, A]`.
+      observation_spec: of one observation.
+      low: lower bound of each of the A components.
+      high: upper bounds.
+    """
+    action = BoundedTensorSpec((len(low),), tf.float32, low, high, "action")
+    return ActorPolicy(
+        time_step_spec=time_step_spec(observation_spec),
+        action_spec=action,
+        actor_network=Sequential([network], input_spec=observation_spec),
     )

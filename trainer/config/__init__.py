@@ -13,10 +13,12 @@ user's own modules. Nothing here imports TensorFlow.
 
 from trainer.config.agents import (
     DQN,
+    PPO,
     CustomAgent,
     EpsilonGreedy,
     PrioritizedReplay,
     QLinear,
+    Reinforce,
     UniformReplay,
 )
 from trainer.config.augment import (
@@ -82,6 +84,7 @@ __all__ = [
     "IDX",
     "LAMB",
     "MLP",
+    "PPO",
     "SGD",
     "TFDS",
     "VGG",
@@ -125,6 +128,7 @@ __all__ = [
     "RandomCrop",
     "RandomFlip",
     "RandomResizedCrop",
+    "Reinforce",
     "ReinforcementLearning",
     "ResNet",
     "StepSchedule",

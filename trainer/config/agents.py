@@ -125,6 +125,68 @@ class QLinear(ConfigBase):
 
 
 @dataclasses.dataclass(frozen=True)
+class ActorCritic(ConfigBase):
+    """What agents with a stochastic policy and a value function share.
+
+    They learn from rollouts of train.num_envs * train.collect_steps environment steps.
+    """
+
+    discount: float = field(0.99, "Discount factor gamma.", minimum=0.0, maximum=1.0)
+    entropy_weight: float = field(0.0, "Factor of the entropy bonus.", minimum=0.0)
+    value_weight: float = field(0.5, "Factor of the value loss.", minimum=0.0)
+    normalize_advantages: bool = field(
+        True, "Scale the advantages of each rollout to mean 0 and variance 1."
+    )
+    normalize_observations: bool = field(
+        False, "Scale observations by their running mean and variance."
+    )
+    normalize_rewards: bool = field(
+        False, "Divide rewards by the running standard deviation of discounted returns."
+    )
+    shared_network: bool = field(False, "One network with two heads instead of two networks.")
+    orthogonal_initialization: bool = field(
+        True, "Orthogonal kernels, and small ones in the policy's head."
+    )
+    log_std_initial: float = field(
+        0.0, "Continuous actions: initial logarithm of the standard deviation."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Reinforce(ActorCritic):
+    """REINFORCE (Williams, 1992): one update with the returns of each rollout."""
+
+    kind: str = field("reinforce", "Agent.", choices=("reinforce",))
+    baseline: bool = field(True, "Subtract a learned value of the observation from the returns.")
+
+
+@dataclasses.dataclass(frozen=True)
+class PPO(ActorCritic):
+    """Proximal policy optimization (Schulman et al., 2017)."""
+
+    kind: str = field("ppo", "Agent.", choices=("ppo",))
+    gae_lambda: float = field(
+        0.95, "Lambda of generalized advantage estimation.", minimum=0.0, maximum=1.0
+    )
+    clip_range: float = field(
+        0.2, "Largest change of the probability ratio that the objective rewards.", above=0.0
+    )
+    value_clip_range: float = field(
+        0.0, "Largest change of a value that its loss rewards; 0 disables clipping.", minimum=0.0
+    )
+    epochs: int = field(10, "Passes over each rollout.", minimum=1)
+    target_kl: float = field(
+        0.0,
+        "Ends the updates of a rollout after an epoch whose mean KL divergence exceeds 1.5 times "
+        "this; 0 disables it.",
+        minimum=0.0,
+    )
+
+
+OnPolicy = Reinforce | PPO
+
+
+@dataclasses.dataclass(frozen=True)
 class CustomAgent(DQN):
     """A user's own agent: a class as in `trainer.rl.agents`, with DQN's settings."""
 
@@ -132,4 +194,5 @@ class CustomAgent(DQN):
     builder: str = field("", "The class, as `module:Class`.", non_empty=True)
 
 
-Agent = DQN | QLinear | CustomAgent
+OffPolicy = DQN | QLinear | CustomAgent
+Agent = DQN | QLinear | Reinforce | PPO | CustomAgent

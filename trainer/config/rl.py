@@ -47,8 +47,17 @@ class TrainRL(Cadence):
     steps: int = field(50_000, "Environment steps, over all environments.", minimum=1)
     num_envs: int = field(8, "Environments stepped in parallel, over all replicas.", minimum=1)
     collect_steps: int = field(1, "Steps of each environment between updates.", minimum=1)
-    gradient_steps: int = field(4, "Updates after each collection.", minimum=1)
-    global_batch_size: int = field(64, "Transitions per update, over all replicas.", minimum=1)
+    gradient_steps: int = field(
+        4,
+        "Updates after each collection, of agents with a replay; others make agent.epochs passes.",
+        minimum=1,
+    )
+    global_batch_size: int = field(
+        64,
+        "Transitions per update, over all replicas. It must divide the steps of a rollout; 0: all "
+        "of them.",
+        minimum=0,
+    )
     evaluate_every: int = field(
         0, "Environment steps between evaluations; 0: 10 evaluations per run.", minimum=0
     )

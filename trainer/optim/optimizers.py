@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from trainer.compat.keras import keras, tf
+from trainer.config import optimizers as sections
 from trainer.config.optimizers import Muon as MuonConfig
 from trainer.config.optimizers import Optimizer as OptimizerConfig
+from trainer.optim import functional
 from trainer.optim.groups import GroupedOptimizer, ParameterGroup, Rule
 from trainer.optim.lamb import LAMB
 from trainer.optim.muon import Muon
@@ -74,11 +76,13 @@ class Optimizer(tf.Module):
         self.phases = tuple(sorted({group.first_update for group in groups}))
         if self.phases[0] != 0:
             raise ValueError(f"no group takes part in update 0. Received: {self.phases}")
+        self._config = config
         self._clip_norm = config.clip_norm
         self.learning_rate = LearningRate(config, schedule_updates, updates_per_epoch)
         # A tf.Module does not track a schedule by itself.
         self._learning_rate_scale = self.learning_rate.scale
-        self._optimizer = _optimizer(_rules(config, groups), self.learning_rate)
+        self._rules = _rules(config, groups)
+        self._optimizer = _optimizer(self._rules, self.learning_rate)
         self._optimizer.build(self.variables_of())
         self._scales_loss = scales_loss
         if scales_loss:
@@ -116,6 +120,26 @@ class Optimizer(tf.Module):
         """The learning rate of the next update, of a group with factor 1."""
         return float(self.learning_rate(self.iterations))
 
+    def update_rule(self) -> functional.UpdateRule | None:
+        """The rule as a function of tensors; None for an optimizer that has none."""
+        config = self._config
+        if self._scales_loss or not _is_one_rule(self._rules):
+            return None
+        if type(config) is sections.Adam:
+            slots = (list(self._optimizer._momentums), list(self._optimizer._velocities))
+            rule = functional.adam(config.beta_1, config.beta_2, config.epsilon)
+            return functional.UpdateRule(slots, rule)
+        if isinstance(config, sections.SGD) and not config.momentum and not config.weight_decay:
+            return functional.UpdateRule((), functional.gradient_descent)
+        return None
+
+    def clip(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Gradients with at most the configured global norm, and their norm before clipping."""
+        norm = global_norm(gradients)
+        if self._clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, norm)
+        return gradients, norm
+
     def gradients(self, tape: tf.GradientTape, loss: tf.Tensor, phase: int = -1) -> list[tf.Tensor]:
         """Gradients of this replica's share of the loss; scaled where the loss is scaled.
 
@@ -151,9 +175,7 @@ class Optimizer(tf.Module):
         if replica.num_replicas_in_sync > 1:
             sums = replica.all_reduce(tf.distribute.ReduceOp.SUM, [*gradients, loss])
             *gradients, loss = sums
-        norm = global_norm(gradients)
-        if self._clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, norm)
+        gradients, norm = self.clip(gradients)
         self._optimizer.apply_gradients(
             zip(gradients, self.variables_of(phase), strict=True), skip_gradients_aggregation=True
         )
@@ -161,9 +183,13 @@ class Optimizer(tf.Module):
 
 
 def _optimizer(rules: Sequence[Rule], schedule: LearningRate) -> keras.optimizers.Optimizer:
-    if len(rules) == 1 and rules[0].learning_rate_factor == 1.0:
+    if _is_one_rule(rules):
         return rules[0].create(schedule)
     return GroupedOptimizer(rules, schedule)
+
+
+def _is_one_rule(rules: Sequence[Rule]) -> bool:
+    return len(rules) == 1 and rules[0].learning_rate_factor == 1.0
 
 
 def _rules(config: OptimizerConfig, groups: Sequence[ParameterGroup]) -> list[Rule]:

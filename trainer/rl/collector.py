@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
@@ -14,6 +14,8 @@ from trainer.rl.experience.steps import Steps
 # What `Collector.collect` counts of the episodes that ended, in its order.
 EPISODE_SUMS = ("episodes", "return", "squared_return", "length")
 
+# Longer collections are a loop, which takes less time to compile.
+_MAX_UNROLLED = 8
 # What the environments and the policy remember between two steps.
 _State = tuple[Carry, Any]
 
@@ -84,7 +86,7 @@ class Collector(tf.Module):
         """Takes `train.collect_steps` steps of every environment.
 
         Returns:
-          The steps, and float64 `[4]`: the sums of `EPISODE_SUMS` over the episodes that ended.
+          The steps, and float32 `[4]`: the sums of `EPISODE_SUMS` over the episodes that ended.
         """
         steps, sums, state = self._play(self._read_state(), self._steps.value())
         self._write_state(state)
@@ -100,40 +102,68 @@ class Collector(tf.Module):
 
     def _take_steps(self, state: _State, first: tf.Tensor) -> tuple[Steps, tf.Tensor, _State]:
         """Steps number `first` and following, from a state; returns the state after them."""
+        sums = tf.zeros([len(EPISODE_SUMS)])
+        if self._num_steps <= _MAX_UNROLLED:
+            taken = []
+            for number in range(self._num_steps):
+                steps, added, state = self._take_step(state, first + number)
+                taken.append(steps)
+                sums += added
+            return tf.nest.map_structure(lambda *fields: tf.stack(fields), *taken), sums, state
+
+        example = tf.nest.map_structure(
+            lambda tensor: tf.TensorArray(
+                tensor.dtype, self._num_steps, element_shape=tensor.shape
+            ),
+            self._step_spec(state),
+        )
+
+        def one(number, state, sums, arrays):  # type: ignore[no-untyped-def]
+            steps, added, state = self._take_step(state, first + tf.cast(number, tf.int64))
+            arrays = [
+                array.write(number, field)
+                for array, field in zip(arrays, tf.nest.flatten(steps), strict=True)
+            ]
+            return number + 1, state, sums + added, arrays
+
+        _, state, sums, arrays = tf.while_loop(
+            lambda number, *_: number < self._num_steps,
+            one,
+            (tf.constant(0), state, sums, tf.nest.flatten(example)),
+        )
+        stacked = [array.stack() for array in arrays]
+        return tf.nest.pack_sequence_as(example, stacked), sums, state
+
+    def _step_spec(self, state: _State) -> Steps:
+        """The shapes and dtypes of one step, without its time axis."""
+        step = tf.function(lambda state: self._take_step(state, tf.constant(0, tf.int64))[0])
+        return cast(Steps, step.get_concrete_function(state).structured_outputs)
+
+    def _take_step(self, state: _State, number: tf.Tensor) -> tuple[Steps, tf.Tensor, _State]:
+        """Step `number` of every environment, its sums of `EPISODE_SUMS`, and the next state."""
         carry, policy_carry = state
-        sums = tf.zeros([len(EPISODE_SUMS)], tf.float64)
-        taken = []
-        for number in range(self._num_steps):
-            seed = seeds.at(self._streams["step"], first + number)
-            act_seed, step_seed = tf.unstack(tf.random.split(seed, 2))
-            observation = self.environment.observe(carry)
-            action, policy_carry, extras = self._agent.act(
-                observation, policy_carry, act_seed, explore=True
-            )
-            carry, output = self.environment.step(carry, action, step_seed)
-            ended = output.terminated | output.truncated
-            discount = self._agent.discount * tf.cast(~output.terminated, tf.float32)
-            taken.append(
-                Steps(
-                    observation,
-                    action,
-                    output.reward,
-                    discount,
-                    ended,
-                    output.next_observation,
-                    extras,
-                )
-            )
-            finished = tf.cast(ended, tf.float64)
-            episode_return = tf.cast(output.episode_return, tf.float64)
-            length = tf.cast(output.episode_length, tf.float64)
-            sums += tf.stack(
-                [
-                    tf.reduce_sum(finished),
-                    tf.reduce_sum(finished * episode_return),
-                    tf.reduce_sum(finished * tf.square(episode_return)),
-                    tf.reduce_sum(finished * length),
-                ]
-            )
-        steps = tf.nest.map_structure(lambda *fields: tf.stack(fields), *taken)
+        act_seed, step_seed = tf.unstack(
+            tf.random.split(seeds.at(self._streams["step"], number), 2)
+        )
+        observation = self.environment.observe(carry)
+        action, policy_carry, extras = self._agent.act(
+            observation, policy_carry, act_seed, explore=True
+        )
+        carry, output = self.environment.step(carry, action, step_seed)
+        ended = output.terminated | output.truncated
+        discount = self._agent.discount * tf.cast(~output.terminated, tf.float32)
+        steps = Steps(
+            observation, action, output.reward, discount, ended, output.next_observation, extras
+        )
+        finished = tf.cast(ended, tf.float32)
+        episode_return = output.episode_return
+        length = tf.cast(output.episode_length, tf.float32)
+        sums = tf.stack(
+            [
+                tf.reduce_sum(finished),
+                tf.reduce_sum(finished * episode_return),
+                tf.reduce_sum(finished * tf.square(episode_return)),
+                tf.reduce_sum(finished * length),
+            ]
+        )
         return steps, sums, (carry, policy_carry)

@@ -10,7 +10,7 @@ from trainer.rl.agents import base
 from trainer.rl.agents.base import Agent
 from trainer.rl.envs import registry
 from trainer.rl.evaluate import Evaluator
-from trainer.rl.task import check, compiles_agents
+from trainer.rl.settings import check, compiles_agents
 
 
 class Trained(NamedTuple):

@@ -11,6 +11,7 @@ from trainer.engine.checkpoints import CheckpointInfo, restore
 from trainer.engine.distribution import Runtime
 from trainer.engine.schedule import Schedule
 from trainer.rl.evaluate import record_split
+from trainer.rl.settings import replay_of
 from trainer.rl.task import ReinforcementLearningTask
 
 _REPORTS_PER_RUN = 20
@@ -40,16 +41,16 @@ def train(
     task = ReinforcementLearningTask(experiment, runtime)
     session.check()
     prepare()
-    capacity, size = experiment.agent.replay.capacity, task.replay_bytes / 2**20
-    print(f"replay {capacity:,} transitions in {size:,.1f} MiB", file=sys.stderr)
     train = experiment.train
-    min_size = experiment.agent.replay.min_size
-    if min_size > train.steps:
-        print(
-            f"the agent will not learn: agent.replay.min_size={min_size} is larger than "
-            f"train.steps={train.steps}",
-            file=sys.stderr,
-        )
+    if replay := replay_of(experiment):
+        size = task.experience_bytes / 2**20
+        print(f"replay {replay.capacity:,} transitions in {size:,.1f} MiB", file=sys.stderr)
+        if replay.min_size > train.steps:
+            print(
+                f"the agent will not learn: agent.replay.min_size={replay.min_size} is larger than "
+                f"train.steps={train.steps}",
+                file=sys.stderr,
+            )
 
     def final_evaluation(found: CheckpointInfo) -> runner.FinalEvaluation:
         restore(found, {"agent": task.agent})

@@ -1,6 +1,7 @@
 """The interface of agents, and how one is found by `agent.kind`."""
 
 import abc
+import dataclasses
 import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
@@ -31,6 +32,38 @@ class AgentLoss(NamedTuple):
     figures: Mapping[str, tf.Tensor]
 
 
+@dataclasses.dataclass(frozen=True)
+class TargetNetwork:
+    """A network that follows the trained one (Mnih et al., 2015; Lillicrap et al., 2016).
+
+    Attributes:
+      targets: its variables.
+      online: the variables that they follow, in the same order.
+      period: updates between two moves.
+      tau: the part of the online network that is mixed in; 1 copies it.
+    """
+
+    targets: list[tf.Variable]
+    online: list[tf.Variable]
+    period: int
+    tau: float
+
+    def rate(self, updates: tf.Tensor) -> tf.Tensor:
+        """What is mixed in after `updates` updates, scalar float32: tau where it is due, else 0."""
+        return tf.where(updates % self.period == 0, self.tau, 0.0)
+
+    def move(self, updates: tf.Tensor) -> None:
+        """Moves the variables after update number `updates`, if it is due."""
+        rate = self.rate(updates)
+        for target, online in zip(self.targets, self.online, strict=True):
+            target.assign(mix(target, online, rate))
+
+
+def mix(target: tf.Tensor, online: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+    """(1 - rate) target + rate online; in this form a rate of 1 is an exact copy."""
+    return (1.0 - rate) * target + rate * online
+
+
 class Agent(tf.Module, abc.ABC):
     """A policy and the loss that trains it.
 
@@ -41,11 +74,13 @@ class Agent(tf.Module, abc.ABC):
       discount: gamma, for the discount of each step.
       n_step: rewards summed per transition.
       figures: names of `AgentLoss.figures`.
+      target: the target network; None if there is none.
     """
 
     discount: float
     n_step: int = 1
     figures: tuple[str, ...] = ()
+    target: TargetNetwork | None = None
 
     @property
     @abc.abstractmethod
@@ -86,7 +121,12 @@ class Agent(tf.Module, abc.ABC):
         """The loss of a batch, fields `[B, ...]`."""
 
     def after_update(self, updates: tf.Tensor) -> None:
-        """Called after each update; `updates` is their number so far, int64."""
+        """Called after each update; `updates` is their number so far, int64.
+
+        An agent that overrides this is updated on variables, not in one compiled loop.
+        """
+        if self.target:
+            self.target.move(updates)
 
     def exploration_figures(self, carry: Carry) -> Mapping[str, tf.Tensor]:
         """Scalars that describe the state of exploration, by name, for reports."""

@@ -17,7 +17,7 @@ from trainer.config.agents import DQN
 from trainer.config.rl import ReinforcementLearning
 from trainer.errors import UserError
 from trainer.rl.agents import q_learning
-from trainer.rl.agents.base import Agent, AgentLoss
+from trainer.rl.agents.base import Agent, AgentLoss, TargetNetwork
 from trainer.rl.agents.exploration import NO_ACTION, ExplorationCarry, epsilon, explore
 from trainer.rl.agents.networks import build_q_network
 from trainer.rl.experience.steps import Transition
@@ -68,7 +68,13 @@ class DQNAgent(Agent):
         self._loss = _LOSSES[settings.loss]
         self._network = build_q_network(config, settings, spec, self._num_actions)
         self._target_network = build_q_network(config, settings, spec, self._num_actions)
-        for target, online in self._variable_pairs():
+        self.target = TargetNetwork(
+            self._target_network.variables,
+            self._network.variables,
+            settings.target_update_period,
+            settings.target_update_tau,
+        )
+        for target, online in zip(self.target.targets, self.target.online, strict=True):
             target.assign(online)
         self._is_categorical = settings.distribution == "categorical"
         if self._is_categorical:
@@ -165,17 +171,6 @@ class DQNAgent(Agent):
         if self._is_categorical:
             return tf.reduce_sum(tf.nn.softmax(output) * self._support, axis=-1)
         return output
-
-    def after_update(self, updates: tf.Tensor) -> None:
-        """Mixes the online into the target network when it is due."""
-        due = updates % self._settings.target_update_period == 0
-        rate = tf.where(due, self._settings.target_update_tau, 0.0)
-        for target, online in self._variable_pairs():
-            # In this form a rate of 1 is an exact copy.
-            target.assign((1.0 - rate) * target + rate * online)
-
-    def _variable_pairs(self) -> list[tuple[tf.Variable, tf.Variable]]:
-        return list(zip(self._target_network.variables, self._network.variables, strict=True))
 
     def policy(self) -> Any:
         """See the base class."""
