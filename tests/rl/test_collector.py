@@ -40,7 +40,7 @@ def collect(backend="tensorflow", n_step=1, **exploration):
     task = ReinforcementLearningTask(config, distribution.create(distribution_config))
     task.start(0)
     task.advance(STEPS // 2)
-    ring = task._replicas[0].experience._ring
+    ring = task.learning.replays[0]._ring
     fields = ring.read(tf.range(ring.size()))
     rows = (field.numpy().reshape(-1, ENVIRONMENTS, *field.shape[1:]) for field in fields)
     return task, type(fields)(*rows)
@@ -104,20 +104,18 @@ def test_epsilon_falls_with_the_steps_of_all_environments(decay, expected):
 
 def test_new_episodes_truncate_the_old_ones():
     task, _ = collect(epsilon_initial=1.0, epsilon_final=1.0, n_step=3)
-    (replica,) = task._replicas
-    recent = tf.nest.map_structure(
-        lambda variable: variable.numpy(), replica.experience._n_step._recent
-    )
+    (replay,), (collector,) = task.learning.replays, task.collectors
+    recent = tf.nest.map_structure(lambda variable: variable.numpy(), replay._n_step._recent)
     for state in task._python_states:
         state.why_lost = "lost"
     task.start(0)
-    carry, _ = replica.collector._read_state()
-    assert np.abs(replica.collector.environment.observe(carry)).max() <= 0.05
+    carry, _ = collector._read_state()
+    assert np.abs(collector.environment.observe(carry)).max() <= 0.05
 
-    size = int(replica.experience.size())
+    size = int(replay.size())
     task.advance(1)
     # The transitions that started with the last two steps of the old episodes.
-    ring = replica.experience._ring
+    ring = replay._ring
     second, last = (ring.read(tf.range(first, first + 4)) for first in (size, size + 4))
     np.testing.assert_array_equal(last.reward, 1.0)
     np.testing.assert_array_equal(last.discount, recent.discount[1])

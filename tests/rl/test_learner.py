@@ -1,13 +1,24 @@
 """Updates against the founding document's rule and independent computations."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from trainer.compat.keras import tf
-from trainer.config import DQN, MLP, SGD, Linear, QLinear, ReinforcementLearning
+from trainer.config import (
+    DQN,
+    MLP,
+    SGD,
+    Adam,
+    Linear,
+    LinearSchedule,
+    QLinear,
+    ReinforcementLearning,
+)
 from trainer.engine import distribution
 from trainer.rl.agents import base
-from trainer.rl.experience.replay import Sample
+from trainer.rl.agents.dqn import DQNAgent
 from trainer.rl.experience.steps import Transition
 from trainer.rl.learner import Learner
 from trainer.rl.specs import Discrete, EnvironmentSpec
@@ -24,10 +35,10 @@ def make(section, model, optimizer=None, batch_size=BATCH, compiles=False, repli
     return agent, Learner(agent, optimizer, 100, batch_size, replicas, compiles, scales_loss=False)
 
 
-def sample(transitions, weights=None):
-    size = transitions.reward.shape[0]
-    return Sample(
-        transitions, tf.range(size, dtype=tf.int64), tf.ones([size]) if weights is None else weights
+def batches(transitions, count=1):
+    """Fields `[count * B, ...]` as `[count, B, ...]`."""
+    return tf.nest.map_structure(
+        lambda field: tf.reshape(field, [count, -1, *field.shape[1:]]), transitions
     )
 
 
@@ -55,7 +66,7 @@ def test_q_linear_makes_the_documents_update(ended):
     )
     before = agent.q_values(transition.observation).numpy()[0]
     best_next = agent.q_values(transition.next_observation).numpy().max()
-    learner.learn(sample(transition), 1)
+    learner.learn(batches(transition), tf.ones([1, 1]))
     after = agent.q_values(transition.observation).numpy()[0]
     target = 3.0 + (0.0 if ended else gamma * best_next)
     # One row of the kernel and the bias change: |s|² + 1 = 2 times the step.
@@ -72,8 +83,8 @@ def test_q_linear_makes_the_documents_update(ended):
 @pytest.mark.parametrize(
     ("distribution", "replicas"), [("none", 1), ("categorical", 1), ("none", 2)]
 )
-def test_importance_weights_scale_the_gradients(distribution, replicas):
-    """Replicas make the update of one learner with the global batch, whoever drew the largest."""
+def test_weights_scale_the_gradients(distribution, replicas):
+    """Replicas make the update of one learner with the global batch."""
     strategy = tf.distribute.MirroredStrategy([f"/cpu:{k}" for k in range(replicas)])
     transitions = batch()
     # The first replica's weights are a tenth of the second's.
@@ -87,20 +98,17 @@ def test_importance_weights_scale_the_gradients(distribution, replicas):
             replicas=replicas,
         )
     start = [variable.numpy() for variable in agent.trainable_variables]
+    normalized = weights / tf.reduce_max(weights)
     with tf.GradientTape() as tape:
-        normalized = weights / tf.reduce_max(weights)
         loss = tf.reduce_sum(agent.loss(transitions).per_example * normalized) / BATCH
     gradients = tape.gradient(loss, agent.trainable_variables)
 
     def learn():
         number = tf.distribute.get_replica_context().replica_id_in_sync_group
-        learner.learn(
-            tf.nest.map_structure(
-                lambda field: tf.stack(tf.split(field, replicas))[number],
-                sample(transitions, weights),
-            ),
-            1,
+        share = tf.nest.map_structure(
+            lambda field: tf.stack(tf.split(field, replicas))[number], (transitions, normalized)
         )
+        learner.learn(*batches(share))
 
     tf.function(lambda: strategy.run(learn))()
     for old, gradient, variable in zip(start, gradients, agent.trainable_variables, strict=True):
@@ -113,10 +121,12 @@ def test_importance_weights_scale_the_gradients(distribution, replicas):
 def test_sums_and_priorities_of_several_updates(compiles):
     agent, learner = make(DQN(), MLP(units=(8,)), SGD(learning_rate=1e-9), compiles=compiles)
     transitions = batch(3 * BATCH)
-    priorities, sums = learner.learn(sample(transitions), 3)
+    priorities, sums = learner.learn(batches(transitions, 3), tf.ones([3, BATCH]))
     # With a negligible learning rate the three updates see the same weights.
     expected = agent.loss(transitions)
-    np.testing.assert_allclose(priorities, expected.priorities, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        tf.reshape(priorities, [-1]), expected.priorities, rtol=1e-3, atol=1e-4
+    )
     updates, loss, norm, q_mean, td_error = sums.numpy()
     assert updates == 3
     np.testing.assert_allclose(loss / 3, np.mean(expected.per_example), rtol=1e-3)
@@ -124,3 +134,36 @@ def test_sums_and_priorities_of_several_updates(compiles):
     np.testing.assert_allclose(td_error / 3, np.mean(expected.figures["td_error"]), rtol=1e-3)
     assert norm > 0
     assert int(learner.optimizer.iterations) == 3
+
+
+@pytest.mark.skipif(not distribution.xla_compiles_for_cpus(), reason="this build has no XLA")
+@pytest.mark.parametrize("tau", [1.0, 0.3])
+@pytest.mark.parametrize("optimizer", [Adam(learning_rate=1e-2, clip_norm=0.05), SGD()])
+def test_the_compiled_loop_makes_the_updates_of_variables(tau, optimizer):
+    """With a clipped gradient, a schedule, and moves of the target network within the loop."""
+    optimizer = dataclasses.replace(optimizer, schedule=LinearSchedule())
+    section = DQN(target_update_period=3, target_update_tau=tau, double=True)
+    transitions, count = batches(batch(20 * BATCH), 20), 20
+    weights = tf.constant(RANDOM.uniform(0.1, 1, (count, BATCH)), tf.float32)
+    found = []
+    for compiles in (False, True):
+        agent, learner = make(section, MLP(units=(8,)), optimizer, compiles=compiles)
+        assert learner.is_loop is compiles
+        # Twice, so that the second call begins between two moves of the target.
+        results = [learner.learn(transitions, weights) for _ in range(2)]
+        # SGD has slots that it does not use without momentum.
+        slots = [] if isinstance(optimizer, SGD) else learner.optimizer.slots
+        found.append((results, agent.variables, slots))
+        assert int(learner.optimizer.iterations) == 2 * count
+    for one, other in zip(*map(tf.nest.flatten, found), strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-5)
+
+
+def test_an_agent_with_its_own_rule_is_updated_on_variables():
+    class Own(DQNAgent):
+        def after_update(self, updates):
+            super().after_update(updates)
+
+    config = ReinforcementLearning(model=MLP(units=(8,)))
+    learner = Learner(Own(config, SPEC), SGD(), 100, BATCH, 1, compiles=True, scales_loss=False)
+    assert not learner.is_loop

@@ -125,7 +125,7 @@ def test_the_values_of_a_corridor_are_learned(changes, monkeypatch):
     """Actions are random, so that only the right updates lead to the values of the best ones."""
     made = task(dataclasses.replace(CORRIDOR, **changes), monkeypatch)
     made.advance(200)
-    environment = made._replicas[0].collector.environment._environment
+    environment = made.collectors[0].environment._environment
     found = made.agent.q_values(environment.observe(tf.range(1.0, CELLS - 1.0)))
     expected = optimal_values()
     assert 0.2 < expected.min() < expected.max() == 1.0

@@ -1,6 +1,7 @@
 """Collecting and learning as a whole: exact resume, replicas, updates, wrong input."""
 
 import dataclasses
+import functools
 import time
 
 import numpy as np
@@ -25,7 +26,6 @@ from trainer.config import (
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.rl import seeds
-from trainer.rl.experience.replay import Sample
 from trainer.rl.experience.steps import Transition
 from trainer.rl.task import ReinforcementLearningTask
 
@@ -134,7 +134,7 @@ def test_two_replicas_keep_one_network_and_resume_bit_for_bit(backend):
         np.testing.assert_array_equal(first, second)
         assert np.abs(first.numpy() - old).max() > 1e-4
     # Each replica has its own episodes.
-    one, two = (replica.collector._state[0].numpy() for replica in made._replicas)
+    one, two = (collector._state[0].numpy() for collector in made.collectors)
     assert np.abs(one - two).max() > 1e-3
     assert made.metrics()["episodes"] > 10
     saved = write(made, "saved")
@@ -157,7 +157,7 @@ def test_nothing_is_learned_before_the_warm_up():
     before = [variable.numpy() for variable in made.agent.trainable_variables]
     # Two steps of four environments each time; the window holds two of them back.
     made.advance(8)
-    assert int(made._replicas[0].experience.size()) == 56
+    assert int(made.learning.replays[0].size()) == 56
     for variable, old in zip(made.agent.trainable_variables, before, strict=True):
         np.testing.assert_array_equal(variable, old)
     made.advance(1)
@@ -180,7 +180,7 @@ def test_the_first_update_takes_no_time_to_compile():
     assert made.metrics()["loss"] > 0
 
     before = values(made)
-    made._compile_learning()
+    made.learning.compile()
     for name, value in values(made).items():
         np.testing.assert_array_equal(value, before[name], err_msg=name)
 
@@ -204,10 +204,10 @@ def test_the_learning_rate_falls_to_0_with_the_schedules_last_update(
     made = task(config, jit="off")
     made.advance(160 // made.steps_per_iteration - 1)
     # The last four updates are still to come.
-    updates = int(made._learner.optimizer.iterations) + 4
+    updates = int(made.learner.optimizer.iterations) + 4
     assert made.metrics()["learning_rate"] == pytest.approx(1e-3 * 4 / updates, rel=1e-4)
     made.advance(1)
-    assert int(made._learner.optimizer.iterations) == updates
+    assert int(made.learner.optimizer.iterations) == updates
     assert made.metrics()["learning_rate"] == 0
 
 
@@ -221,15 +221,22 @@ def test_an_update_is_that_of_its_definition(strategy):
     )
     made = task(config, strategy, jit="off")
     made.advance(20)
-    tf.function(lambda: made._strategy.run(made._collect))()
+    learning = made.learning
+
+    def collect():
+        steps = made._strategy.run(made._collect)
+        made._strategy.run(learning._store, args=(steps,))
+
+    tf.function(collect)()
 
     # Half of the 40 iterations are done: beta is half way from 0.4 to 1.
     samples, weights = [], []
-    for replica in made._replicas:
-        size = int(replica.experience.size())
-        seed = seeds.at(replica.stream, replica.draws)
-        drawn = replica.experience.batches(1, 32 // len(made._replicas), seed, tf.constant(0.5))
-        powers = replica.experience._tree.values(tf.range(size, dtype=tf.int64)).numpy()
+    parts = zip(learning.replays, learning._streams, learning._draws, strict=True)
+    for replay, stream, draws in parts:
+        size = int(replay.size())
+        seed = seeds.at(stream, draws)
+        drawn = replay.batches(1, 32 // len(learning.replays), seed, tf.constant(0.5))
+        powers = replay._tree.values(tf.range(size, dtype=tf.int64)).numpy()
         samples.append(drawn)
         weights.append((size * powers[drawn.slots.numpy()] / powers.sum()) ** -0.7)
     weights = np.concatenate(weights)
@@ -243,15 +250,16 @@ def test_an_update_is_that_of_its_definition(strategy):
         loss = tf.reduce_sum(losses.per_example * weights) / 32
     gradients = tape.gradient(loss, made.agent.trainable_variables)
 
-    tf.function(lambda: made._strategy.run(made._learn))()
+    learn = functools.partial(made._strategy.run, learning._learn, args=(tf.constant(0.5),))
+    tf.function(learn)()
     for variable, start, gradient in zip(
         made.agent.trainable_variables, old, gradients, strict=True
     ):
         np.testing.assert_allclose(variable, start - 0.1 * gradient, rtol=1e-4, atol=1e-6)
-    for replica, drawn, priorities in zip(
-        made._replicas, samples, np.split(losses.priorities, len(samples)), strict=True
+    for replay, drawn, priorities in zip(
+        learning.replays, samples, np.split(losses.priorities, len(samples)), strict=True
     ):
-        found = replica.experience._tree.values(drawn.slots)
+        found = replay._tree.values(drawn.slots)
         np.testing.assert_allclose(found, (priorities + 1e-6) ** 0.6, rtol=1e-3)
 
 
@@ -269,8 +277,8 @@ def test_float16_does_not_lose_small_gradients():
             reward = made.agent.q_values(observation)[:, 0] + 1e-4
             batch = Transition(observation, action, reward, tf.zeros([32]), observation)
             before = kernel.numpy()
-            drawn = Sample(batch, tf.zeros([32], tf.int64), tf.ones([32]))
-            made._strategy.run(made._learner.learn, args=(drawn, 1))
+            batches = tf.nest.map_structure(lambda field: field[None], batch)
+            made._strategy.run(made.learner.learn, args=(batches, tf.ones([1, 32])))
             changes.append(kernel.numpy() - before)
     finally:
         keras.mixed_precision.set_global_policy("float32")
@@ -374,7 +382,7 @@ def test_batch_normalization_of_an_agent_is_equal_on_all_replicas():
     )
     made = task(config, "mirrored", jit="off")
     made.advance(12)
-    assert made._learner.optimizer.iterations.numpy() > 0
+    assert made.learner.optimizer.iterations.numpy() > 0
     statistics = [
         variable
         for variable in made.agent.non_trainable_variables
