@@ -1,0 +1,27 @@
+"""PPO on CartPole-v1.
+
+    trainer train --config=configs/cartpole_ppo.py --workdir=runs/cartpole_ppo
+
+100,000 environment steps.
+"""
+
+from trainer.config import (
+    MLP,
+    PPO,
+    Adam,
+    Environment,
+    LinearSchedule,
+    ReinforcementLearning,
+    TrainRL,
+)
+
+
+def get_config() -> ReinforcementLearning:
+    """Returns the experiment."""
+    return ReinforcementLearning(
+        environment=Environment(name="CartPole-v1"),
+        model=MLP(units=(64, 64), activation="tanh"),
+        agent=PPO(discount=0.98, gae_lambda=0.8, epochs=20),
+        optimizer=Adam(learning_rate=1e-3, schedule=LinearSchedule(), clip_norm=0.5),
+        train=TrainRL(steps=100_000, num_envs=8, collect_steps=32, global_batch_size=256),
+    )
