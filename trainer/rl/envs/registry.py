@@ -11,6 +11,7 @@ from trainer.rl.envs.base import Environment
 from trainer.rl.envs.cart_pole import CartPole
 from trainer.rl.envs.catch import Catch
 from trainer.rl.envs.mountain_car import MountainCar
+from trainer.rl.envs.pendulum import Pendulum
 from trainer.rl.envs.tensorflow_vector import TensorFlowVector
 from trainer.rl.envs.vector import VectorEnvironment
 from trainer.rl.envs.wrappers import FrameStack, Grayscale
@@ -21,6 +22,7 @@ IN_GRAPH: dict[str, Callable[[], Environment]] = {
     "CartPole-v1": functools.partial(CartPole, time_limit=500),
     "Catch-v0": Catch,
     "MountainCar-v0": MountainCar,
+    "Pendulum-v1": Pendulum,
 }
 
 
