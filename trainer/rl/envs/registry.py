@@ -8,8 +8,10 @@ from trainer.config.rl import Environment as EnvironmentConfig
 from trainer.errors import UserError, unknown_name
 from trainer.rl.envs.acrobot import Acrobot
 from trainer.rl.envs.base import Environment
+from trainer.rl.envs.breakout import Breakout
 from trainer.rl.envs.cart_pole import CartPole
 from trainer.rl.envs.catch import Catch
+from trainer.rl.envs.freeway import Freeway
 from trainer.rl.envs.mountain_car import MountainCar
 from trainer.rl.envs.pendulum import Pendulum
 from trainer.rl.envs.tensorflow_vector import TensorFlowVector
@@ -21,6 +23,8 @@ IN_GRAPH: dict[str, Callable[[], Environment]] = {
     "CartPole-v0": functools.partial(CartPole, time_limit=200),
     "CartPole-v1": functools.partial(CartPole, time_limit=500),
     "Catch-v0": Catch,
+    "MinAtar/Breakout-v1": Breakout,
+    "MinAtar/Freeway-v1": Freeway,
     "MountainCar-v0": MountainCar,
     "Pendulum-v1": Pendulum,
 }
