@@ -24,7 +24,7 @@ def get_config() -> ReinforcementLearning:
     """Returns the experiment."""
     return ReinforcementLearning(
         environment=Environment(name="MinAtar/Breakout-v1"),
-        model=CNN(filters=(16,), kernel_size=3, padding="valid", pool=1, units=(128,)),
+        model=CNN(filters=(16,), padding="valid", pool=1, units=(128,)),
         agent=DQN(
             target_update_period=1_000,
             exploration=EpsilonGreedy(epsilon_final=0.1, epsilon_decay_steps=100_000),
