@@ -91,8 +91,9 @@ class Freeway(minatar.MinAtarGame):
         clock = state.clock - 1.0
         drives = clock == 0.0
         column = tf.where(drives, (state.column + state.right) % SIZE, state.column)
+        lanes = tf.range(1.0, LANES + 1.0)
         meets = (state.column == PLAYER_COLUMN) | (column == PLAYER_COLUMN)
-        hit = tf.reduce_any(meets & (_lanes() == row[:, None]), axis=1)
+        hit = tf.reduce_any(meets & (lanes == row[:, None]), axis=1)
 
         new_right, new_period = _draw_speeds(speed_seed, row.shape[0])
         anew = crossed[:, None]
@@ -110,21 +111,14 @@ class Freeway(minatar.MinAtarGame):
 
     def observe(self, state: FreewayState) -> tf.Tensor:
         """See the class for the channels."""
-        cars = minatar.cells(_lanes(), state.column)
-        trails = minatar.cells(_lanes(), (state.column - state.right) % SIZE)
-        channels = [
-            minatar.cells(state.row, tf.fill(state.row.shape, float(PLAYER_COLUMN))),
-            tf.reduce_any(cars, axis=1),
-        ]
-        for period in range(1, SLOWEST + 1):
-            channels.append(
-                tf.reduce_any(trails & (state.period == period)[..., None, None], axis=1)
-            )
-        return minatar.image(channels)
-
-
-def _lanes() -> tf.Tensor:
-    return tf.range(1.0, LANES + 1.0)
+        columns = tf.range(SIZE, dtype=tf.float32)
+        cars = state.column[..., None] == columns
+        trails = ((state.column - state.right) % SIZE)[..., None] == columns
+        speeds = [trails & (state.period == period)[..., None] for period in range(1, SLOWEST + 1)]
+        player = minatar.cells(state.row, tf.fill(state.row.shape, float(PLAYER_COLUMN)))
+        # From lanes to rows: the sidewalks at the top and the bottom have no cars.
+        rows = [tf.pad(each, [[0, 0], [1, 1], [0, 0]]) for each in (cars, *speeds)]
+        return minatar.image([player, *rows])
 
 
 def _draw_speeds(seed: tf.Tensor, batch_size: int) -> tuple[tf.Tensor, tf.Tensor]:
