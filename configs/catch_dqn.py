@@ -25,7 +25,7 @@ def get_config() -> ReinforcementLearning:
     """Returns the experiment."""
     return ReinforcementLearning(
         environment=Environment(name="Catch-v0"),
-        model=CNN(filters=(16, 32), kernel_size=3, strides=2, pool=1, units=(128,)),
+        model=CNN(filters=(16, 32), strides=(2,), pool=1, units=(128,)),
         agent=DQN(
             double=True,
             discount=0.97,

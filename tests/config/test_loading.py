@@ -90,6 +90,13 @@ def test_missing_kind_is_that_of_the_default():
     assert experiment == Supervised(model=CNN(filters=(3,)), augment=(RandomFlip(),))
 
 
+def test_integers_of_earlier_configurations_hold_for_all_convolutions():
+    model = {"kind": "cnn", "kernel_size": 5, "strides": 2}
+    experiment = loading.from_mapping({"task": "supervised", "model": model})
+    assert experiment.model == CNN(kernel_size=(5,), strides=(2,))
+    assert loading.from_json(loading.to_json(experiment), "config.json") == experiment
+
+
 def test_nested_default_is_that_of_the_holding_section():
     mapping = {
         "task": "rl",

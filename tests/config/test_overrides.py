@@ -155,6 +155,14 @@ def test_kind_replaces_the_section_in_any_position():
     assert changed.model == MLP(units=(7, 8))
 
 
+def test_kernels_and_strides_of_all_or_of_each_convolution():
+    arguments = ["--config.model.filters=32,64,64", "--config.model.kernel_size=8,4,3"]
+    changed = apply(Supervised(), parse([*arguments, "--config.model.strides=2"])).model
+    assert changed == CNN(filters=(32, 64, 64), kernel_size=(8, 4, 3), strides=(2,))
+    # A search's values may be integers.
+    assert apply(Supervised(), {"model.kernel_size": 5}).model == CNN(kernel_size=(5,))
+
+
 def test_same_kind_keeps_the_section():
     experiment = Supervised(model=CNN(filters=(5,)))
     assert apply(experiment, {"model.kind": "cnn"}) == experiment
@@ -241,6 +249,13 @@ def test_element_of_a_tuple_is_addressed_by_position():
         ("model.filters=()", "model.filters must not be empty"),
         ("model.filters=a", "model.filters must be a tuple of int, for example 32,64. Rec"),
         ("model.filters=1,,2", "model.filters must be a tuple of int"),
+        (
+            "model.strides=4,2,1",
+            "model.strides must have one value, or one for each of the 2 convolutions. "
+            "Received: (4, 2, 1)",
+        ),
+        ("model.kernel_size=()", "model.kernel_size must not be empty"),
+        ("model.kernel_size=3,0", "model.kernel_size must be >= 1. Received: (3, 0)"),
         ("model=3", "unknown configuration field. Did you mean 'model."),
         ("modle.kind=cnn", "unknown configuration field. Did you mean 'model.kind'?"),
         ("seed.kind=3", "unknown configuration field"),

@@ -65,7 +65,7 @@ def test_the_head_is_float32_under_mixed_precision():
 
 def test_options_reach_the_layers():
     plain = build(CNN(filters=(4,), units=()))
-    rich = build(CNN(filters=(4,), units=(8,), batch_norm=True, dropout=0.5, pool=1, strides=2))
+    rich = build(CNN(filters=(4,), units=(8,), batch_norm=True, dropout=0.5, pool=1, strides=(2,)))
     kinds = [type(layer).__name__ for layer in rich.layers]
     assert kinds == [
         "InputLayer", "Conv2D", "BatchNormalization", "Activation", "Flatten", "Dense", "Dropout",
@@ -76,6 +76,15 @@ def test_options_reach_the_layers():
     assert [type(layer).__name__ for layer in plain.layers] == [
         "InputLayer", "Conv2D", "Activation", "MaxPooling2D", "Flatten", "Dense",
     ]  # fmt: skip
+
+
+def test_each_convolution_has_its_kernel_and_strides():
+    network = build(
+        CNN(filters=(4, 5, 6), kernel_size=(5, 3, 2), strides=(2,), pool=1), (24, 24, 1)
+    )
+    layers = [layer for layer in network.layers if type(layer).__name__ == "Conv2D"]
+    assert [layer.kernel_size for layer in layers] == [(5, 5), (3, 3), (2, 2)]
+    assert [layer.strides for layer in layers] == [(2, 2)] * 3
 
 
 def test_layers_are_fresh_each_time():

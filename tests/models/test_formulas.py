@@ -73,7 +73,7 @@ def test_mlp():
 
 
 def test_convolution_and_max_pooling():
-    config = CNN(filters=(4,), kernel_size=3, padding="valid", pool=2, units=())
+    config = CNN(filters=(4,), kernel_size=(3,), padding="valid", pool=2, units=())
     net = network(config, (8, 8, 2))
     kernel, bias, weights, head_bias = (variable.numpy() for variable in net.trainable_variables)
     x = RANDOM.normal(size=(3, 8, 8, 2))

@@ -6,6 +6,7 @@ import pytest
 
 from trainer.compat.keras import tf
 from trainer.config import (
+    CNN,
     VGG,
     Airbench,
     AlexNet,
@@ -30,9 +31,22 @@ def imagenet_resnet(depth):
     return ResNet(depth=depth, variant="imagenet")
 
 
+# The network of DQN (Mnih et al., 2015).
+NATURE = CNN(
+    filters=(32, 64, 64),
+    kernel_size=(8, 4, 3),
+    strides=(4, 2, 1),
+    padding="valid",
+    pool=1,
+    units=(512,),
+)
+
+
 @pytest.mark.parametrize(
     ("config", "data", "parameters"),
     [
+        # 8,224, 32,832 and 36,928 in the convolutions, 1,606,144 and 2,052 behind them.
+        (NATURE, ((84, 84, 4), 4), 1_686_180),
         (LeNet5(), ((28, 28, 1), 10), 61_706),
         (LeNet5(variant="relu"), ((32, 32, 1), 10), 61_706),
         (AlexNet(variant="imagenet"), IMAGENET, 61_100_840),

@@ -65,8 +65,15 @@ class CNN(_Model):
     filters: tuple[int, ...] = field(
         (32, 64), "Channels of each convolution.", minimum=1, non_empty=True
     )
-    kernel_size: int = field(3, "Height and width of each kernel, pixels.", minimum=1)
-    strides: int = field(1, "Stride of each convolution, pixels.", minimum=1)
+    kernel_size: tuple[int, ...] = field(
+        (3,),
+        "Height and width of each convolution's kernel, pixels; one value: of all.",
+        minimum=1,
+        non_empty=True,
+    )
+    strides: tuple[int, ...] = field(
+        (1,), "Stride of each convolution, pixels; one value: of all.", minimum=1, non_empty=True
+    )
     padding: str = field("same", "Padding of each convolution.", choices=("same", "valid"))
     pool: int = field(2, "Window and stride of max pooling, pixels; 1 disables it.", minimum=1)
     units: tuple[int, ...] = field(
@@ -79,6 +86,22 @@ class CNN(_Model):
     dropout: float = field(
         0.0, "Fraction of dense units to drop; 0 disables it.", minimum=0.0, below=1.0
     )
+
+    def __post_init__(self) -> None:
+        """Accepts integers, which earlier configurations hold, as tuples of one value."""
+        for name in ("kernel_size", "strides"):
+            if type(value := getattr(self, name)) is int:
+                object.__setattr__(self, name, (value,))
+        super().__post_init__()
+
+    def validate(self) -> None:
+        """Checks the number of kernels and strides."""
+        for name in ("kernel_size", "strides"):
+            if len(values := getattr(self, name)) not in (1, len(self.filters)):
+                raise UserError(
+                    f"{name} must have one value, or one for each of the {len(self.filters)} "
+                    f"convolutions. Received: {values}"
+                )
 
     @property
     def has_batch_norm(self) -> bool:

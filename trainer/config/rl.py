@@ -17,8 +17,8 @@ class Environment(ConfigBase):
     name: str = field(
         "CartPole-v1",
         "An environment written in TensorFlow (CartPole-v0, CartPole-v1, Acrobot-v1, "
-        "MountainCar-v0, Catch-v0), any Gymnasium id (`module:Id-v0` too), or a user's own "
-        "`module:Class`.",
+        "MountainCar-v0, Pendulum-v1, Catch-v0, MinAtar/Breakout-v1, MinAtar/Freeway-v1), any "
+        "Gymnasium id (`module:Id-v0` too), or a user's own `module:Class`.",
         non_empty=True,
     )
     validation_name: str = field(

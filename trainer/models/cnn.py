@@ -11,12 +11,14 @@ def build(config: CNN, inputs: tf.Tensor, context: Context) -> tf.Tensor:
     """Maps images `[B, H, W, C]` to `[B, F]`."""
     require_images(inputs, config.kind)
     features = inputs
-    for filters in config.filters:
+    number = len(config.filters)
+    kernel_sizes, strides = _each(config.kernel_size, number), _each(config.strides, number)
+    for filters, kernel_size, stride in zip(config.filters, kernel_sizes, strides, strict=True):
         features = convolution(
             features,
             filters,
-            config.kernel_size,
-            config.strides,
+            kernel_size,
+            stride,
             config.padding,
             # Batch normalization has its own offset.
             use_bias=not config.batch_norm,
@@ -29,3 +31,8 @@ def build(config: CNN, inputs: tf.Tensor, context: Context) -> tf.Tensor:
             features = keras.layers.MaxPool2D(config.pool)(features)
     features = keras.layers.Flatten()(features)
     return dense_layers(features, config.units, config.activation, config.dropout, context)
+
+
+def _each(values: tuple[int, ...], number: int) -> tuple[int, ...]:
+    """The value of each of `number` convolutions; a single one is that of all."""
+    return values * number if len(values) == 1 else values

@@ -43,7 +43,7 @@ class Environment(abc.ABC):
 
         Args:
           state: the batch's state.
-          action: `[B]` int32.
+          action: `[B]` int32 of a `Discrete` action space, `[B, A]` float32 of a `Box`.
           seed: `[2]`, for random dynamics.
 
         Returns:

@@ -8,9 +8,12 @@ from trainer.config.rl import Environment as EnvironmentConfig
 from trainer.errors import UserError, unknown_name
 from trainer.rl.envs.acrobot import Acrobot
 from trainer.rl.envs.base import Environment
+from trainer.rl.envs.breakout import Breakout
 from trainer.rl.envs.cart_pole import CartPole
 from trainer.rl.envs.catch import Catch
+from trainer.rl.envs.freeway import Freeway
 from trainer.rl.envs.mountain_car import MountainCar
+from trainer.rl.envs.pendulum import Pendulum
 from trainer.rl.envs.tensorflow_vector import TensorFlowVector
 from trainer.rl.envs.vector import VectorEnvironment
 from trainer.rl.envs.wrappers import FrameStack, Grayscale
@@ -20,7 +23,10 @@ IN_GRAPH: dict[str, Callable[[], Environment]] = {
     "CartPole-v0": functools.partial(CartPole, time_limit=200),
     "CartPole-v1": functools.partial(CartPole, time_limit=500),
     "Catch-v0": Catch,
+    "MinAtar/Breakout-v1": Breakout,
+    "MinAtar/Freeway-v1": Freeway,
     "MountainCar-v0": MountainCar,
+    "Pendulum-v1": Pendulum,
 }
 
 
