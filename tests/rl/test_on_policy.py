@@ -174,7 +174,7 @@ def test_rewards_are_divided_by_the_deviation_of_returns():
     made = task(dataclasses.replace(SMALL, agent=PPO(normalize_rewards=True)), jit="off")
     made.advance(1)
     deviation = float(made.agent._returns.standard_deviation())
-    running = [collector for collector in made.learning._running_returns]
+    running = list(made.learning._running_returns)
     assert 1 < deviation < 10
     assert running[0].numpy().max() > 1
     made.learning.end_episodes()

@@ -93,8 +93,8 @@ def test_the_clipped_loss_equals_that_of_tf_agents():
     specs = tf_agents_specs()
     value = Sequential([keras.layers.Dense(1)], input_spec=specs[0].observation)
     agent = PPOClipAgent(
-        *specs, keras.optimizers.Adam(), tf_agents_actor(specs), value, importance_ratio_clipping=0.2,
-        normalize_observations=False,
+        *specs, keras.optimizers.Adam(), tf_agents_actor(specs), value,
+        importance_ratio_clipping=0.2, normalize_observations=False,
     )  # fmt: skip
     distribution = tfp.distributions.Categorical(logits=LOGITS)
     steps = time_step.restart(tf.zeros([BATCH, FEATURES]), BATCH)
