@@ -124,7 +124,7 @@ def test_an_update_on_two_replicas_is_that_on_one(jit):
         learn = tf.function(made.learning.learn_from)
         for _ in range(2):
             learn(parts, tf.constant(0.0))
-        assert int(made.learner.optimizer.iterations) == 8
+        assert made.learner.optimizer.iterations.numpy() == 8
         moments = made.agent._observations
         found.append([each.numpy() for each in (*made.agent.trainable_variables, moments.mean)])
         figures = {name: made.metrics()[name] for name in made.agent.figures}
@@ -188,7 +188,10 @@ def test_rewards_are_divided_by_the_deviation_of_returns():
         (["agent.clip_range=0"], "clip_range"),
         (["agent.replay.capacity=10"], "replay"),
         (["model.dropout=0.5"], "model.dropout must be 0"),
-        (["agent.kind=reinforce"], "set train.global_batch_size to 0"),
+        (
+            ["agent.kind=reinforce", "train.global_batch_size=64"],
+            "set train.global_batch_size to 0",
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

@@ -38,10 +38,14 @@ def steps(spec=DISCRETE):
         latent = tf.constant(RANDOM.integers(0, ACTIONS, (STEPS, ENVS)), tf.int32)
     else:
         latent = random(STEPS, ENVS, ACTIONS)
+    observation = random(STEPS + 1, ENVS, FEATURES)
+    # An episode continues with the observation that the last action led to.
+    last = tf.constant(ended)[..., None]
+    following = tf.where(last, random(STEPS, ENVS, FEATURES), observation[1:])
     return Steps(
-        random(STEPS, ENVS, FEATURES), latent, random(STEPS, ENVS),
+        observation[:-1], latent, random(STEPS, ENVS),
         tf.constant(GAMMA * ~terminated, tf.float32), tf.constant(ended),
-        random(STEPS, ENVS, FEATURES), latent,
+        following, latent,
     )  # fmt: skip
 
 
@@ -71,11 +75,13 @@ def test_the_loss_of_ppo_equals_a_numpy_computation(spec):
     taken = steps(spec)
     batch = flat(
         Rollout(
-            taken.observation, taken.extras, random(STEPS, ENVS) - 1, random(STEPS, ENVS),
+            taken.observation, taken.extras, random(STEPS, ENVS), random(STEPS, ENVS),
             random(STEPS, ENVS), random(STEPS, ENVS),
         )
     )  # fmt: skip
     log_prob = numpy_log_prob(agent, batch, spec)
+    old = tf.constant(log_prob + 0.4 * RANDOM.normal(size=size), tf.float32)
+    batch = batch._replace(log_pi_old_a=old)
     _, _, old, v_old, advantage, return_ = (field.numpy() for field in batch)
     ratio = np.exp(log_prob - old)
     policy = -np.minimum(ratio * advantage, np.clip(ratio, 0.7, 1.3) * advantage)
