@@ -14,6 +14,7 @@ from trainer.rl.specs import Discrete, EnvironmentSpec
 
 RANDOM = np.random.default_rng(0)
 BATCH, ACTIONS, FEATURES = 16, 3, 4
+SEED = tf.constant([0, 0])
 SPEC = EnvironmentSpec((FEATURES,), tf.float32, Discrete(ACTIONS))
 
 
@@ -21,7 +22,10 @@ def make(section, model, optimizer=None, batch_size=BATCH, compiles=False, repli
     config = ReinforcementLearning(agent=section, model=model)
     agent = base.build(config, SPEC)
     optimizer = optimizer or base.optimizer_section(config)
-    return agent, Learner(agent, optimizer, 100, batch_size, replicas, compiles, scales_loss=False)
+    learner = Learner(
+        agent, optimizer, 100, batch_size, replicas, compiles, scales_loss=False, seed=0
+    )
+    return agent, learner
 
 
 def sample(transitions, weights=None):
@@ -89,7 +93,7 @@ def test_importance_weights_scale_the_gradients(distribution, replicas):
     start = [variable.numpy() for variable in agent.trainable_variables]
     with tf.GradientTape() as tape:
         normalized = weights / tf.reduce_max(weights)
-        loss = tf.reduce_sum(agent.loss(transitions).per_example * normalized) / BATCH
+        loss = tf.reduce_sum(agent.loss(transitions, SEED).per_example * normalized) / BATCH
     gradients = tape.gradient(loss, agent.trainable_variables)
 
     def learn():
@@ -115,7 +119,7 @@ def test_sums_and_priorities_of_several_updates(compiles):
     transitions = batch(3 * BATCH)
     priorities, sums = learner.learn(sample(transitions), 3)
     # With a negligible learning rate the three updates see the same weights.
-    expected = agent.loss(transitions)
+    expected = agent.loss(transitions, SEED)
     np.testing.assert_allclose(priorities, expected.priorities, rtol=1e-3, atol=1e-4)
     updates, loss, norm, q_mean, td_error = sums.numpy()
     assert updates == 3
@@ -124,3 +128,18 @@ def test_sums_and_priorities_of_several_updates(compiles):
     np.testing.assert_allclose(td_error / 3, np.mean(expected.figures["td_error"]), rtol=1e-3)
     assert norm > 0
     assert int(learner.optimizer.iterations) == 3
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_noise_of_the_loss_differs_between_updates_and_replicas(replicas):
+    """The seed is a function of the experiment's, the number of updates and the replica."""
+    strategy = tf.distribute.MirroredStrategy([f"/cpu:{k}" for k in range(replicas)])
+    with strategy.scope():
+        _, learner = make(DQN(noisy=True), MLP(units=(8,)), replicas=replicas)
+    transitions = batch()
+    seen = [strategy.experimental_local_results(strategy.run(learner._loss_seed)) for _ in range(2)]
+    for first, again in zip(*seen, strict=True):
+        np.testing.assert_array_equal(first, again)
+    tf.function(lambda: strategy.run(learner.learn, args=(sample(transitions), 1)))()
+    seeds = [*seen[0], *strategy.experimental_local_results(strategy.run(learner._loss_seed))]
+    assert len({tuple(seed.numpy()) for seed in seeds}) == 2 * replicas

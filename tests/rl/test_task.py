@@ -92,8 +92,18 @@ def folder(tmp_path, monkeypatch):
             SMALL,
             agent=DQN(distribution="categorical", replay=UniformReplay(capacity=300, min_size=64)),
         ),
+        dataclasses.replace(
+            SMALL,
+            agent=DQN(
+                distribution="quantile",
+                num_quantiles=8,
+                noisy=True,
+                munchausen=True,
+                replay=UniformReplay(capacity=300, min_size=64),
+            ),
+        ),
     ],
-    ids=["in the graph", "gymnasium", "categorical"],
+    ids=["in the graph", "gymnasium", "categorical", "noisy quantiles"],
 )
 def test_a_restored_task_resumes_bit_for_bit(config):
     whole = task(config)
@@ -239,7 +249,7 @@ def test_an_update_is_that_of_its_definition(strategy):
     batch = Transition(*(tf.concat(part, axis=0) for part in parts))
     old = [variable.numpy() for variable in made.agent.trainable_variables]
     with tf.GradientTape() as tape:
-        losses = made.agent.loss(batch)
+        losses = made.agent.loss(batch, tf.constant([0, 0]))
         loss = tf.reduce_sum(losses.per_example * weights) / 32
     gradients = tape.gradient(loss, made.agent.trainable_variables)
 

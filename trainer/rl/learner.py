@@ -8,6 +8,7 @@ from trainer.config.optimizers import Optimizer as OptimizerConfig
 from trainer.models.moving_statistics import synchronize
 from trainer.optim.groups import ParameterGroup
 from trainer.optim.optimizers import Optimizer
+from trainer.rl import seeds
 from trainer.rl.agents.base import Agent, AgentLoss
 from trainer.rl.experience.replay import Sample
 from trainer.rl.experience.steps import Transition
@@ -34,6 +35,7 @@ class Learner(tf.Module):
         replicas: int,
         compiles: bool,
         scales_loss: bool,
+        seed: int,
     ):
         """Creates the optimizer.
 
@@ -45,6 +47,7 @@ class Learner(tf.Module):
           replicas: how many sum their gradients.
           compiles: whether XLA compiles updates; a sum over replicas is outside XLA.
           scales_loss: whether the loss is scaled, as float16 needs.
+          seed: the experiment's, which keys the noise of losses.
         """
         super().__init__()
         self._agent = agent
@@ -57,6 +60,7 @@ class Learner(tf.Module):
         self._global_batch_size = global_batch_size
         self._replicas = replicas
         self._compiles = compiles and replicas == 1
+        self._stream = seeds.stream(seed, "loss")
 
     def learn(self, sample: Sample, updates: int) -> tuple[tf.Tensor, tf.Tensor]:
         """Makes one update with each of the `updates` batches of a sample.
@@ -111,7 +115,7 @@ class Learner(tf.Module):
 
     def _update(self, batch: Transition, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
-            losses = self._agent.loss(batch)
+            losses = self._agent.loss(batch, self._loss_seed())
             # Each replica's share of the mean over the global batch.
             loss = tf.reduce_sum(losses.per_example * weights) / self._global_batch_size
             for extra in self._agent.extra_losses:
@@ -121,6 +125,12 @@ class Learner(tf.Module):
         synchronize(self._agent.variables)
         self._agent.after_update(self.optimizer.iterations)
         return losses.priorities, self._sums(losses, norm)
+
+    def _loss_seed(self) -> tf.Tensor:
+        """A seed of this update and replica, int32 `[2]`."""
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        updates = self.optimizer.iterations * self._replicas
+        return seeds.at(self._stream, updates + tf.cast(replica, updates.dtype))
 
     def _sums(self, losses: AgentLoss, norm: tf.Tensor) -> tf.Tensor:
         """What this update adds: replicas add up to one update and the global means."""

@@ -110,6 +110,7 @@ class ReinforcementLearningTask:
                 runtime.replicas,
                 compiles,
                 scales_loss=runtime.precision == "mixed_float16",
+                seed=config.seed,
             )
         self._replicas = [
             self._make_replica(number, environment, device, runtime, compiles)
