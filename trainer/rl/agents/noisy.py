@@ -12,8 +12,8 @@ class NoisyDense(keras.layers.Dense):
     standard normal e, e'. The noise is a function of the seed. Each example has its own:
     f(e'_j) leaves the sum, so that no example needs a matrix of its own.
 
-    Source: Fortunato et al. (2018), equations 9 to 11 and section 3.2, which draws once for a
-    whole batch.
+    Source: Fortunato et al. (2018), equations 9 to 11, initialized as in section 3.2; the paper
+    draws once for a whole batch.
     """
 
     def __init__(self, units: int, initial_sigma: float, **options: Any):
