@@ -75,6 +75,15 @@ def assert_equal(found, expected):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.fixture(scope="module")
+def eagerly():
+    """Without tracing a function for each example."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("eagerly")
 @given(
     kind=st.sampled_from(sorted(KINDS)),
     seed=st.integers(0, 999),

@@ -43,9 +43,9 @@ class Frames(tf.Module):
         """
         super().__init__()
         self._stack = spec.frame_stack
-        self._capacity = (
-            rows + math.ceil(rows / _TRANSITIONS_PER_SPARE_FRAME) + n_step + self._stack
-        )
+        spare = math.ceil(rows / _TRANSITIONS_PER_SPARE_FRAME)
+        # So that even of episodes of one step half of the rows are kept.
+        self._capacity = rows + spare + 2 * n_step + self._stack
         self._num_envs = num_envs
         # One extra frame takes those that do not count.
         shape = [num_envs * self._capacity + 1, *_frame_shape(spec)]

@@ -54,10 +54,10 @@ class Replay(tf.Module, abc.ABC):
         transitions, valid = self._n_step(steps)
         self._stored(self._ring.write(transitions, valid), valid)
         if self._frames is not None:
-            self._drop_lost(self._frames, 2 * steps.reward.shape[0])
+            self._drop_lost(self._frames, 2 * steps.reward.shape[0] + 1)
 
     def _drop_lost(self, frames: Frames, most: int) -> None:
-        """Drops rows of which a frame was overwritten: two per step at most, as frames are."""
+        """Drops rows of which a frame was overwritten: two per step at most, one per restart."""
         slots, stored = self._ring.oldest(most)
         shape = slots.shape
         references = self._ring.read(tf.reshape(slots, [-1])).observation
