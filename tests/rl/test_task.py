@@ -102,8 +102,13 @@ def folder(tmp_path, monkeypatch):
                 replay=UniformReplay(capacity=300, min_size=64),
             ),
         ),
+        dataclasses.replace(
+            SMALL,
+            environment=Environment(name="Catch-v0", frame_stack=4),
+            model=CNN(filters=(4,), strides=2, pool=1, units=(8,)),
+        ),
     ],
-    ids=["in the graph", "gymnasium", "categorical", "noisy quantiles"],
+    ids=["in the graph", "gymnasium", "categorical", "noisy quantiles", "stacked frames"],
 )
 def test_a_restored_task_resumes_bit_for_bit(config):
     whole = task(config)
