@@ -25,6 +25,7 @@ from trainer.rl.specs import Discrete, EnvironmentSpec
 
 RANDOM = np.random.default_rng(0)
 BATCH, ACTIONS, FEATURES = 16, 3, 4
+SEED = tf.constant([0, 0])
 SPEC = EnvironmentSpec((FEATURES,), tf.float32, Discrete(ACTIONS))
 
 
@@ -32,7 +33,10 @@ def make(section, model, optimizer=None, batch_size=BATCH, compiles=False, repli
     config = ReinforcementLearning(agent=section, model=model)
     agent = base.build(config, SPEC)
     optimizer = optimizer or base.optimizer_section(config)
-    return agent, Learner(agent, optimizer, 100, batch_size, replicas, compiles, scales_loss=False)
+    learner = Learner(
+        agent, optimizer, 100, batch_size, replicas, compiles, scales_loss=False, seed=0
+    )
+    return agent, learner
 
 
 def batches(transitions, count=1):
@@ -100,7 +104,7 @@ def test_weights_scale_the_gradients(distribution, replicas):
     start = [variable.numpy() for variable in agent.trainable_variables]
     normalized = weights / tf.reduce_max(weights)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(agent.loss(transitions).per_example * normalized) / BATCH
+        loss = tf.reduce_sum(agent.loss(transitions, SEED).per_example * normalized) / BATCH
     gradients = tape.gradient(loss, agent.trainable_variables)
 
     def learn():
@@ -123,7 +127,7 @@ def test_sums_and_priorities_of_several_updates(compiles):
     transitions = batch(3 * BATCH)
     priorities, sums = learner.learn(batches(transitions, 3), tf.ones([3, BATCH]))
     # With a negligible learning rate the three updates see the same weights.
-    expected = agent.loss(transitions)
+    expected = agent.loss(transitions, SEED)
     np.testing.assert_allclose(
         tf.reshape(priorities, [-1]), expected.priorities, rtol=1e-3, atol=1e-4
     )
@@ -165,5 +169,25 @@ def test_an_agent_with_its_own_rule_is_updated_on_variables():
             super().after_update(updates)
 
     config = ReinforcementLearning(model=MLP(units=(8,)))
-    learner = Learner(Own(config, SPEC), SGD(), 100, BATCH, 1, compiles=True, scales_loss=False)
+    learner = Learner(
+        Own(config, SPEC), SGD(), 100, BATCH, 1, compiles=True, scales_loss=False, seed=0
+    )
     assert not learner.is_loop
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_noise_of_the_loss_differs_between_updates_and_replicas(replicas):
+    """The seed is a function of the experiment's, the number of updates and the replica."""
+    strategy = tf.distribute.MirroredStrategy([f"/cpu:{k}" for k in range(replicas)])
+    with strategy.scope():
+        _, learner = make(DQN(noisy=True), MLP(units=(8,)), replicas=replicas)
+    weights = tf.ones([1, BATCH])
+
+    def current_seeds():
+        seed = strategy.run(learner._loss_seed, args=(learner.optimizer.iterations,))
+        return [each.numpy() for each in strategy.experimental_local_results(seed)]
+
+    before = current_seeds()
+    np.testing.assert_array_equal(before, current_seeds())
+    tf.function(lambda: strategy.run(learner.learn, args=(batches(batch()), weights)))()
+    assert len({tuple(seed) for seed in (*before, *current_seeds())}) == 2 * replicas

@@ -109,6 +109,8 @@ CORRIDOR = ReinforcementLearning(
         {"agent": dqn(double=True, dueling=True)},
         {"agent": dqn(replay=PrioritizedReplay(capacity=4000, min_size=200))},
         {"agent": dqn(distribution="categorical", num_atoms=21, v_max=1.0)},
+        {"agent": dqn(distribution="quantile", num_quantiles=8)},
+        {"agent": dqn(noisy=True, double=True)},
         {
             "agent": QLinear(discount=DISCOUNT, exploration=EVERYWHERE, replay=REPLAY),
             "model": Linear(),
@@ -119,7 +121,7 @@ CORRIDOR = ReinforcementLearning(
             "model": CNN(filters=(8,), units=(32,)),
         },
     ],
-    ids=["dqn", "dueling", "prioritized", "categorical", "q_linear", "cnn"],
+    ids=["dqn", "dueling", "prioritized", "categorical", "quantile", "noisy", "q_linear", "cnn"],
 )
 def test_the_values_of_a_corridor_are_learned(changes, monkeypatch):
     """Actions are random, so that only the right updates lead to the values of the best ones."""
@@ -129,6 +131,37 @@ def test_the_values_of_a_corridor_are_learned(changes, monkeypatch):
     found = made.agent.q_values(environment.observe(tf.range(1.0, CELLS - 1.0)))
     expected = optimal_values()
     assert 0.2 < expected.min() < expected.max() == 1.0
+    np.testing.assert_allclose(found, expected, atol=0.07)
+
+
+def munchausen_values(alpha, temperature, clip):
+    """The fixed point of the Munchausen operator on the inner cells, `[CELLS - 2, 2]`."""
+    q = np.zeros([CELLS, 2])
+    for _ in range(500):
+        maximum = q.max(axis=1, keepdims=True)
+        normalizer = np.log(np.exp((q - maximum) / temperature).sum(axis=1, keepdims=True))
+        log_policy = q - maximum - temperature * normalizer
+        policy = np.exp(log_policy / temperature)
+        value = (policy * (q - log_policy)).sum(axis=1)
+        bonus = alpha * np.maximum(log_policy, clip)
+        after = np.stack([value[:-2], value[2:]], axis=1)
+        reward, discount = np.zeros([CELLS - 2, 2]), np.full([CELLS - 2, 2], DISCOUNT)
+        (reward[0, 0], reward[-1, 1]), discount[0, 0], discount[-1, 1] = (0.5, 1.0), 0.0, 0.0
+        q[1:-1] = reward + bonus[1:-1] + discount * after
+    return q[1:-1]
+
+
+def test_the_munchausen_values_of_a_corridor_are_learned(monkeypatch):
+    agent = dqn(
+        munchausen=True, munchausen_alpha=0.7, munchausen_temperature=0.2, munchausen_clip=-0.4
+    )
+    made = task(dataclasses.replace(CORRIDOR, agent=agent), monkeypatch)
+    made.advance(300)
+    environment = made._replicas[0].collector.environment._environment
+    found = made.agent.q_values(environment.observe(tf.range(1.0, CELLS - 1.0)))
+    expected = munchausen_values(0.7, 0.2, -0.4)
+    # The operator moves the values by more than the tolerance.
+    assert np.abs(expected - optimal_values()).max() > 0.2
     np.testing.assert_allclose(found, expected, atol=0.07)
 
 

@@ -92,8 +92,23 @@ def folder(tmp_path, monkeypatch):
             SMALL,
             agent=DQN(distribution="categorical", replay=UniformReplay(capacity=300, min_size=64)),
         ),
+        dataclasses.replace(
+            SMALL,
+            agent=DQN(
+                distribution="quantile",
+                num_quantiles=8,
+                noisy=True,
+                munchausen=True,
+                replay=UniformReplay(capacity=300, min_size=64),
+            ),
+        ),
+        dataclasses.replace(
+            SMALL,
+            environment=Environment(name="Catch-v0", frame_stack=4),
+            model=CNN(filters=(4,), strides=2, pool=1, units=(8,)),
+        ),
     ],
-    ids=["in the graph", "gymnasium", "categorical"],
+    ids=["in the graph", "gymnasium", "categorical", "noisy quantiles", "stacked frames"],
 )
 def test_a_restored_task_resumes_bit_for_bit(config):
     whole = task(config)
@@ -246,7 +261,7 @@ def test_an_update_is_that_of_its_definition(strategy):
     batch = Transition(*(tf.concat(part, axis=0) for part in parts))
     old = [variable.numpy() for variable in made.agent.trainable_variables]
     with tf.GradientTape() as tape:
-        losses = made.agent.loss(batch)
+        losses = made.agent.loss(batch, tf.constant([0, 0]))
         loss = tf.reduce_sum(losses.per_example * weights) / 32
     gradients = tape.gradient(loss, made.agent.trainable_variables)
 

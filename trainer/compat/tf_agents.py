@@ -44,7 +44,6 @@ def _without_gym() -> Iterator[None]:
 with quiet_imports(), _without_gym():
     from tf_agents.networks.sequential import Sequential
     from tf_agents.policies.actor_policy import ActorPolicy
-    from tf_agents.policies.categorical_q_policy import CategoricalQPolicy
     from tf_agents.policies.greedy_policy import GreedyPolicy
     from tf_agents.policies.policy_saver import PolicySaver
     from tf_agents.policies.q_policy import QPolicy
@@ -60,43 +59,17 @@ warnings.filterwarnings("ignore", category=UserWarning, message="Encoding a Stru
 __all__ = ["PolicySaver", "TFPolicy", "actor_policy", "greedy_q_policy"]
 
 
-class _CategoricalNetwork(Sequential):
-    """A network of logits `[B, actions, num_atoms]`."""
-
-    def __init__(self, network: keras.Model, spec: tf.TensorSpec, num_atoms: int):
-        super().__init__([network], input_spec=spec)
-        self.num_atoms = num_atoms
-
-
-def greedy_q_policy(
-    network: keras.Model,
-    observation_spec: tf.TensorSpec,
-    num_actions: int,
-    support: tf.Tensor | None,
-) -> Any:
-    """The greedy policy of a Q network.
+def greedy_q_policy(network: keras.Model, observation_spec: tf.TensorSpec, num_actions: int) -> Any:
+    """The greedy policy of Q values.
 
     Args:
-      network: from observations to Q values `[B, actions]`, or to logits of distributions.
+      network: from observations `[B, ...]` to Q values `[B, actions]` float32.
       observation_spec: of one observation.
       num_actions: number of actions.
-      support: `[atoms]`, the returns of a categorical distribution; None for plain Q values.
     """
-    time_step = time_step_spec(observation_spec)
     action = BoundedTensorSpec((), tf.int32, 0, num_actions - 1, "action")
-    if support is None:
-        q_network = Sequential([network], input_spec=observation_spec)
-        return GreedyPolicy(QPolicy(time_step, action, q_network))
-    categorical = _CategoricalNetwork(network, observation_spec, int(support.shape[0]))
-    return GreedyPolicy(
-        CategoricalQPolicy(
-            time_step_spec=time_step,
-            action_spec=action,
-            q_network=categorical,
-            min_q_value=float(support[0]),
-            max_q_value=float(support[-1]),
-        )
-    )
+    q_network = Sequential([network], input_spec=observation_spec)
+    return GreedyPolicy(QPolicy(time_step_spec(observation_spec), action, q_network))
 
 
 def actor_policy(

@@ -78,16 +78,40 @@ class DQN(ConfigBase):
     dueling: bool = field(False, "Dueling heads (Wang et al., 2016).")
     distribution: str = field(
         "none",
-        "categorical: learn the distribution of returns (C51, Bellemare et al., 2017).",
-        choices=("none", "categorical"),
+        "Learn the distribution of returns: categorical (C51, Bellemare et al., 2017) or quantile "
+        "(QR-DQN, Dabney et al., 2018).",
+        choices=("none", "categorical", "quantile"),
     )
     num_atoms: int = field(51, "Categorical: number of support points.", minimum=2)
     v_min: float = field(0.0, "Categorical: smallest support point, return.")
     v_max: float = field(100.0, "Categorical: largest support point, return.")
+    num_quantiles: int = field(200, "Quantile: number of quantiles.", minimum=1)
+    noisy: bool = field(
+        False,
+        "Noisy networks (Fortunato et al., 2018): learned noise in the affine maps of the head "
+        "explores; set exploration.epsilon_initial and epsilon_final to 0.",
+    )
+    noisy_sigma: float = field(
+        0.5, "Noisy: initial scale of the noise, divided by √inputs.", above=0.0
+    )
+    munchausen: bool = field(
+        False,
+        "Munchausen (Vieillard et al., 2020): adds the scaled log-policy to the reward and "
+        "bootstraps with a softmax policy.",
+    )
+    munchausen_alpha: float = field(
+        0.9, "Munchausen: factor of the log-policy.", minimum=0.0, maximum=1.0
+    )
+    munchausen_temperature: float = field(
+        0.03, "Munchausen: temperature of the softmax policy.", above=0.0
+    )
+    munchausen_clip: float = field(
+        -1.0, "Munchausen: smallest temperature times log-policy, return.", maximum=0.0
+    )
     loss: str = field(
         "huber",
-        "Loss of the temporal difference error; with a categorical distribution the loss is "
-        "always the cross-entropy.",
+        "Loss of the temporal difference error; with a distribution the loss is always the "
+        "cross-entropy, or the quantile Huber loss.",
         choices=("huber", "squared"),
     )
     target_update_period: int = field(

@@ -9,7 +9,7 @@ from trainer.models.batch_norm import BatchNormalization
 from trainer.models.moving_statistics import synchronize
 from trainer.optim.groups import ParameterGroup
 from trainer.optim.optimizers import Optimizer
-from trainer.rl import functional
+from trainer.rl import functional, seeds
 from trainer.rl.agents.base import Agent, AgentLoss, mix
 
 # What `Learner.learn` sums before the agent's own figures, in its order.
@@ -46,6 +46,7 @@ class Learner(tf.Module):
         replicas: int,
         compiles: bool,
         scales_loss: bool,
+        seed: int,
     ):
         """Creates the optimizer.
 
@@ -57,6 +58,7 @@ class Learner(tf.Module):
           replicas: how many sum their gradients.
           compiles: whether XLA compiles updates; a sum over replicas is outside XLA.
           scales_loss: whether the loss is scaled, as float16 needs.
+          seed: the experiment's, which keys the noise of losses.
         """
         super().__init__()
         self._agent = agent
@@ -70,6 +72,7 @@ class Learner(tf.Module):
         self._replicas = replicas
         self._compiles = compiles and replicas == 1
         self._rule = self.optimizer.update_rule()
+        self._stream = seeds.stream(seed, "loss")
 
     @property
     def is_loop(self) -> bool:
@@ -131,13 +134,19 @@ class Learner(tf.Module):
 
     def _update(self, batch: Any, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
-            losses = self._agent.loss(batch)
+            losses = self._agent.loss(batch, self._loss_seed(self.optimizer.iterations))
             loss = self._objective(losses, weights)
         gradients = self.optimizer.gradients(tape, loss)
         norm, _ = self.optimizer.apply(gradients, loss)
         synchronize(self._agent.variables)
         self._agent.after_update(self.optimizer.iterations)
         return losses.priorities, self._sums(losses, norm)
+
+    def _loss_seed(self, updates: tf.Tensor) -> tf.Tensor:
+        """The seed of an update on this replica, int32 `[2]`, after `updates` others."""
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        number = updates * self._replicas + tf.cast(replica, tf.int64)
+        return seeds.at(self._stream, number)
 
     def _objective(self, losses: AgentLoss, weights: tf.Tensor) -> tf.Tensor:
         """This replica's share of the mean loss over the global batch, scalar."""
@@ -215,7 +224,7 @@ class Learner(tf.Module):
             values += target_values
         with functional.replaced(agent, variables, values), tf.GradientTape() as tape:
             tape.watch(state.parameters)
-            losses = agent.loss(batch)
+            losses = agent.loss(batch, self._loss_seed(state.updates))
             loss = self._objective(losses, weights)
         gradients, norm = self.optimizer.clip(tape.gradient(loss, state.parameters))
         parameters, slots = self._rule.apply(

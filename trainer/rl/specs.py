@@ -36,8 +36,10 @@ class EnvironmentSpec:
       observation_shape: of one observation, without the batch axis.
       observation_dtype: float32, or uint8 for pixels.
       action: which actions there are.
+      frame_stack: of how many consecutive observations the last axis consists.
     """
 
     observation_shape: tuple[int, ...]
     observation_dtype: tf.DType
     action: ActionSpec
+    frame_stack: int = 1

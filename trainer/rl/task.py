@@ -83,6 +83,7 @@ class ReinforcementLearningTask:
                 runtime.replicas,
                 compiles,
                 scales_loss=runtime.precision == "mixed_float16",
+                seed=config.seed,
             )
         first = replicas.numbers[0]
         self.collectors = replicas.make(

@@ -88,7 +88,7 @@ def test_the_loss_of_ppo_equals_a_numpy_computation(spec):
     value = numpy_network(agent._value_network, batch.observation.numpy())[:, 0]
     near = np.clip(value, v_old - 0.4, v_old + 0.4)
     value_loss = 0.5 * np.maximum((value - return_) ** 2, (near - return_) ** 2)
-    found = agent.loss(batch)
+    found = agent.loss(batch, tf.constant([0, 0]))
     entropy = agent.distribution(batch.observation).entropy()
     np.testing.assert_allclose(found.figures["policy_loss"], policy, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(found.figures["value_loss"], value_loss, rtol=1e-3, atol=1e-4)
@@ -125,7 +125,7 @@ def test_the_gradient_of_reinforce_equals_the_formula(baseline):
 
     kernel = agent._policy_network.trainable_variables[0]
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(agent.loss(batch).figures["policy_loss"] * weight)
+        loss = tf.reduce_sum(agent.loss(batch, tf.constant([0, 0])).figures["policy_loss"] * weight)
     found = tape.gradient(loss, kernel).numpy()
     advantage = (returns - v_tm1).reshape(-1) * weight
 

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from trainer.compat.keras import keras, tf
-from trainer.config import CNN, DQN, MLP, AlexNet, QLinear, ReinforcementLearning, ResNet
+from trainer.config import (
+    CNN,
+    DQN,
+    MLP,
+    AlexNet,
+    EpsilonGreedy,
+    QLinear,
+    ReinforcementLearning,
+    ResNet,
+)
 from trainer.engine import distribution
 from trainer.errors import UserError
 from trainer.rl.agents import base
@@ -13,6 +22,7 @@ from trainer.rl.specs import Box, Discrete, EnvironmentSpec
 
 RANDOM = np.random.default_rng(0)
 BATCH, ACTIONS, FEATURES = 16, 3, 4
+SEED = tf.constant([0, 0])
 SPEC = EnvironmentSpec((FEATURES,), tf.float32, Discrete(ACTIONS))
 
 
@@ -60,7 +70,7 @@ def test_loss_equals_a_numpy_computation(double, loss):
     squared = 0.5 * error**2
     huber = np.where(np.abs(error) <= 1, squared, np.abs(error) - 0.5)
 
-    result = agent.loss(transitions)
+    result = agent.loss(transitions, SEED)
     np.testing.assert_allclose(result.priorities, np.abs(error), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(result.figures["td_error"], np.abs(error), rtol=1e-4, atol=1e-5)
     values = q_tm1[each, transitions.action.numpy()]
@@ -69,41 +79,168 @@ def test_loss_equals_a_numpy_computation(double, loss):
     np.testing.assert_allclose(result.per_example, expected, rtol=1e-4, atol=1e-5)
 
 
+def softmax(x):
+    powers = np.exp(x - x.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def numpy_projection(support, mass, reward, discount):
+    """Algorithm 1 of Bellemare et al. (2017) for each row."""
+    target, step = np.zeros_like(mass), support[1] - support[0]
+    for i in range(len(mass)):
+        for j, returned in enumerate(support):
+            moved = np.clip(float(reward[i] + discount[i] * returned), support[0], support[-1])
+            place = (moved - support[0]) / step
+            low, high = int(np.floor(place)), int(np.ceil(place))
+            if low == high:
+                target[i, low] += mass[i, j]
+            else:
+                target[i, low] += mass[i, j] * (high - place)
+                target[i, high] += mass[i, j] * (place - low)
+    return target
+
+
 def test_categorical_loss_equals_algorithm_1():
     agent = separate(make(categorical(num_atoms=11, v_min=-2.0, v_max=3.0)))
     transitions = batch()
     support = np.linspace(-2, 3, 11)
-    step = 0.5
-
-    def softmax(x):
-        return np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)
 
     def distribution(network, observation):
         return softmax(numpy_q(network, observation).reshape(BATCH, ACTIONS, 11))
 
     following = distribution(agent._target_network, transitions.next_observation.numpy())
     best = (following @ support).argmax(axis=1)
-    target = np.zeros((BATCH, 11))
-    for i in range(BATCH):
-        for j in range(11):
-            moved = float(transitions.reward[i] + transitions.discount[i] * support[j])
-            place = (min(max(moved, -2.0), 3.0) + 2.0) / step
-            low, high = int(np.floor(place)), int(np.ceil(place))
-            mass = following[i, best[i], j]
-            if low == high:
-                target[i, low] += mass
-            else:
-                target[i, low] += mass * (high - place)
-                target[i, high] += mass * (place - low)
+    mass = following[np.arange(BATCH), best]
+    target = numpy_projection(support, mass, transitions.reward, transitions.discount)
     np.testing.assert_allclose(target.sum(axis=1), 1)
     predicted = distribution(agent._network, transitions.observation.numpy())
     predicted = predicted[np.arange(BATCH), transitions.action.numpy()]
     expected = -(target * np.log(predicted)).sum(axis=1)
-    np.testing.assert_allclose(agent.loss(transitions).per_example, expected, rtol=1e-4)
+    np.testing.assert_allclose(agent.loss(transitions, SEED).per_example, expected, rtol=1e-4)
     values = distribution(agent._network, transitions.observation.numpy()) @ support
     np.testing.assert_allclose(
         agent.q_values(transitions.observation), values, rtol=1e-3, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_quantile_loss_equals_a_numpy_computation(double):
+    agent = separate(make(DQN(distribution="quantile", num_quantiles=5, double=double)))
+    transitions = batch()
+
+    def quantiles(network, observation):
+        return numpy_q(network, observation.numpy()).reshape(BATCH, ACTIONS, 5)
+
+    following = quantiles(agent._target_network, transitions.next_observation)
+    selector = agent._network if double else agent._target_network
+    best = quantiles(selector, transitions.next_observation).mean(axis=2).argmax(axis=1)
+    predicted = quantiles(agent._network, transitions.observation)
+    expected = np.zeros(BATCH)
+    for b in range(BATCH):
+        target = transitions.reward[b] + transitions.discount[b] * following[b, best[b]]
+        for i in range(5):
+            u = np.asarray(target) - predicted[b, transitions.action[b], i]
+            huber = np.where(np.abs(u) <= 1, 0.5 * u**2, np.abs(u) - 0.5)
+            expected[b] += (np.abs((i + 0.5) / 5 - (u < 0)) * huber).mean()
+    result = agent.loss(transitions, SEED)
+    np.testing.assert_allclose(result.per_example, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(result.priorities, result.per_example)
+    np.testing.assert_allclose(
+        agent.q_values(transitions.observation), predicted.mean(axis=2), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("kind", ["none", "quantile", "categorical"])
+def test_munchausen_targets_equal_a_numpy_computation(kind, double):
+    """Equation 2 of the paper, with its clipping."""
+    alpha, tau, clip = 0.7, 0.4, -0.5
+    agent = separate(
+        make(
+            DQN(
+                distribution=kind, double=double, num_quantiles=5, num_atoms=5,
+                v_min=-2.0, v_max=2.0, munchausen=True, munchausen_alpha=alpha,
+                munchausen_temperature=tau, munchausen_clip=clip,
+            )
+        )
+    )  # fmt: skip
+    transitions, support = batch(), np.linspace(-2, 2, 5)
+
+    def values(network, observation):
+        out = numpy_q(network, observation.numpy())
+        out = out.reshape(BATCH, ACTIONS, -1)
+        return softmax(out) if kind == "categorical" else out
+
+    def mean(values):
+        return values @ support if kind == "categorical" else values.mean(axis=2)
+
+    target_t = values(agent._target_network, transitions.next_observation)
+    selector = values(agent._network, transitions.next_observation) if double else target_t
+    pi_t = softmax(mean(selector) / tau)
+    pi_tm1 = softmax(mean(values(agent._target_network, transitions.observation)) / tau)
+    log_policy = tau * np.log(pi_tm1[np.arange(BATCH), transitions.action.numpy()])
+    assert log_policy.min() < clip < log_policy.max()
+    entropy = -(pi_t * tau * np.log(pi_t)).sum(axis=1)
+    discount = transitions.discount.numpy()
+    reward = transitions.reward.numpy() + alpha * np.clip(log_policy, clip, 0) + discount * entropy
+    averaged = (pi_t[:, :, None] * target_t).sum(axis=1)
+    if kind == "categorical":
+        expected = numpy_projection(support, averaged, reward, discount)
+    else:
+        expected = reward[:, None] + discount[:, None] * averaged
+    found = agent.td_target(transitions, SEED).numpy().reshape(expected.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+EVERY = {"double": True, "dueling": True, "n_step": 3, "noisy": True, "munchausen": True}
+
+
+@pytest.mark.skipif(not distribution.xla_compiles_for_cpus(), reason="XLA needs AVX2")
+@pytest.mark.parametrize("kind", ["none", "categorical", "quantile"])
+@pytest.mark.parametrize("switches", [{}, EVERY], ids=["plain", "every"])
+def test_xla_computes_the_same_loss(kind, switches):
+    agent = separate(make(DQN(distribution=kind, num_quantiles=5, **switches)))
+    # XLA's random numbers are others.
+    for variable in agent.variables:
+        if "sigma" in variable.name:
+            variable.assign(tf.zeros_like(variable))
+    transitions = batch()
+    expected = agent.loss(transitions, SEED)
+    found = tf.function(agent.loss, jit_compile=True)(transitions, SEED)
+    np.testing.assert_allclose(found.per_example, expected.per_example, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(found.priorities, expected.priorities, rtol=1e-3, atol=1e-4)
+
+
+def test_noise_of_the_loss_is_a_function_of_its_seed_and_of_the_network():
+    agent = make(DQN(noisy=True, loss="squared"))
+    transitions = batch()._replace(reward=tf.zeros([BATCH]), discount=tf.ones([BATCH]))
+    transitions = transitions._replace(next_observation=transitions.observation)
+    loss = agent.loss(transitions, SEED).per_example.numpy()
+    np.testing.assert_array_equal(agent.loss(transitions, SEED).per_example, loss)
+    assert (agent.loss(transitions, tf.constant([0, 1])).per_example.numpy() != loss).all()
+    # Of equal networks with equal noise the target of the greedy action is its own value.
+    greedy = tf.argmax(agent.q_values(transitions.observation), -1, output_type=tf.int32)
+    same = agent.loss(transitions._replace(action=greedy), SEED)
+    assert (same.priorities.numpy() > 1e-4).all()
+
+
+def test_noise_explores_and_is_not_in_greedy_play():
+    agent = make(DQN(noisy=True, exploration=EpsilonGreedy(0.0, 0.0)))
+    # Small differences of Q, which noise outweighs.
+    agent._network.head._advantage.kernel.assign(agent._network.head._advantage.kernel * 0.01)
+    agent._network.head._advantage.bias.assign(tf.zeros([ACTIONS]))
+    observation, carry = batch().observation, agent.initial_carry(BATCH)
+
+    def actions(counter, explore):
+        return agent.act(observation, carry, tf.constant([1, counter]), explore)[0].numpy()
+
+    np.testing.assert_array_equal(actions(0, True), actions(0, True))
+    assert (actions(0, True) != actions(1, True)).any()
+    greedy = np.argmax(agent.q_values(observation), axis=-1)
+    for counter in range(5):
+        np.testing.assert_array_equal(actions(counter, False), greedy)
+    explored = np.stack([actions(counter, True) for counter in range(100)])
+    assert all(len(set(each)) == ACTIONS for each in explored.T)
 
 
 @pytest.mark.parametrize("atoms", [0, 5])
@@ -111,7 +248,7 @@ def test_dueling_advantages_have_mean_zero(atoms):
     section = categorical(dueling=True, num_atoms=atoms) if atoms else DQN(dueling=True)
     agent = make(section)
     observation = batch().observation
-    head = agent._network.layers[-1]
+    head = agent._network.head
     weights = [variable.numpy() for variable in agent._network.variables]
     hidden = np.tanh(observation @ weights[0] + weights[1])
     value = hidden @ head._value.kernel.numpy() + head._value.bias.numpy()
@@ -181,7 +318,7 @@ def test_loss_equals_that_of_tf_agents(kind):
         )  # fmt: skip
     transitions = batch()
     expected = theirs._loss(tf_agents_batch(transitions), training=True).loss
-    found = tf.reduce_mean(agent.loss(transitions).per_example)
+    found = tf.reduce_mean(agent.loss(transitions, SEED).per_example)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
@@ -217,13 +354,21 @@ def test_a_target_update_of_rate_1_is_an_exact_copy(jit):
         np.testing.assert_array_equal(target, online)
 
 
-@pytest.mark.parametrize("switches", [{}, {"dueling": True}, {"distribution": "categorical"}])
-def test_the_tf_agents_policy_acts_the_same(switches):
+@pytest.mark.parametrize(
+    "switches",
+    [{}, {"dueling": True}, {"distribution": "categorical"}, {"distribution": "quantile", **EVERY}],
+    ids=["dqn", "dueling", "categorical", "every switch"],
+)
+def test_the_exported_tf_agents_policy_acts_the_same(switches, tmp_path):
     from tf_agents.trajectories import time_step
+
+    from trainer.compat.tf_agents import PolicySaver
 
     agent = make(DQN(**switches))
     observation = batch().observation
-    step = agent.policy().action(time_step.restart(observation, BATCH))
+    PolicySaver(agent.policy(), batch_size=None).save(str(tmp_path))
+    exported = tf.saved_model.load(str(tmp_path))
+    step = exported.action(time_step.restart(observation, BATCH))
     action, _, _ = agent.act(
         observation, agent.initial_carry(BATCH), tf.constant([0, 0]), explore=False
     )
@@ -235,9 +380,8 @@ def test_pixels_are_scaled_in_the_network():
     agent = base.build(config, EnvironmentSpec((8, 8, 1), tf.uint8, Discrete(3)))
     bright = agent.q_values(tf.fill([1, 8, 8, 1], tf.constant(255, tf.uint8)))
     # The input and the scaling come first.
-    network = agent._network.layers[2:]
     value = tf.ones([1, 8, 8, 1])
-    for layer in network:
+    for layer in (*agent._network.trunk.layers[2:], agent._network.head):
         value = layer(value)
     np.testing.assert_allclose(bright, value, rtol=1e-5)
 

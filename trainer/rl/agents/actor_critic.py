@@ -181,7 +181,7 @@ class ActorCriticAgent(Agent):
         if self._box is None:
             network = _Exported(self, lambda agent, o: agent.distribution(o).logits)
             assert isinstance(self._spec.action, Discrete)
-            return tf_agents.greedy_q_policy(network, observation, self._spec.action.n, None)
+            return tf_agents.greedy_q_policy(network, observation, self._spec.action.n)
         network = _Exported(self, lambda agent, o: squash(agent.distribution(o).mean, agent._box))
         return tf_agents.actor_policy(network, observation, self._box.low, self._box.high)
 

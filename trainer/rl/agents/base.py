@@ -117,8 +117,8 @@ class Agent(tf.Module, abc.ABC):
         """The expected discounted return of greedy play, float32 `[B]`."""
 
     @abc.abstractmethod
-    def loss(self, batch: Transition) -> AgentLoss:
-        """The loss of a batch, fields `[B, ...]`."""
+    def loss(self, batch: Transition, seed: tf.Tensor) -> AgentLoss:
+        """The loss of a batch, fields `[B, ...]`; `seed` int32 `[2]` is for noise in it."""
 
     def after_update(self, updates: tf.Tensor) -> None:
         """Called after each update; `updates` is their number so far, int64.

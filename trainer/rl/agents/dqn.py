@@ -5,8 +5,19 @@
 | `double` | van Hasselt et al. (2016) |
 | `dueling` | Wang et al. (2016) |
 | `distribution=categorical` | Bellemare et al. (2017), C51 |
+| `distribution=quantile` | Dabney et al. (2018), QR-DQN |
+| `noisy` | Fortunato et al. (2018) |
+| `munchausen` | Vieillard et al. (2020) |
 | `n_step` | Sutton and Barto (2018), section 7.1 |
 | `replay.kind=prioritized` | Schaul et al. (2016) |
+
+Together, without `munchausen`, they are Rainbow (Hessel et al., 2018).
+
+Munchausen adds its bonus to the reward of a transition. Of an n-step transition that is the bonus
+of the first action, and the entropy is that of the policy n steps later, as in the authors' code.
+The policy pi at the next state replaces the greedy action: the target averages over it the Q
+values, the quantiles (as the authors' M-IQN), or the probabilities, which is then the mixture of
+the actions' distributions. With `double` it is the policy of the online network.
 """
 
 from collections.abc import Mapping
@@ -18,12 +29,11 @@ from trainer.config.rl import ReinforcementLearning
 from trainer.errors import UserError
 from trainer.rl.agents import q_learning
 from trainer.rl.agents.base import Agent, AgentLoss, TargetNetwork
+from trainer.rl.agents.distributional import make_returns
 from trainer.rl.agents.exploration import NO_ACTION, ExplorationCarry, epsilon, explore
-from trainer.rl.agents.networks import build_q_network
+from trainer.rl.agents.networks import QNetwork, build_q_network
 from trainer.rl.experience.steps import Transition
 from trainer.rl.specs import Discrete, EnvironmentSpec
-
-_LOSSES = {"huber": q_learning.huber, "squared": q_learning.half_squared}
 
 
 class DQNAgent(Agent):
@@ -65,9 +75,11 @@ class DQNAgent(Agent):
         self._spec = spec
         self._num_envs = config.train.num_envs
         self._num_actions = spec.action.n
-        self._loss = _LOSSES[settings.loss]
-        self._network = build_q_network(config, settings, spec, self._num_actions)
-        self._target_network = build_q_network(config, settings, spec, self._num_actions)
+        self._returns = make_returns(settings)
+        self._network, self._target_network = (
+            build_q_network(config, settings, spec, self._num_actions, self._returns.size)
+            for _ in range(2)
+        )
         self.target = TargetNetwork(
             self._target_network.variables,
             self._network.variables,
@@ -76,9 +88,6 @@ class DQNAgent(Agent):
         )
         for target, online in zip(self.target.targets, self.target.online, strict=True):
             target.assign(online)
-        self._is_categorical = settings.distribution == "categorical"
-        if self._is_categorical:
-            self._support = tf.linspace(settings.v_min, settings.v_max, settings.num_atoms)
 
     @property
     def trainable_variables(self) -> list[tf.Variable]:
@@ -97,8 +106,12 @@ class DQNAgent(Agent):
     def act(
         self, observation: tf.Tensor, carry: ExplorationCarry, seed: tf.Tensor, explore: bool
     ) -> tuple[tf.Tensor, ExplorationCarry, Any]:
-        """Epsilon-greedy actions int32 `[B]`; see the base class."""
-        greedy = tf.argmax(self.q_values(observation), axis=-1, output_type=tf.int32)
+        """Epsilon-greedy actions int32 `[B]`, of noisy Q values if `noisy`; see the base class."""
+        noise_seed = None
+        if explore and self._settings.noisy:
+            noise_seed, seed = tf.unstack(tf.random.split(seed, 2))
+        q = self._returns.mean(self._values(self._network, observation, noise_seed))
+        greedy = tf.argmax(q, axis=-1, output_type=tf.int32)
         if not explore:
             return greedy, carry, ()
         return self._explore(greedy, carry, seed)
@@ -122,67 +135,78 @@ class DQNAgent(Agent):
         return {"epsilon": epsilon(self._settings.exploration, carry.steps)}
 
     def q_values(self, observation: tf.Tensor) -> tf.Tensor:
-        """Expected returns Q(s, a), float32 `[B, actions]`."""
-        return self._expectation(self._network(observation))
+        """Expected returns Q(s, a), float32 `[B, actions]`, without noise."""
+        return self._returns.mean(self._values(self._network, observation))
 
     def target_q_values(self, observation: tf.Tensor) -> tf.Tensor:
-        """Q(s, a) of the target network, float32 `[B, actions]`."""
-        return self._expectation(self._target_network(observation))
+        """Q(s, a) of the target network, float32 `[B, actions]`, without noise."""
+        return self._returns.mean(self._values(self._target_network, observation))
 
     def value(self, observation: tf.Tensor) -> tf.Tensor:
         """max_a Q(s, a), `[B]`."""
         return tf.reduce_max(self.q_values(observation), axis=-1)
 
-    def td_target(self, batch: Transition) -> tf.Tensor:
-        """The target of Q(o_tm1, a_tm1), float32 `[B]`."""
-        q_t_target = self.target_q_values(batch.next_observation)
-        q_t_selector = q_t_target
-        if self._settings.double:
-            q_t_selector = self.q_values(batch.next_observation)
-        q_t = q_learning.bootstrap_value(q_t_target, q_t_selector)
-        return q_learning.td_target(batch.reward, batch.discount, q_t)
+    def _values(
+        self, network: QNetwork, observation: tf.Tensor, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Q values `[B, actions]`, or the values of their distributions `[B, actions, size]`."""
+        return self._returns.values(network(observation, seed=seed))
 
-    def loss(self, batch: Transition) -> AgentLoss:
-        """See the base class."""
-        if self._is_categorical:
-            return self._categorical_loss(batch)
-        q_tm1 = self._network(batch.observation, training=True)
-        qa_tm1 = q_learning.take_action(q_tm1, batch.action)
-        td_error = tf.stop_gradient(self.td_target(batch)) - qa_tm1
-        figures = {"q_mean": qa_tm1, "td_error": tf.abs(td_error)}
-        return AgentLoss(self._loss(td_error), tf.abs(td_error), figures)
+    def td_target(self, batch: Transition, seed: tf.Tensor) -> tf.Tensor:
+        """The target of Q(o_tm1, a_tm1), float32 `[B]`, or `[B, size]` for a distribution.
 
-    def _categorical_loss(self, batch: Transition) -> AgentLoss:
-        """Cross-entropy to the projected target distribution; it is the priority as well."""
-        logits_t = self._target_network(batch.next_observation)
-        selector = self._network(batch.next_observation) if self._settings.double else logits_t
-        a_t = tf.argmax(self._expectation(selector), axis=-1, output_type=tf.int32)
-        p_t = q_learning.take_action(tf.nn.softmax(logits_t), a_t)
-        target = q_learning.project_distribution(self._support, p_t, batch.reward, batch.discount)
-        logits_tm1 = self._network(batch.observation, training=True)
-        logits_a_tm1 = q_learning.take_action(logits_tm1, batch.action)
-        loss = tf.nn.softmax_cross_entropy_with_logits(tf.stop_gradient(target), logits_a_tm1)
-        qa_tm1 = self._expectation(logits_a_tm1)
-        td_error = tf.abs(tf.reduce_sum(target * self._support, axis=-1) - qa_tm1)
-        return AgentLoss(loss, loss, {"q_mean": qa_tm1, "td_error": td_error})
+        Args:
+          batch: fields `[B, ...]`.
+          seed: int32 `[2]` of the noise.
+        """
+        settings, returns = self._settings, self._returns
+        t_seed, selector_seed, tm1_seed = tf.unstack(tf.random.split(seed, 3))
+        values_t = self._values(self._target_network, batch.next_observation, t_seed)
+        selector = values_t
+        if settings.double:
+            selector = self._values(self._network, batch.next_observation, selector_seed)
+        q_selector = returns.mean(selector)
+        if not settings.munchausen:
+            greedy = q_learning.take_greedy(values_t, q_selector)
+            return returns.td_target(batch.reward, batch.discount, greedy)
+        temperature = settings.munchausen_temperature
+        q_tm1 = returns.mean(self._values(self._target_network, batch.observation, tm1_seed))
+        bonus = q_learning.munchausen_bonus(
+            q_tm1, batch.action, settings.munchausen_alpha, temperature, settings.munchausen_clip
+        )
+        policy = q_learning.soft_policy(q_selector, temperature)
+        log_policy = q_learning.scaled_log_policy(q_selector, temperature)
+        entropy = -q_learning.average(log_policy, policy)
+        return returns.td_target(
+            batch.reward + bonus + batch.discount * entropy,
+            batch.discount,
+            q_learning.average(values_t, policy),
+        )
 
-    def _expectation(self, output: tf.Tensor) -> tf.Tensor:
-        """Q values of the network's output: the mean of the distribution, if it is one."""
-        if self._is_categorical:
-            return tf.reduce_sum(tf.nn.softmax(output) * self._support, axis=-1)
-        return output
+    def loss(self, batch: Transition, seed: tf.Tensor) -> AgentLoss:
+        """See the base class; the priority is the TD error, or the loss of a distribution."""
+        returns = self._returns
+        online_seed, target_seed = tf.unstack(tf.random.split(seed, 2))
+        outputs = self._network(batch.observation, training=True, seed=online_seed)
+        output = q_learning.take_action(outputs, batch.action)
+        target = tf.stop_gradient(self.td_target(batch, target_seed))
+        loss = returns.loss(output, target)
+        qa_tm1 = returns.mean(returns.values(output))
+        td_error = tf.abs(returns.mean(target) - qa_tm1)
+        priorities = loss if returns.size else td_error
+        return AgentLoss(loss, priorities, {"q_mean": qa_tm1, "td_error": td_error})
 
     def policy(self) -> Any:
         """See the base class."""
         from trainer.compat import tf_agents
 
+        shape, dtype = self._spec.observation_shape, self._spec.observation_dtype
+        inputs = keras.Input(shape, dtype=dtype)
+        mean = keras.layers.Lambda(lambda output: self._returns.mean(self._returns.values(output)))
         return tf_agents.greedy_q_policy(
-            self._network,
-            tf.TensorSpec(
-                self._spec.observation_shape, self._spec.observation_dtype, "observation"
-            ),
+            keras.Model(inputs, mean(self._network(inputs))),
+            tf.TensorSpec(shape, dtype, "observation"),
             self._num_actions,
-            self._support if self._is_categorical else None,
         )
 
 

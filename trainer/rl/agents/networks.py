@@ -3,64 +3,99 @@
 from trainer.compat.keras import keras, tf
 from trainer.config.agents import DQN
 from trainer.config.rl import ReinforcementLearning
-from trainer.errors import UserError
-from trainer.models.building import build_features
-from trainer.models.context import Context
+from trainer.rl.agents.noisy import NoisyDense
+from trainer.rl.agents.observations import observation_features
 from trainer.rl.specs import EnvironmentSpec
 
 
-class DuelingHead(keras.layers.Layer):
-    """Q = V + A − mean A (Wang et al., 2016, equation 9).
+class Head(keras.layers.Layer):
+    """Maps features `[B, F]` to `[B, actions]`, or to `[B, actions, size]`, float32.
 
-    Maps features `[B, F]` to `[B, actions]`, or to `[B, actions, atoms]` logits, where the
-    mean over actions is taken per atom.
+    A plain head is one affine map. A dueling head is Q = V + A − mean A (Wang et al., 2016,
+    equation 9), where V and A are affine maps and the mean over actions is taken per output.
     """
 
-    def __init__(self, num_actions: int, num_atoms: int):
-        """Creates both streams, each one affine map; 0 atoms for scalar values."""
-        super().__init__(dtype="float32")
-        width = max(1, num_atoms)
-        self._value = keras.layers.Dense(width, dtype="float32")
-        self._advantage = keras.layers.Dense(num_actions * width, dtype="float32")
-        shape = (num_actions, num_atoms) if num_atoms else (num_actions,)
-        self._reshape = keras.layers.Reshape(shape, dtype="float32")
-        self._is_distribution = bool(num_atoms)
+    def __init__(self, settings: DQN, num_actions: int, size: int):
+        """Declares the affine maps.
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Q values, or logits, of features."""
-        value = self._value(inputs)
+        Args:
+          settings: the switches `dueling` and `noisy`.
+          num_actions: number of actions.
+          size: outputs per action; 0 for one without an axis of its own.
+        """
+        super().__init__(dtype="float32")
+        self._is_noisy = settings.noisy
+        self._value = _affine(max(1, size), settings) if settings.dueling else None
+        self._advantage = _affine(num_actions * max(1, size), settings)
+        self._shape = [num_actions, size] if size else [num_actions]
+        self._is_distribution = bool(size)
+
+    def call(self, inputs: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """The outputs of features.
+
+        Args:
+          inputs: `[B, F]`.
+          seed: int32 `[2]` of the noise, if the head is noisy; None for the mean weights.
+        """
+        seeds = [None, None] if seed is None else tf.unstack(tf.random.split(seed, 2))
+        advantage = self._apply(self._advantage, inputs, seeds[0])
+        advantage = tf.reshape(advantage, [-1, *self._shape])
+        if self._value is None:
+            return advantage
+        value = self._apply(self._value, inputs, seeds[1])
         if self._is_distribution:
             value = value[:, None, :]
-        advantage = self._reshape(self._advantage(inputs))
         return value + advantage - tf.reduce_mean(advantage, axis=1, keepdims=True)
+
+    def _apply(
+        self, layer: keras.layers.Layer, inputs: tf.Tensor, seed: tf.Tensor | None
+    ) -> tf.Tensor:
+        return layer(inputs, seed=seed) if self._is_noisy else layer(inputs)
+
+
+def _affine(units: int, settings: DQN) -> keras.layers.Layer:
+    if settings.noisy:
+        return NoisyDense(units, settings.noisy_sigma, dtype="float32")
+    return keras.layers.Dense(units, dtype="float32")
+
+
+class QNetwork(keras.Model):
+    """Observations `[B, ...]` to the outputs of the head.
+
+    Attributes:
+      trunk: from observations to features.
+      head: from features to outputs.
+    """
+
+    def __init__(self, trunk: keras.Model, head: Head):
+        super().__init__()
+        self.trunk = trunk
+        self.head = head
+
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """See the class; `seed` int32 `[2]` is that of the head's noise, None for no noise."""
+        return self.head(self.trunk(inputs, training=training), seed=seed)
 
 
 def build_q_network(
-    config: ReinforcementLearning, settings: DQN, spec: EnvironmentSpec, num_actions: int
-) -> keras.Model:
-    """A network from observations `[B, ...]` to Q values `[B, actions]` float32.
+    config: ReinforcementLearning, settings: DQN, spec: EnvironmentSpec, num_actions: int, size: int
+) -> QNetwork:
+    """A network from observations `[B, ...]` to `[B, actions]` or `[B, actions, size]` float32.
 
-    With a categorical distribution it returns logits `[B, actions, atoms]`. Pixels are scaled
-    to [0, 1].
+    Args:
+      config: the experiment, with its model.
+      settings: the agent's switches.
+      spec: of the environment.
+      num_actions: number of actions.
+      size: outputs per action; 0 for one without an axis of its own.
 
     Raises:
       UserError: if the model does not fit the observations, or has dropout.
     """
-    for name in ("dropout", "stochastic_depth"):
-        if rate := getattr(config.model, name, 0.0):
-            raise UserError(
-                f"model.{name} must be 0 in a Q network, where it would add noise to the targets. "
-                f"Received: {rate}"
-            )
-    inputs = keras.Input(spec.observation_shape, dtype=spec.observation_dtype)
-    scale = 1 / 255 if spec.observation_dtype == tf.uint8 else 1.0
-    scaled = keras.layers.Lambda(lambda x: tf.cast(x, tf.float32) * scale)(inputs)
-    context = Context(config.seed, tf.Variable(0, dtype=tf.int64, trainable=False))
-    features = build_features(config.model, scaled, context)
-    atoms = settings.num_atoms if settings.distribution == "categorical" else 0
-    if settings.dueling:
-        return keras.Model(inputs, DuelingHead(num_actions, atoms)(features))
-    outputs = keras.layers.Dense(num_actions * max(1, atoms), dtype="float32")(features)
-    if atoms:
-        outputs = keras.layers.Reshape((num_actions, atoms), dtype="float32")(outputs)
-    return keras.Model(inputs, outputs)
+    inputs, features = observation_features(config, spec)
+    head = Head(settings, num_actions, size)
+    # This creates its variables.
+    head(features)
+    return QNetwork(keras.Model(inputs, features), head)

@@ -15,22 +15,55 @@ def td_target(r_t: tf.Tensor, discount_t: tf.Tensor, q_t: tf.Tensor) -> tf.Tenso
     return r_t + discount_t * q_t
 
 
-def bootstrap_value(q_t_target: tf.Tensor, q_t_selector: tf.Tensor) -> tf.Tensor:
-    """Q_target(s_t, argmax_a Q_selector(s_t, a)), `[B]`.
-
-    With the target network as the selector this is max_a Q_target(s_t, a) (Mnih et al., 2015);
-    with the online network it is double DQN (van Hasselt et al., 2016, equation 4).
-
-    Args:
-      q_t_target: `[B, actions]`.
-      q_t_selector: `[B, actions]`.
-    """
-    return take_action(q_t_target, tf.argmax(q_t_selector, axis=-1, output_type=tf.int32))
-
-
 def take_action(q: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
     """q[b, action[b]]: `[B]` of `[B, actions]`, or `[B, atoms]` of `[B, actions, atoms]`."""
     return tf.gather(q, action, axis=1, batch_dims=1)
+
+
+def take_greedy(values: tf.Tensor, q_selector: tf.Tensor) -> tf.Tensor:
+    """The values at argmax_a q_selector, `[B]` or `[B, atoms]`.
+
+    With Q values of the target network as the selector this is DQN (Mnih et al., 2015); with
+    those of the online network it is double DQN (van Hasselt et al., 2016, equation 4).
+
+    Args:
+      values: `[B, actions]` or `[B, actions, atoms]`, of the target network.
+      q_selector: `[B, actions]`.
+    """
+    return take_action(values, tf.argmax(q_selector, axis=-1, output_type=tf.int32))
+
+
+def average(values: tf.Tensor, policy: tf.Tensor) -> tf.Tensor:
+    """Σ_a policy_a values_a: `[B]` of `[B, actions]`, `[B, atoms]` of `[B, actions, atoms]`."""
+    return tf.einsum("ba,ba...->b...", policy, values)
+
+
+def soft_policy(q: tf.Tensor, temperature: float) -> tf.Tensor:
+    """softmax(q / temperature), `[B, actions]`."""
+    return tf.nn.softmax(q / temperature)
+
+
+def scaled_log_policy(q: tf.Tensor, temperature: float) -> tf.Tensor:
+    """Temperature · log softmax(q / temperature), `[B, actions]`."""
+    return temperature * tf.nn.log_softmax(q / temperature)
+
+
+def munchausen_bonus(
+    q_tm1: tf.Tensor, action: tf.Tensor, alpha: float, temperature: float, clip: float
+) -> tf.Tensor:
+    """Alpha · [temperature · log pi(a_tm1 | s_tm1)] clipped to [clip, 0], `[B]`.
+
+    Source: Vieillard et al. (2020), equation 2 and section 4, "clipping".
+
+    Args:
+      q_tm1: `[B, actions]`, of the target network.
+      action: int32 `[B]`, a_tm1.
+      alpha: factor of the bonus.
+      temperature: of the policy pi = softmax(q / temperature).
+      clip: smallest value before the factor, at most 0.
+    """
+    log_policy = take_action(scaled_log_policy(q_tm1, temperature), action)
+    return alpha * tf.clip_by_value(log_policy, clip, 0.0)
 
 
 def huber(error: tf.Tensor) -> tf.Tensor:
@@ -42,26 +75,3 @@ def huber(error: tf.Tensor) -> tf.Tensor:
 def half_squared(error: tf.Tensor) -> tf.Tensor:
     """½ e², elementwise."""
     return 0.5 * tf.square(error)
-
-
-def project_distribution(
-    support: tf.Tensor, probabilities: tf.Tensor, r_t: tf.Tensor, discount_t: tf.Tensor
-) -> tf.Tensor:
-    """Projects r_t + discount_t · Z onto the support (Bellemare et al., 2017, algorithm 1).
-
-    Args:
-      support: `[atoms]`, equally spaced returns z.
-      probabilities: `[B, atoms]`, the distribution of Z.
-      r_t: `[B]`.
-      discount_t: `[B]`.
-
-    Returns:
-      `[B, atoms]` probabilities on the same support.
-    """
-    v_min, v_max = support[0], support[-1]
-    delta_z = (v_max - v_min) / (support.shape[0] - 1)
-    moved = td_target(r_t[:, None], discount_t[:, None], support[None, :])
-    moved = tf.clip_by_value(moved, v_min, v_max)
-    # A moved atom divides its mass between its two neighbors, in proportion to nearness.
-    nearness = 1 - tf.abs(moved[:, None, :] - support[None, :, None]) / delta_z
-    return tf.reduce_sum(tf.maximum(nearness, 0.0) * probabilities[:, None, :], axis=-1)

@@ -87,7 +87,9 @@ class FrameStack(_Wrapper):
     def __init__(self, environment: VectorEnvironment, size: int):
         super().__init__(environment)
         *rest, last = self.spec.observation_shape
-        self.spec = dataclasses.replace(self.spec, observation_shape=(*rest, size * last))
+        self.spec = dataclasses.replace(
+            self.spec, observation_shape=(*rest, size * last), frame_stack=size
+        )
         self._size = size
 
     def initial(self, seed: tf.Tensor, batch_size: int) -> FrameStackCarry:

@@ -6,7 +6,9 @@ from typing import NamedTuple
 from trainer.compat.keras import tf
 from trainer.config.agents import PrioritizedReplay as PrioritizedConfig
 from trainer.config.agents import Replay as ReplayConfig
+from trainer.rl.experience import frames as frames_module
 from trainer.rl.experience import ring, sum_tree
+from trainer.rl.experience.frames import Frames
 from trainer.rl.experience.n_step import NStep
 from trainer.rl.experience.ring import Ring
 from trainer.rl.experience.steps import Steps, Transition
@@ -35,20 +37,50 @@ class Sample(NamedTuple):
 class Replay(tf.Module, abc.ABC):
     """Stores the steps of one replica as transitions and draws batches from them."""
 
-    def __init__(self, ring: Ring, n_step: NStep):
-        """Draws from `ring`, which receives the transitions of `n_step`."""
+    def __init__(self, ring: Ring, n_step: NStep, frames: Frames | None):
+        """Draws from `ring`, which receives the transitions of `n_step`.
+
+        With `frames`, both hold references in place of observations.
+        """
         super().__init__()
         self._ring = ring
         self._n_step = n_step
+        self._frames = frames
 
     def add(self, steps: Steps) -> None:
         """Stores steps, fields `[T, B, ...]`."""
+        if self._frames is not None:
+            steps = self._frames.write(steps)
         transitions, valid = self._n_step(steps)
         self._stored(self._ring.write(transitions, valid), valid)
+        if self._frames is not None:
+            self._drop_lost(self._frames, 2 * steps.reward.shape[0] + 1)
+
+    def _drop_lost(self, frames: Frames, most: int) -> None:
+        """Drops rows of which a frame was overwritten: two per step at most, one per restart."""
+        slots, stored = self._ring.oldest(most)
+        shape = slots.shape
+        references = self._ring.read(tf.reshape(slots, [-1])).observation
+        lost = tf.reduce_any(frames.lost(tf.reshape(references, [*shape, 2])), axis=1) & stored
+        self._dropped(tf.reshape(tf.where(lost[:, None], slots, self._ring.slots), [-1]))
+        self._ring.drop(tf.reduce_sum(tf.cast(lost, tf.int64)))
+
+    def _read(self, slots: tf.Tensor) -> Transition:
+        """The transitions at slots, int64 `[N]`."""
+        transitions = self._ring.read(slots)
+        if self._frames is None:
+            return transitions
+        environments = slots % self._ring.num_envs
+        return transitions._replace(
+            observation=self._frames.read(transitions.observation, environments),
+            next_observation=self._frames.read(transitions.next_observation, environments),
+        )
 
     def end_episodes(self) -> None:
         """Call it before environments start again in the middle of an episode."""
         self._n_step.end_episodes()
+        if self._frames is not None:
+            self._frames.end_episodes()
 
     def size(self) -> tf.Tensor:
         """The number of transitions stored, int64."""
@@ -61,7 +93,7 @@ class Replay(tf.Module, abc.ABC):
     def example(self, number: int) -> Sample:
         """`number` times the first slot, in the form of `batches`; also of an empty replay."""
         slots = tf.zeros([number], tf.int64)
-        return Sample(self._ring.read(slots), slots, tf.ones([number]))
+        return Sample(self._read(slots), slots, tf.ones([number]))
 
     @abc.abstractmethod
     def batches(self, count: int, batch_size: int, seed: tf.Tensor, progress: tf.Tensor) -> Sample:
@@ -79,6 +111,10 @@ class Replay(tf.Module, abc.ABC):
         """Takes the priorities `[N]` that an update gave the transitions of a sample."""
 
     @abc.abstractmethod
+    def _dropped(self, slots: tf.Tensor) -> None:
+        """Called before the transitions at slots int64 `[N]` are dropped."""
+
+    @abc.abstractmethod
     def _stored(self, slots: tf.Tensor, valid: tf.Tensor) -> None:
         """Called after T rows have been written to slots `[T * B]`, valid is `[T]`."""
 
@@ -90,11 +126,15 @@ class UniformReplay(Replay):
         """See the base class."""
         del progress
         number = count * batch_size
-        slots = tf.random.stateless_uniform([number], seed, 0, self.size(), dtype=tf.int64)
-        return Sample(self._ring.read(slots), slots, tf.ones([number]))
+        numbers = tf.random.stateless_uniform([number], seed, 0, self.size(), dtype=tf.int64)
+        slots = self._ring.locate(numbers)
+        return Sample(self._read(slots), slots, tf.ones([number]))
 
     def feedback(self, sample: Sample, priorities: tf.Tensor) -> None:
         """Does nothing: there are no priorities."""
+
+    def _dropped(self, slots: tf.Tensor) -> None:
+        """Does nothing."""
 
     def _stored(self, slots: tf.Tensor, valid: tf.Tensor) -> None:
         """Does nothing."""
@@ -107,13 +147,12 @@ class PrioritizedReplay(Replay):
     largest priority so far.
     """
 
-    def __init__(self, ring: Ring, n_step: NStep, num_envs: int, config: PrioritizedConfig):
+    def __init__(self, ring: Ring, n_step: NStep, frames: Frames | None, config: PrioritizedConfig):
         """Draws from `ring` by priority."""
-        super().__init__(ring, n_step)
+        super().__init__(ring, n_step, frames)
         self._config = config
-        self._num_envs = num_envs
         # The values are p^alpha.
-        self._tree = SumTree(ring.slots + num_envs)
+        self._tree = SumTree(ring.slots + ring.num_envs)
         self._largest = tf.Variable(1.0, trainable=False)
 
     def batches(self, count: int, batch_size: int, seed: tf.Tensor, progress: tf.Tensor) -> Sample:
@@ -130,7 +169,7 @@ class PrioritizedReplay(Replay):
         beta_0 = self._config.importance_exponent
         beta = beta_0 + (1 - beta_0) * progress
         ratio = tf.cast(tf.cast(self.size(), tf.float64) * probability, tf.float32)
-        return Sample(self._ring.read(slots), slots, ratio**-beta)
+        return Sample(self._read(slots), slots, ratio**-beta)
 
     def feedback(self, sample: Sample, priorities: tf.Tensor) -> None:
         """Sets the priorities of the sampled transitions."""
@@ -140,7 +179,11 @@ class PrioritizedReplay(Replay):
 
     def _stored(self, slots: tf.Tensor, valid: tf.Tensor) -> None:
         """Gives new transitions the largest priority so far, invalid ones none."""
-        self._set(slots, tf.repeat(tf.where(valid, self._largest, 0.0), self._num_envs))
+        self._set(slots, tf.repeat(tf.where(valid, self._largest, 0.0), self._ring.num_envs))
+
+    def _dropped(self, slots: tf.Tensor) -> None:
+        """Takes their priorities."""
+        self._set(slots, tf.zeros([slots.shape[0]]))
 
     def _set(self, slots: tf.Tensor, priorities: tf.Tensor) -> None:
         # 0 stays 0, whatever the exponent is.
@@ -166,16 +209,25 @@ def make_replay(
       spec: of the environment.
       compiles: whether XLA compiles the sums of rewards.
     """
-    storage = Ring(config.capacity // replicas, num_envs, spec)
+    rows = config.capacity // replicas // num_envs
+    frames = None
+    if frames_module.applies(spec):
+        frames = Frames(rows, n, num_envs, spec)
+        spec = frames_module.reference_spec(spec)
+    storage = Ring(rows * num_envs, num_envs, spec)
     n_step = NStep(n, num_envs, spec, compiles)
     if isinstance(config, PrioritizedConfig):
-        return PrioritizedReplay(storage, n_step, num_envs, config)
-    return UniformReplay(storage, n_step)
+        return PrioritizedReplay(storage, n_step, frames, config)
+    return UniformReplay(storage, n_step, frames)
 
 
 def memory_bytes(config: ReplayConfig, spec: EnvironmentSpec) -> int:
     """The memory of the replay, over all replicas, bytes."""
-    stored = ring.memory_bytes(config.capacity, spec)
+    stored = 0
+    if frames_module.applies(spec):
+        stored = frames_module.memory_bytes(config.capacity, spec)
+        spec = frames_module.reference_spec(spec)
+    stored += ring.memory_bytes(config.capacity, spec)
     if not isinstance(config, PrioritizedConfig):
         return stored
     return stored + sum_tree.memory_bytes(config.capacity)
