@@ -10,12 +10,14 @@ from trainer.config import (
     CNN,
     DQN,
     MLP,
+    PPO,
     Adam,
     Environment,
     EpsilonGreedy,
     Linear,
     PrioritizedReplay,
     QLinear,
+    Reinforce,
     ReinforcementLearning,
     TrainRL,
     UniformReplay,
@@ -163,6 +165,36 @@ def test_the_munchausen_values_of_a_corridor_are_learned(monkeypatch):
     # The operator moves the values by more than the tolerance.
     assert np.abs(expected - optimal_values()).max() > 0.2
     np.testing.assert_allclose(found, expected, atol=0.07)
+
+
+@pytest.mark.parametrize(
+    ("agent", "batch_size"),
+    [
+        (PPO(discount=DISCOUNT, epochs=4, entropy_weight=0.01), 128),
+        (Reinforce(discount=DISCOUNT, entropy_weight=0.01), 0),
+        (Reinforce(discount=DISCOUNT, baseline=False, entropy_weight=0.01), 0),
+    ],
+    ids=["ppo", "reinforce", "without baseline"],
+)
+def test_the_policy_of_a_corridor_is_learned(agent, batch_size, monkeypatch):
+    """The nearer end is worth less: the discount decides where to turn."""
+    config = dataclasses.replace(
+        CORRIDOR,
+        agent=agent,
+        optimizer=Adam(learning_rate=1e-2),
+        train=TrainRL(steps=1, num_envs=16, collect_steps=32, global_batch_size=batch_size),
+    )
+    made = task(config, monkeypatch)
+    made.advance(60)
+    environment = made.collectors[0].environment._environment
+    observation = environment.observe(tf.range(1.0, CELLS - 1.0))
+    expected = optimal_values()
+    assert set(expected.argmax(axis=1)) == {0, 1}
+    found = made.agent.distribution(observation)
+    np.testing.assert_array_equal(found.mode(), expected.argmax(axis=1))
+    if getattr(agent, "baseline", True):
+        # Of a policy that still explores.
+        np.testing.assert_allclose(made.agent.value(observation), expected.max(axis=1), atol=0.12)
 
 
 def test_cart_pole_is_learned(monkeypatch):

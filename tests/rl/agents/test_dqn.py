@@ -341,16 +341,16 @@ def test_the_target_network_is_updated_when_it_is_due():
 def test_a_target_update_of_rate_1_is_an_exact_copy(jit):
     agent = make(DQN(target_update_period=2))
     # With numbers of very different sizes, target + (online - target) rounds.
-    for target, online in agent._variable_pairs():
+    for target, online in zip(agent.target.targets, agent.target.online, strict=True):
         target.assign(1e3 * RANDOM.normal(size=target.shape))
         online.assign(1e-3 * RANDOM.normal(size=online.shape))
-    before = [target.numpy() for target, _ in agent._variable_pairs()]
+    before = [target.numpy() for target in agent.target.targets]
     update = tf.function(agent.after_update, jit_compile=jit)
     update(tf.constant(1, tf.int64))
-    for (target, _), old in zip(agent._variable_pairs(), before, strict=True):
+    for target, old in zip(agent.target.targets, before, strict=True):
         np.testing.assert_array_equal(target, old)
     update(tf.constant(2, tf.int64))
-    for target, online in agent._variable_pairs():
+    for target, online in zip(agent.target.targets, agent.target.online, strict=True):
         np.testing.assert_array_equal(target, online)
 
 

@@ -54,8 +54,15 @@ class ActorCriticAgent(Agent):
     epochs: int = 1
     target_kl: float = 0.0
 
-    def __init__(self, config: ReinforcementLearning, spec: EnvironmentSpec):
+    def __init__(
+        self, config: ReinforcementLearning, spec: EnvironmentSpec, has_values: bool = True
+    ):
         """Creates the networks.
+
+        Args:
+          config: the experiment.
+          spec: of the environment.
+          has_values: whether there is a value function; otherwise all values are 0.
 
         Raises:
           UserError: if the model does not fit the observations.
@@ -71,12 +78,15 @@ class ActorCriticAgent(Agent):
         inputs, features = observation_features(config, spec)
         head = keras.layers.Dense(outputs, dtype="float32", name="policy_head")
         self._policy_network = keras.Model(inputs, head(features))
-        if not settings.shared_network:
-            inputs, features = observation_features(config, spec)
-        head = keras.layers.Dense(1, dtype="float32", name="value_head")
-        self._value_network = keras.Model(inputs, head(features))
+        self._value_network: keras.Model | None = None
+        if has_values:
+            if not settings.shared_network:
+                inputs, features = observation_features(config, spec)
+            head = keras.layers.Dense(1, dtype="float32", name="value_head")
+            self._value_network = keras.Model(inputs, head(features))
         if settings.orthogonal_initialization:
-            _initialize(self._value_network, config.seed + 1, head_gain=1.0)
+            if self._value_network:
+                _initialize(self._value_network, config.seed + 1, head_gain=1.0)
             _initialize(self._policy_network, config.seed, head_gain=0.01)
         if self._box:
             self._log_std = tf.Variable(tf.fill([outputs], settings.log_std_initial))
@@ -91,14 +101,17 @@ class ActorCriticAgent(Agent):
         variables = [*self._policy_network.trainable_variables]
         if self._box:
             variables.append(self._log_std)
-        shared = {variable.ref() for variable in variables}
-        own = self._value_network.trainable_variables
-        return [*variables, *(each for each in own if each.ref() not in shared)]
+        if self._value_network:
+            shared = {variable.ref() for variable in variables}
+            own = self._value_network.trainable_variables
+            variables += [each for each in own if each.ref() not in shared]
+        return variables
 
     @property
     def extra_losses(self) -> list[tf.Tensor]:
         """See the base class."""
-        return [*self._policy_network.losses, *self._value_network.losses]
+        of_values = self._value_network.losses if self._value_network else []
+        return [*self._policy_network.losses, *of_values]
 
     def initial_carry(self, batch_size: int) -> Any:
         """See the base class."""
@@ -120,7 +133,9 @@ class ActorCriticAgent(Agent):
         return DiagonalGaussian(output, self._log_std) if self._box else Categorical(output)
 
     def value(self, observation: tf.Tensor) -> tf.Tensor:
-        """V(s), float32 `[B]`."""
+        """V(s), float32 `[B]`; 0 without a value function."""
+        if self._value_network is None:
+            return tf.zeros([observation.shape[0]])
         return tf.squeeze(self._value_network(self._normalized(observation)), axis=-1)
 
     @abc.abstractmethod

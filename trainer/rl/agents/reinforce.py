@@ -28,8 +28,8 @@ class ReinforceAgent(ActorCriticAgent):
 
     def __init__(self, config: ReinforcementLearning, spec: EnvironmentSpec):
         """See the base class."""
-        super().__init__(config, spec)
         assert isinstance(config.agent, Reinforce)
+        super().__init__(config, spec, has_values=config.agent.baseline)
         self._reinforce = config.agent
 
     def rollout(self, steps: Steps) -> tuple[Rollout, tf.Tensor]:
@@ -37,7 +37,6 @@ class ReinforceAgent(ActorCriticAgent):
         log_pi_a, v_tm1, v_t = self.old_policy(steps)
         weights = tf.ones_like(v_tm1)
         if not self._reinforce.baseline:
-            v_tm1, v_t = tf.zeros_like(v_tm1), tf.zeros_like(v_t)
             weights = tf.cast(has_known_return(steps.ended), tf.float32)
         # With λ = 1 this is the return to go minus the baseline.
         advantage = generalized_advantages(
@@ -60,8 +59,9 @@ class ReinforceAgent(ActorCriticAgent):
         )
         value_loss = tf.zeros_like(policy_loss)
         if section.baseline:
-            value = self.value(batch.observation)
-            value_loss = policy_gradient.value_loss(value, batch.v_old, batch.return_, 0.0)
+            value_loss = policy_gradient.value_loss(
+                self.value(batch.observation), batch.v_old, batch.return_, clip_range=0.0
+            )
         loss = policy_loss + section.value_weight * value_loss - section.entropy_weight * entropy
         figures = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
         return AgentLoss(loss, loss, figures)
