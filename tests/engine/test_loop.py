@@ -40,6 +40,7 @@ class Counter:
         self.weight = tf.Variable(1.0)
         self.parameters = [self.weight, self.value]
         self.state = {"value": self.value, "weight": self.weight}
+        self.local_state = {}
         self.accumulators = {"sum": self.sum, "count": self.count}
         self.scores = scores or {}
         self.nan_at = nan_at

@@ -50,7 +50,7 @@ def task(config=SMALL, strategy="cpu", **options):
 
 def checkpoint(made):
     accumulators = tf.train.Checkpoint(**made.accumulators)
-    return tf.train.Checkpoint(accumulators=accumulators, **made.state)
+    return tf.train.Checkpoint(accumulators=accumulators, **made.state, **made.local_state)
 
 
 def values(made, folder):

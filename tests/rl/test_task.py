@@ -54,14 +54,14 @@ def task(config=SMALL, strategy="cpu", **options):
 def write(made, name):
     """Saves a task as the engine does; returns the prefix."""
     accumulators = tf.train.Checkpoint(**made.accumulators)
-    return tf.train.Checkpoint(accumulators=accumulators, **made.state).write(
+    return tf.train.Checkpoint(accumulators=accumulators, **made.state, **made.local_state).write(
         str(made.folder / name)
     )
 
 
 def read(made, prefix):
     accumulators = tf.train.Checkpoint(**made.accumulators)
-    whole = tf.train.Checkpoint(accumulators=accumulators, **made.state)
+    whole = tf.train.Checkpoint(accumulators=accumulators, **made.state, **made.local_state)
     whole.read(prefix).assert_existing_objects_matched()
 
 

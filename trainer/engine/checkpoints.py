@@ -48,8 +48,19 @@ class CheckpointInfo:
     @property
     def prefix(self) -> str:
         """What TensorFlow's readers take as the checkpoint's path."""
-        (index,) = (file for file in self.files if file.endswith(".index"))
-        return os.path.join(self.path, index.removesuffix(".index"))
+        prefix = self._prefix("state-")
+        assert prefix is not None, "the manifest names the state"
+        return prefix
+
+    def prefix_of_worker(self, worker: int) -> str | None:
+        """The same of what a worker saved for itself; None if it saved nothing."""
+        return self._prefix(f"worker-{worker}-state-")
+
+    def _prefix(self, start: str) -> str | None:
+        for file in self.files:
+            if file.startswith(start) and file.endswith(".index"):
+                return os.path.join(self.path, file.removesuffix(".index"))
+        return None
 
 
 class Checkpoints:
@@ -61,25 +72,29 @@ class Checkpoints:
         keep: int,
         worker: int = 0,
         is_chief: bool = True,
-        barrier: Callable[[], None] = lambda: None,
+        workers: int = 1,
+        share: Callable[[str], list[str]] = lambda text: [text],
     ):
         """Opens a folder of checkpoints, creating nothing.
 
         Every worker calls `save`, `update` and `newest` at the same places, since gathering a
-        distributed variable needs them all; the chief's files are those that count.
+        distributed variable needs them all. Of what the workers have in common, the chief's files
+        count; each worker also saves what is its own.
 
         Args:
           directory: the folder, which all workers see.
           keep: how many of the newest to keep.
           worker: this process's number, to keep the others' files apart.
           is_chief: whether this process's files count.
-          barrier: returns once every worker has called it.
+          workers: their number.
+          share: the texts of all workers, once every worker has called it.
         """
         self._directory = directory
         self._keep = keep
         self._worker = worker
         self._is_chief = is_chief
-        self._barrier = barrier
+        self._workers = workers
+        self._share = share
 
     def save(
         self,
@@ -88,6 +103,7 @@ class Checkpoints:
         accumulators: State,
         loop_state: Mapping[str, Any],
         best_step: int,
+        local_state: State | None = None,
     ) -> None:
         """Writes a checkpoint and, once it is complete, removes those no longer kept.
 
@@ -99,29 +115,35 @@ class Checkpoints:
           accumulators: what it may lack; see `restore`.
           loop_state: JSON-serializable; stored in the manifest.
           best_step: the step whose checkpoint is kept; -1 is none.
+          local_state: what a resume must restore in this process alone.
         """
         fence.check()
         path = self._path(step)
-        if not self._is_chief:
-            path = os.path.join(self._directory, f".worker-{self._worker}")
         tf.io.gfile.makedirs(path)
-        name = _unused_prefix(_list(path))
-        whole = tf.train.Checkpoint(accumulators=tf.train.Checkpoint(**accumulators), **state)
-        whole.write(os.path.join(path, name))
+        local = dict(local_state or {})
+        common = {**state, "accumulators": tf.train.Checkpoint(**accumulators)}
+        if self._workers == 1:
+            common, local = {**common, **local}, {}
+        files = {}
         if self._is_chief:
-            files = {
-                file: _fingerprint(os.path.join(path, file))
-                for file in _list(path)
-                if file.startswith(f"{name}.")
-            }
-            _sync(self._directory, path, *(os.path.join(path, file) for file in files))
+            files = _write(path, "state", common)
+        else:
+            # The chief's are those that count, but all workers must gather the variables.
+            copy = os.path.join(self._directory, f".worker-{self._worker}")
+            _write(copy, "state", common)
+            tf.io.gfile.rmtree(copy)
+        if local:
+            files.update(_write(path, f"worker-{self._worker}-state", local))
+        _sync(self._directory, path, *(os.path.join(path, file) for file in files))
+        shares = self._share(json.dumps(files))
+        if self._is_chief:
+            for text in shares:
+                files.update(json.loads(text))
             self._commit(step, files, loop_state)
             for file in _list(path):
                 if file not in files and file != _MANIFEST:
                     _remove(os.path.join(path, file))
             self._prune(step, best_step)
-        else:
-            tf.io.gfile.rmtree(path)
         self._barrier()
 
     def update(self, step: int, loop_state: Mapping[str, Any], best_step: int) -> None:
@@ -133,6 +155,36 @@ class Checkpoints:
             self._commit(step, found.files, loop_state)
             self._prune(step, best_step)
         self._barrier()
+
+    def _barrier(self) -> None:
+        self._share("")
+
+    def restore(
+        self,
+        found: CheckpointInfo,
+        state: State,
+        accumulators: State,
+        local_state: State | None = None,
+    ) -> None:
+        """Reads everything that this worker saved; see the function `restore`.
+
+        Raises:
+          UserError: if this worker saved nothing of its own.
+        """
+        local = dict(local_state or {})
+        if self._workers == 1:
+            restore(found, {**state, **local}, accumulators)
+            return
+        restore(found, state, accumulators)
+        if not local:
+            return
+        prefix = found.prefix_of_worker(self._worker)
+        if prefix is None:
+            raise UserError(
+                f"checkpoint {found.path} has no state of worker {self._worker}; resume with as "
+                f"many workers as saved it. Received: {self._workers} workers"
+            )
+        tf.train.Checkpoint(**local).read(prefix).assert_existing_objects_matched()
 
     def _commit(self, step: int, files: Mapping[str, Any], loop_state: Mapping[str, Any]) -> None:
         manifest = {"format": _FORMAT, "step": step, "files": files, "loop": dict(loop_state)}
@@ -238,9 +290,17 @@ def _has_all_files(path: str) -> bool:
         return False
 
 
-def _unused_prefix(files: list[str]) -> str:
-    used = {file.partition(".")[0].removesuffix("_temp") for file in files}
-    return next(name for n in itertools.count() if (name := f"state-{n}") not in used)
+def _write(path: str, kind: str, objects: State) -> dict[str, Any]:
+    """Writes files under an unused name; returns their sizes and digests by name."""
+    tf.io.gfile.makedirs(path)
+    used = {file.partition(".")[0].removesuffix("_temp") for file in _list(path)}
+    name = next(name for n in itertools.count() if (name := f"{kind}-{n}") not in used)
+    tf.train.Checkpoint(**objects).write(os.path.join(path, name))
+    return {
+        file: _fingerprint(os.path.join(path, file))
+        for file in _list(path)
+        if file.startswith(f"{name}.")
+    }
 
 
 def _list(directory: str) -> list[str]:

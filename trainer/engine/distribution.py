@@ -8,6 +8,9 @@ import dataclasses
 import importlib.util
 import os
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trainer.compat import tpu
 from trainer.compat.keras import keras, tf
 from trainer.engine import peers
@@ -84,16 +87,16 @@ class Runtime:
 
     def sum_over_workers(self, value: float) -> float:
         """The sum of every worker's value; all workers must call it."""
-        if not self.cluster:
-            return value
-        # Each worker contributes one value per replica.
-        own = tf.constant(value / self.local_replicas, tf.float64)
-        values = self.strategy.experimental_distribute_values_from_function(lambda _: own)
-        return float(self.strategy.reduce("SUM", values, axis=None))
+        return float(self.sums_over_workers(np.asarray(value)))
 
-    def barrier(self) -> None:
-        """Returns when every worker has called it."""
-        self.sum_over_workers(1.0)
+    def sums_over_workers(self, own: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The elementwise sum of every worker's array; all workers must call it."""
+        if not self.cluster:
+            return own
+        # Each worker contributes one array per replica.
+        share = tf.constant(own / self.local_replicas, tf.float64)
+        values = self.strategy.experimental_distribute_values_from_function(lambda _: share)
+        return np.asarray(self.strategy.reduce("SUM", values, axis=None))
 
     def texts_of_workers(self, text: str) -> list[str]:
         """Every worker's text in their order, cut to some thousand characters."""

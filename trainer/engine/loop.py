@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TextIO
 
 from trainer.compat.keras import tf
-from trainer.engine.checkpoints import CheckpointInfo, Checkpoints, State, restore
+from trainer.engine.checkpoints import CheckpointInfo, Checkpoints, State
 from trainer.engine.console import Console
 from trainer.engine.loop_state import LoopState, Timing
 from trainer.engine.metric_writers import Writer
@@ -32,6 +32,8 @@ class Task(Protocol):
 
     Attributes:
       state: what a resume must restore: weights, optimizer, position.
+      local_state: what belongs to this process alone: environments and experience. Each worker of
+        a job saves its own.
       accumulators: the running sums behind `metrics`; saved too, but a checkpoint from before
         an accumulator was added can still be restored.
       parameters: what an update changes, weights and the optimizer's variables.
@@ -41,6 +43,7 @@ class Task(Protocol):
     """
 
     state: State
+    local_state: State
     accumulators: State
     parameters: Sequence[tf.Variable]
     steps_per_iteration: int
@@ -218,7 +221,8 @@ class Loop:
 
     def _restore(self, found: CheckpointInfo) -> None:
         self._task.reset_metrics()
-        restore(found, self._task.state, self._task.accumulators)
+        task = self._task
+        self._checkpoints.restore(found, task.state, task.accumulators, task.local_state)
         self.state = LoopState(**found.loop_state)
         self._saved = dataclasses.replace(self.state)
         self._rewind_records()
@@ -237,8 +241,14 @@ class Loop:
         if state.has_variables_of(self._saved):
             self._checkpoints.update(state.step, loop_state, state.best_step)
         else:
+            task = self._task
             self._checkpoints.save(
-                state.step, self._task.state, self._task.accumulators, loop_state, state.best_step
+                state.step,
+                task.state,
+                task.accumulators,
+                loop_state,
+                state.best_step,
+                task.local_state,
             )
         self._saved = state
 

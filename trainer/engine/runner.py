@@ -176,7 +176,8 @@ def _run(
         spec.checkpoints_to_keep,
         runtime.worker,
         runtime.is_chief,
-        runtime.barrier,
+        runtime.workers,
+        runtime.texts_of_workers,
     )
 
     def stop_requested() -> bool:

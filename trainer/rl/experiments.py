@@ -35,14 +35,13 @@ def train(
         own_session: runner.Session,
         prepare: Callable[[], None],
     ) -> Mapping[str, Any] | None:
-        return runner.finished_result(directory, run) or training.train(
-            run, directory, runtime, own_session, prepare
-        )
+        return training.train(run, directory, runtime, own_session, prepare)
 
     def summarize(finals: Sequence[Mapping[str, Value]]) -> Mapping[str, Value]:
         return summarize_seeds(finals, experiment.seed)
 
-    return multi_seed.train(experiment, path, runtime, session, train_one, summarize)
+    with runner.watching_workers(runtime):
+        return multi_seed.train(experiment, path, runtime, session, train_one, summarize)
 
 
 def evaluate(

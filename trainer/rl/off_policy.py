@@ -82,7 +82,8 @@ class ReplayLearning(Learning):
     def learn_from(self, steps: Any, progress: tf.Tensor) -> None:
         """See the base class."""
         self._replicas.strategy.run(self._store, args=(steps,))
-        stored = self.replays[0].size() * self._replicas.total
+        # Equal on all replicas, which must agree.
+        stored = self.replays[0].written() * self._replicas.total
         if stored >= self._min_size:
             for _ in tf.range(self._draws_per_iteration):
                 self._replicas.strategy.run(self._learn, args=(progress,))

@@ -73,11 +73,6 @@ def check(config: ReinforcementLearning, runtime: Runtime) -> None:
       UserError: naming the remedy.
     """
     train, replay = config.train, replay_of(config)
-    if runtime.workers > 1 or runtime.name == "tpu":
-        raise UserError(
-            "reinforcement learning runs on the CPU or GPUs of one host; use --strategy=cpu, gpu "
-            f"or mirrored. Received: {runtime.description}"
-        )
     distribution.check_divisible(train.num_envs, runtime.replicas, "train.num_envs")
     distribution.check_divisible(
         train.global_batch_size, runtime.replicas, "train.global_batch_size"

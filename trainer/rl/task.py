@@ -1,12 +1,17 @@
 """Reinforcement learning as a task of the loop: collect, learn, repeat, inside the graph."""
 
 import contextlib
+import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
+from trainer.engine import agreement
 from trainer.engine.checkpoints import State
 from trainer.engine.distribution import Runtime
 from trainer.io.records import Value
@@ -21,7 +26,7 @@ from trainer.rl.learner import LEARNING_SUMS, Learner
 from trainer.rl.learning import Learning
 from trainer.rl.off_policy import ReplayLearning
 from trainer.rl.on_policy import RolloutLearning
-from trainer.rl.replicas import Replicas
+from trainer.rl.replicas import PerReplica, Replicas
 
 
 class _EnvironmentState(tf.train.experimental.PythonState):
@@ -65,6 +70,7 @@ class ReinforcementLearningTask:
         """
         settings.check(config, runtime)
         self._config = config
+        self._runtime = runtime
         self._strategy = runtime.strategy
         self._replicas = replicas = Replicas.of(runtime)
         self.steps_per_iteration = config.train.num_envs * config.train.collect_steps
@@ -117,6 +123,8 @@ class ReinforcementLearningTask:
             "agent": self.agent,
             "learner": self.learner,
             "iterations": self._iterations_done,
+        }
+        self.local_state: State = {
             "collectors": self.collectors.tracked(),
             "environments": python_states,
             **self.learning.state,
@@ -125,6 +133,11 @@ class ReinforcementLearningTask:
             "episodes": self._episode_sums.tracked(),
             "learning": learning_sums.tracked(),
         }
+        if runtime.workers > 1:
+            # These are sums of this worker alone.
+            sums = tf.train.Checkpoint(**self.accumulators)
+            self.local_state = {**self.local_state, "sums": sums}
+            self.accumulators = {}
         self.parameters: Sequence[tf.Variable] = [
             *self.agent.variables,
             *self.learner.optimizer.slots,
@@ -163,10 +176,8 @@ class ReinforcementLearningTask:
 
     def metrics(self) -> Mapping[str, float]:
         """Means since the last `reset_metrics`; returns only if an episode has ended."""
-        episodes = dict(
-            zip(EPISODE_SUMS, sum(each.numpy() for each in self._episode_sums), strict=True)
-        )
-        updates, *means = sum(each.numpy() for each in self.learning.sums)
+        episodes = dict(zip(EPISODE_SUMS, self._total(self._episode_sums), strict=True))
+        updates, *means = self._total(self.learning.sums)
         names = (*LEARNING_SUMS[1:], *self.agent.figures)
         metrics = {
             name: float(value / max(updates, 1.0)) for name, value in zip(names, means, strict=True)
@@ -185,6 +196,11 @@ class ReinforcementLearningTask:
             metrics["length_mean"] = float(episodes["length"]) / count
         return metrics
 
+    def _total(self, sums: PerReplica[tf.Variable]) -> NDArray[np.float64]:
+        """The sum of all replicas' sums."""
+        local = np.sum([each.numpy() for each in sums], axis=0)
+        return self._runtime.sums_over_workers(local)
+
     def reset_metrics(self) -> None:
         """Resets the sums behind `metrics`."""
         for variable in (*self._episode_sums, *self.learning.sums):
@@ -200,7 +216,21 @@ class ReinforcementLearningTask:
 
     def evaluate(self) -> Mapping[str, Value]:
         """Greedy episodes, the same ones each time."""
-        return self.evaluator.evaluate_interim()
+        return self.by_chief(self.evaluator.evaluate_interim)
+
+    def by_chief(self, evaluation: Callable[[], Mapping[str, Value]]) -> Mapping[str, Value]:
+        """The metrics of an evaluation that the chief makes for all workers.
+
+        Raises:
+          UserError: on all workers, if the environment fails.
+        """
+        text = ""
+        with agreement.shared_errors(self._runtime):
+            if self._runtime.is_chief:
+                text = json.dumps(evaluation())
+        (found,) = filter(None, self._runtime.texts_of_workers(text))
+        metrics: Mapping[str, Value] = json.loads(found)
+        return metrics
 
     def scale_learning_rate(self, factor: float) -> None:
         """Multiplies the configured learning rate of all later updates by `factor`."""

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainer.config.rl import ReinforcementLearning
-from trainer.engine import runner
+from trainer.engine import agreement, runner
 from trainer.engine.checkpoints import CheckpointInfo, restore
 from trainer.engine.distribution import Runtime
 from trainer.engine.schedule import Schedule
+from trainer.engine.workdir import check_usable
 from trainer.rl.evaluate import record_split
 from trainer.rl.settings import replay_of
 from trainer.rl.task import ReinforcementLearningTask
@@ -38,11 +39,18 @@ def train(
       UserError: if settings, environment or distribution do not fit.
       Interrupted: when a stop was requested; the state is saved.
     """
-    task = ReinforcementLearningTask(experiment, runtime)
+    finished = runner.finished_result(path, experiment) if runtime.is_chief else None
+    if any(runtime.texts_of_workers("finished" if finished else "")):
+        return finished
+    with agreement.shared_errors(runtime):
+        if runtime.is_chief:
+            check_usable(path, experiment)
+        task = ReinforcementLearningTask(experiment, runtime)
     session.check()
     prepare()
     train = experiment.train
-    if replay := replay_of(experiment):
+    replay = replay_of(experiment)
+    if replay and runtime.is_chief:
         size = task.experience_bytes / 2**20
         print(f"replay {replay.capacity:,} transitions in {size:,.1f} MiB", file=sys.stderr)
         if replay.min_size > train.steps:
@@ -54,7 +62,9 @@ def train(
 
     def final_evaluation(found: CheckpointInfo) -> runner.FinalEvaluation:
         restore(found, {"agent": task.agent})
-        return runner.FinalEvaluation(record_split(experiment), task.evaluator.evaluate_final())
+        return runner.FinalEvaluation(
+            record_split(experiment), task.by_chief(task.evaluator.evaluate_final)
+        )
 
     return runner.run(
         runner.RunSpec(

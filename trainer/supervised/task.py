@@ -107,6 +107,7 @@ class SupervisedTask:
             "step": self._step,
             **({"ema": self.ema} if self.ema else {}),
         }
+        self.local_state: State = {}
         self.accumulators: State = {
             "loss": self._loss_sum,
             "gradient_norm": self._norm_sum,

@@ -86,6 +86,13 @@ class Replay(tf.Module, abc.ABC):
         """The number of transitions stored, int64."""
         return self._ring.size()
 
+    def written(self) -> tf.Tensor:
+        """The number of transitions stored so far, at most the capacity; of them some may be lost.
+
+        Unlike `size` it depends only on the number of steps.
+        """
+        return self._ring.written()
+
     def fill(self) -> tf.Tensor:
         """The stored fraction of the capacity, float32."""
         return tf.cast(self.size(), tf.float32) / self._ring.slots

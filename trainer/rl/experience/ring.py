@@ -48,6 +48,10 @@ class Ring(tf.Module):
         """The number of transitions stored, int64."""
         return (self._written - self._first()) * self.num_envs
 
+    def written(self) -> tf.Tensor:
+        """The number of transitions written so far, at most the number of slots, int64."""
+        return tf.minimum(self._written, self._rows) * self.num_envs
+
     def _first(self) -> tf.Tensor:
         """The number of the oldest row that is stored, counted from the first ever written."""
         return tf.maximum(self._written - self._rows, self._dropped)
