@@ -119,7 +119,6 @@ class Checkpoints:
         """
         fence.check()
         path = self._path(step)
-        tf.io.gfile.makedirs(path)
         local = dict(local_state or {})
         common = {**state, "accumulators": tf.train.Checkpoint(**accumulators)}
         if self._workers == 1:
@@ -134,7 +133,8 @@ class Checkpoints:
             tf.io.gfile.rmtree(copy)
         if local:
             files.update(_write(path, f"worker-{self._worker}-state", local))
-        _sync(self._directory, path, *(os.path.join(path, file) for file in files))
+        if files:
+            _sync(self._directory, path, *(os.path.join(path, file) for file in files))
         shares = self._share(json.dumps(files))
         if self._is_chief:
             for text in shares:

@@ -41,6 +41,9 @@ def train(
     """
     finished = runner.finished_result(path, experiment) if runtime.is_chief else None
     if any(runtime.texts_of_workers("finished" if finished else "")):
+        # The command line announces that of one process before TensorFlow starts.
+        if finished and runtime.workers > 1:
+            runner.announce_finished(finished)
         return finished
     with agreement.shared_errors(runtime):
         if runtime.is_chief:
