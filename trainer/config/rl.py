@@ -5,6 +5,7 @@ import dataclasses
 from trainer.config.agents import DQN, Agent, QLinear
 from trainer.config.cadence import Cadence
 from trainer.config.fields import SEEDS, ConfigBase, check_seeds, field
+from trainer.config.keyword_arguments import parse_keyword_arguments
 from trainer.config.models import MLP, Model
 from trainer.config.optimizers import Adam, Optimizer
 from trainer.errors import UserError
@@ -38,6 +39,25 @@ class Environment(ConfigBase):
         1, "Number of most recent observations to stack; 1 disables it.", minimum=1
     )
     grayscale: bool = field(False, "Convert RGB observations to grayscale.")
+    arguments: tuple[str, ...] = field(
+        (),
+        "Keyword arguments of a Gymnasium environment, each `name=value` with a Python or JSON "
+        "literal, such as gravity=-5 or continuous=true.",
+    )
+    wrappers: tuple[str, ...] = field(
+        (),
+        "Wrappers of a Gymnasium environment, applied in this order; each is a `module:function` "
+        "or a `module:Class` that is called with the environment.",
+    )
+    flatten: bool = field(
+        False,
+        "Flatten the observations of a Gymnasium environment, such as those of a Dict or a Tuple "
+        "space, to one axis.",
+    )
+
+    def validate(self) -> None:
+        """Checks the form of the keyword arguments."""
+        parse_keyword_arguments(self.arguments, "arguments")
 
 
 @dataclasses.dataclass(frozen=True)

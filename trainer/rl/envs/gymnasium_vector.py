@@ -258,5 +258,5 @@ def _encoding(name: str, space: Any) -> tuple[Callable[[Any], NDArray[Any]], tup
 
     raise UserError(
         f"the observation space of {name!r} must be Discrete, or a Box with at least one axis; "
-        f"flatten it with a Gymnasium wrapper. Received: {one_line(space)}"
+        f"set environment.flatten=true for a Dict or a Tuple. Received: {one_line(space)}"
     )

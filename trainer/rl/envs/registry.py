@@ -23,6 +23,10 @@ IN_GRAPH: dict[str, Callable[[], Environment]] = {
     "MountainCar-v0": MountainCar,
 }
 
+# Fields of the section that an environment in TensorFlow does not have; all are off where they
+# are false.
+_GYMNASIUM_ONLY = ("arguments", "wrappers", "flatten")
+
 
 def make_split(config: EnvironmentConfig, split: str) -> VectorEnvironment:
     """The environment in which a split is evaluated.
@@ -61,6 +65,7 @@ def make(config: EnvironmentConfig) -> VectorEnvironment:
 
 def _make_unwrapped(config: EnvironmentConfig) -> VectorEnvironment:
     if config.backend != "gymnasium" and config.name in IN_GRAPH:
+        _refuse_gymnasium_only(config)
         return TensorFlowVector(config.name, IN_GRAPH[config.name](), config.time_limit)
     if config.backend == "tensorflow":
         raise unknown_name("environment.name with backend tensorflow", config.name, IN_GRAPH)
@@ -68,5 +73,15 @@ def _make_unwrapped(config: EnvironmentConfig) -> VectorEnvironment:
     from trainer.rl.envs import gymnasium_registry, gymnasium_vector
 
     also_known = IN_GRAPH if config.backend == "auto" else ()
-    create = gymnasium_registry.find(config.name, config.time_limit, also_known)
+    create = gymnasium_registry.find(config, also_known)
     return gymnasium_vector.GymnasiumVector(config.name, create)
+
+
+def _refuse_gymnasium_only(config: EnvironmentConfig) -> None:
+    for name in _GYMNASIUM_ONLY:
+        if value := getattr(config, name):
+            raise UserError(
+                f"environment.{name} is for Gymnasium environments, and {config.name!r} runs in "
+                "TensorFlow; set environment.backend=gymnasium or leave it out. "
+                f"Received: {value!r}"
+            )
