@@ -55,9 +55,43 @@ class Environment(ConfigBase):
         "space, to one axis.",
     )
 
+    frame_skip: int = field(
+        1,
+        "Frames of a Gymnasium environment per step, with one action; rewards are added up, pixels "
+        "are the maximum of the last two frames.",
+        minimum=1,
+    )
+    noop_starts: int = field(
+        0,
+        "A Gymnasium episode begins with 1 to this number of frames of the first action; 0: none.",
+        minimum=0,
+    )
+    sticky_actions: float = field(
+        0.0,
+        "Probability that a frame of a Gymnasium environment repeats the last action.",
+        minimum=0,
+        below=1,
+    )
+    life_loss: bool = field(
+        False,
+        "In training, an episode ends with each life that a Gymnasium environment counts in "
+        "info['lives']; the game continues.",
+    )
+    clip_rewards: str = field(
+        "none",
+        "Rewards that the agent learns from: none: unchanged; sign: -1, 0 or 1; clip: to [-1, 1]. "
+        "Reported returns are of unchanged rewards.",
+        choices=("none", "sign", "clip"),
+    )
+    resize: tuple[int, ...] = field(
+        (), "Height and width, in pixels, of resized observations; empty: unchanged.", minimum=1
+    )
+
     def validate(self) -> None:
-        """Checks the form of the keyword arguments."""
+        """Checks the form of the keyword arguments and of the size."""
         parse_keyword_arguments(self.arguments, "arguments")
+        if len(self.resize) not in (0, 2):
+            raise UserError(f"resize must be a height and a width. Received: {self.resize}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ from trainer.config import user_code
 from trainer.config.keyword_arguments import parse_keyword_arguments
 from trainer.config.rl import Environment as EnvironmentConfig
 from trainer.errors import UserError, unknown_name
+from trainer.rl.envs import gymnasium_wrappers
 
 GymnasiumEnv = gymnasium.Env[Any, Any]
 Create = Callable[[], GymnasiumEnv]
@@ -33,7 +34,7 @@ def find(config: EnvironmentConfig, also_known: Iterable[str] = ()) -> Create:
     ]
 
     def create_wrapped() -> GymnasiumEnv:
-        environment = create()
+        environment = _preprocessed(create(), config)
         for target, wrapper in wrappers:
             environment = _wrapped(environment, wrapper, target)
         if config.flatten:
@@ -66,6 +67,8 @@ def _find_unwrapped(config: EnvironmentConfig, also_known: Iterable[str]) -> Cre
                     f"environment.name must name a subclass of gymnasium.Env. Received: {name!r}"
                 )
             return _checked(functools.partial(environment_class, **arguments), config)
+    if attribute.startswith("ALE/"):
+        _register_atari(name)
     if attribute in gymnasium.registry:
         if config.time_limit:
             # Gymnasium's number for no limit of its own.
@@ -77,6 +80,39 @@ def _find_unwrapped(config: EnvironmentConfig, also_known: Iterable[str]) -> Cre
         classes = [key for key, value in vars(module).items() if _is_environment(value)]
         raise unknown_name(f"environment in module {module_name!r}", attribute, classes)
     raise unknown_name("environment.name", name, {*also_known, *gymnasium.registry})
+
+
+def _register_atari(name: str) -> None:
+    try:
+        import ale_py
+    except ImportError as error:
+        raise UserError(
+            f"environment {name!r} needs ale-py; install it with `pip install ale-py`"
+        ) from error
+    gymnasium.register_envs(ale_py)
+    # It prints a banner for each environment.
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+
+
+def _preprocessed(environment: GymnasiumEnv, config: EnvironmentConfig) -> GymnasiumEnv:
+    spec = getattr(environment, "spec", None)
+    own = spec.kwargs if spec else {}
+    for field, argument, off in (
+        ("frame_skip", "frameskip", 1),
+        ("sticky_actions", "repeat_action_probability", 0.0),
+    ):
+        if getattr(config, field) > off and own.get(argument, off) != off:
+            raise UserError(
+                f"environment.{field} and {argument} of {config.name!r} do the same; add "
+                f"{argument}={off} to environment.arguments. Received: {argument}={own[argument]}"
+            )
+    if config.sticky_actions:
+        environment = gymnasium_wrappers.StickyActions(environment, config.sticky_actions)
+    if config.noop_starts:
+        environment = gymnasium_wrappers.NoopStarts(environment, config.noop_starts)
+    if config.frame_skip > 1:
+        environment = gymnasium_wrappers.FrameSkip(environment, config.frame_skip)
+    return environment
 
 
 def _is_environment(value: object) -> bool:
