@@ -87,6 +87,13 @@ class Environment(ConfigBase):
         (), "Height and width, in pixels, of resized observations; empty: unchanged.", minimum=1
     )
 
+    workers: int = field(
+        0,
+        "Processes that step the environments of a Gymnasium batch; 0: this process. Results do "
+        "not depend on it.",
+        minimum=0,
+    )
+
     def validate(self) -> None:
         """Checks the form of the keyword arguments and of the size."""
         parse_keyword_arguments(self.arguments, "arguments")

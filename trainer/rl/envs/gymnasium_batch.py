@@ -1,7 +1,9 @@
 """A list of Gymnasium environments, stepped one after another, without TensorFlow."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +12,10 @@ from numpy.typing import NDArray
 from trainer.config import user_code
 from trainer.errors import UserError
 from trainer.rl.envs.gymnasium_episode import LONGEST_RECORD, Episode, RecordedEnvironment
-from trainer.rl.envs.gymnasium_registry import Create
+from trainer.rl.envs.gymnasium_registry import GymnasiumEnv
 from trainer.rl.envs.gymnasium_spaces import Interface
+
+_CACHE_LINE = 64
 
 
 class StepArrays(NamedTuple):
@@ -35,17 +39,36 @@ class StepArrays(NamedTuple):
     truncated: NDArray[Any]
     success: NDArray[Any]
 
-    def part(self, first: int, end: int) -> "StepArrays":
-        """Views of the environments from `first` to before `end`."""
-        return StepArrays(*(array[first:end] for array in self))
+    def rows(self, rows: slice) -> "StepArrays":
+        """Views of some of the environments."""
+        return StepArrays(*(array[rows] for array in self))
 
 
-def array_layout(interface: Interface, size: int) -> list[tuple[tuple[int, ...], np.dtype[Any]]]:
-    """The shape and dtype of each field of `StepArrays` for `size` environments."""
+def memory_size(interface: Interface, size: int) -> int:
+    """Bytes of the `StepArrays` of `size` environments."""
+    return sum(_aligned_bytes(*each) for each in _layout(interface, size))
+
+
+def arrays_in(memory: Any, interface: Interface, size: int) -> StepArrays:
+    """The arrays of `size` environments in a writable buffer of `memory_size` bytes."""
+    arrays, offset = [], 0
+    for shape, dtype in _layout(interface, size):
+        arrays.append(np.ndarray(shape, dtype, memory, offset))
+        offset += _aligned_bytes(shape, dtype)
+    return StepArrays(*arrays)
+
+
+def _layout(interface: Interface, size: int) -> list[tuple[tuple[int, ...], np.dtype[Any]]]:
+    """The shape and dtype of each field of `StepArrays`."""
+    action = (size, *interface.action_shape), interface.action_dtype
     observation = (size, *interface.observation_shape), interface.observation_dtype
     number, flag = ((size,), np.dtype(np.float32)), ((size,), np.dtype(np.bool_))
-    action = (size, *interface.action_shape), interface.action_dtype
     return [action, observation, observation, number, flag, flag, number]
+
+
+def _aligned_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """The bytes of an array, rounded up to whole cache lines."""
+    return -(-math.prod(shape) * dtype.itemsize // _CACHE_LINE) * _CACHE_LINE
 
 
 class EnvironmentBatch:
@@ -54,12 +77,12 @@ class EnvironmentBatch:
     def __init__(
         self,
         name: str,
-        create: Create,
+        environments: Iterable[GymnasiumEnv],
         interface: Interface,
         arrays: StepArrays,
         counts_lives: bool,
     ):
-        """Creates one environment for each row of `arrays`.
+        """Takes one environment for each row of `arrays`.
 
         Raises:
           UserError: if one cannot be created.
@@ -68,7 +91,8 @@ class EnvironmentBatch:
         self._interface = interface
         self._arrays = arrays
         self._environments = [
-            RecordedEnvironment(create(), interface, counts_lives) for _ in arrays.reward
+            RecordedEnvironment(environment, interface, counts_lives)
+            for environment in itertools.islice(environments, len(arrays.reward))
         ]
 
     def reset(self, key: str, first: int) -> None:

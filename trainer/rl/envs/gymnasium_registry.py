@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import gymnasium
@@ -47,6 +47,12 @@ def find(config: EnvironmentConfig, also_known: Iterable[str] = ()) -> Create:
         return environment
 
     return create_wrapped
+
+
+def create_each(create: Create) -> Iterator[GymnasiumEnv]:
+    """New environments without end."""
+    while True:
+        yield create()
 
 
 def one_line(value: object) -> str:

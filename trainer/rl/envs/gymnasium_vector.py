@@ -2,25 +2,29 @@
 
 import base64
 import contextlib
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
+from trainer.config.rl import Environment as EnvironmentConfig
 from trainer.errors import UserError
-from trainer.rl.envs.gymnasium_batch import EnvironmentBatch, StepArrays, array_layout
+from trainer.rl.envs import gymnasium_registry
+from trainer.rl.envs.gymnasium_batch import EnvironmentBatch, StepArrays, arrays_in, memory_size
 from trainer.rl.envs.gymnasium_episode import Episode
-from trainer.rl.envs.gymnasium_registry import Create
+from trainer.rl.envs.gymnasium_registry import GymnasiumEnv
 from trainer.rl.envs.gymnasium_spaces import interface
+from trainer.rl.envs.gymnasium_workers import Workers
 from trainer.rl.envs.vector import EpisodeCarry, StepOutput, VectorEnvironment
 from trainer.rl.specs import EnvironmentSpec
 
 
 class GymnasiumVector(VectorEnvironment):
-    """Steps a list of environments one after another.
+    """Steps a list of environments one after another, here or in worker processes.
 
     It returns the last observation of an episode without a search in infos. Each episode is
     reset with a seed that is a function of the seed of `initial`, the number of the environment
@@ -31,22 +35,24 @@ class GymnasiumVector(VectorEnvironment):
 
     in_graph = False
 
-    def __init__(self, name: str, create: Create, counts_lives: bool = False):
+    def __init__(self, config: EnvironmentConfig, learns: bool, also_known: Iterable[str] = ()):
         """Creates one environment to read its spaces.
 
         Args:
-          name: of the environment.
-          create: creates one environment.
-          counts_lives: whether an episode ends with each life; the game continues.
+          config: the section.
+          learns: whether an agent learns in it, so that `life_loss` applies.
+          also_known: further names to list in the error for an unknown one.
 
         Raises:
           UserError: if it cannot be created, or its spaces are not supported.
         """
-        self.name = name
-        self._create = create
-        self._counts_lives = counts_lives
+        self.name = config.name
+        self._config = config
+        self._counts_lives = learns and config.life_loss
         self._failure: UserError | None = None
-        self._interface = interface(name, create())
+        self._create = gymnasium_registry.find(config, also_known)
+        self._first: GymnasiumEnv | None = self._create()
+        self._interface = interface(config.name, self._first)
         self.spec = EnvironmentSpec(
             self._interface.observation_shape,
             tf.as_dtype(self._interface.observation_dtype),
@@ -141,14 +147,24 @@ class GymnasiumVector(VectorEnvironment):
     def _reset(self, seed: NDArray[Any], batch_size: int) -> NDArray[Any]:
         with self._recorded():
             if batch_size != self._size:
-                layout = array_layout(self._interface, batch_size)
-                self._arrays = StepArrays(*(np.empty(*each) for each in layout))
-                self._batch = EnvironmentBatch(
-                    self.name, self._create, self._interface, self._arrays, self._counts_lives
-                )
+                self._batch, self._arrays = self._new_batch(batch_size)
                 self._size = batch_size
             self._batch.reset("/".join(map(str, seed)), 0)
             return self._arrays.reset_observation.copy()
+
+    def _new_batch(self, size: int) -> tuple[EnvironmentBatch | Workers, StepArrays]:
+        if self._config.workers:
+            workers = Workers(self._config, self._interface, size, self._counts_lives)
+            return workers, workers.arrays
+        arrays = arrays_in(bytearray(memory_size(self._interface, size)), self._interface, size)
+        environments = gymnasium_registry.create_each(self._create)
+        if self._first is not None:
+            environments = itertools.chain([self._first], environments)
+            self._first = None
+        batch = EnvironmentBatch(
+            self.name, environments, self._interface, arrays, self._counts_lives
+        )
+        return batch, arrays
 
     def _step(self, action: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         with self._recorded():

@@ -32,6 +32,7 @@ _GYMNASIUM_ONLY = (
     "noop_starts",
     "sticky_actions",
     "life_loss",
+    "workers",
 )
 
 
@@ -85,11 +86,10 @@ def _make_unwrapped(config: EnvironmentConfig, learns: bool) -> VectorEnvironmen
     if config.backend == "tensorflow":
         raise unknown_name("environment.name with backend tensorflow", config.name, IN_GRAPH)
     # Importing Gymnasium takes half a second, which environments in TensorFlow do not need.
-    from trainer.rl.envs import gymnasium_registry, gymnasium_vector
+    from trainer.rl.envs import gymnasium_vector
 
     also_known = IN_GRAPH if config.backend == "auto" else ()
-    create = gymnasium_registry.find(config, also_known)
-    return gymnasium_vector.GymnasiumVector(config.name, create, learns and config.life_loss)
+    return gymnasium_vector.GymnasiumVector(config, learns, also_known)
 
 
 def _refuse_gymnasium_only(config: EnvironmentConfig) -> None:
