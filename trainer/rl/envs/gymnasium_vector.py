@@ -134,15 +134,11 @@ class GymnasiumVector(VectorEnvironment):
 
     def restore_bytes(self, state: bytes) -> str:
         """See the base class; repeats the episodes, which takes as long as their steps took."""
-        episodes = [Episode(**fields) for fields in json.loads(state)]
-        return self._batch.repeat(
-            [
-                episode._replace(actions=base64.b64decode(episode.actions))
-                if episode.actions is not None
-                else episode
-                for episode in episodes
-            ]
-        )
+        episodes = json.loads(state)
+        for episode in episodes:
+            if episode["actions"] is not None:
+                episode["actions"] = base64.b64decode(episode["actions"])
+        return self._batch.repeat([Episode(**episode) for episode in episodes])
 
     def _reset(self, seed: NDArray[Any], batch_size: int) -> NDArray[Any]:
         with self._recorded():
