@@ -16,7 +16,14 @@ RETURNS = np.array([1.0, 2, 3, 4, 5, 6, 7, 1000], np.float32)
 
 
 def test_the_interquartile_mean_leaves_out_a_quarter_at_each_end():
-    played = Episodes(RETURNS, RETURNS / 2, RETURNS / 4, np.full(8, 9, np.float32), np.eye(8)[0])
+    played = Episodes(
+        returns=RETURNS,
+        discounted_returns=RETURNS / 2,
+        first_value=RETURNS / 4,
+        lengths=np.full(8, 9, np.float32),
+        unfinished=np.eye(8)[0],
+        success=np.full(8, np.nan),
+    )
     figures = summarize(played, seed=0)
     assert figures["return_iqm"] == np.mean([3, 4, 5, 6])
     assert figures["return_mean"] == RETURNS.mean()
@@ -26,6 +33,10 @@ def test_the_interquartile_mean_leaves_out_a_quarter_at_each_end():
     assert figures["length_mean"] == 9
     assert figures["episodes"] == 8
     assert figures["episodes_unfinished"] == 1
+    assert "success_rate" not in figures
+    assert summarize(played._replace(success=np.array([1, 0, 0, 1, *[np.nan] * 4])), seed=0)[
+        "success_rate"
+    ] == pytest.approx(0.5)
     assert figures["return_ci95"] == list(interval(RETURNS.astype(np.float64), 0))
 
 
@@ -159,3 +170,25 @@ def test_no_episode_of_the_final_evaluation_is_an_interim_one(backend, monkeypat
     np.testing.assert_array_equal(interim, validation)
     np.testing.assert_array_equal(test, repeated)
     assert len(np.unique(np.concatenate([interim, test]), axis=0)) == 32
+
+
+class FollowsTheFirst(DQNAgent):
+    """Takes action 1 where the first number of the observation is positive."""
+
+    def q_values(self, observation):
+        return tf.stack([tf.zeros_like(observation[:, 0]), observation[:, 0]], axis=1)
+
+
+@pytest.mark.parametrize("name", ["Tells", "TellsOtherwise"])
+def test_the_success_that_environments_tell_is_reported(name):
+    section = Environment(name=f"tests.rl.envs.games:{name}")
+    config = ReinforcementLearning(
+        environment=section, model=MLP(units=(4,)), evaluate=EvaluateRL(episodes=30)
+    )
+    ours = registry.make(section)
+    agent = FollowsTheFirst(config, ours.spec)
+    evaluator = Evaluator(config, agent, compiles=False)
+    played = evaluator._play(ours, 30, tf.constant([1, 2]))
+    starts = ours.observe(ours.initial(tf.random.split([1, 2], 2)[0], 30)).numpy()
+    np.testing.assert_array_equal(played.success, starts[:, 0] > 0)
+    assert 0 < evaluator.evaluate_final()["success_rate"] < 1

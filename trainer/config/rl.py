@@ -5,6 +5,7 @@ import dataclasses
 from trainer.config.agents import DQN, Agent, QLinear
 from trainer.config.cadence import Cadence
 from trainer.config.fields import SEEDS, ConfigBase, check_seeds, field
+from trainer.config.keyword_arguments import parse_keyword_arguments
 from trainer.config.models import MLP, Model
 from trainer.config.optimizers import Adam, Optimizer
 from trainer.errors import UserError
@@ -38,6 +39,66 @@ class Environment(ConfigBase):
         1, "Number of most recent observations to stack; 1 disables it.", minimum=1
     )
     grayscale: bool = field(False, "Convert RGB observations to grayscale.")
+    arguments: tuple[str, ...] = field(
+        (),
+        "Keyword arguments of a Gymnasium environment, each `name=value` with a Python or JSON "
+        "literal, such as gravity=-5 or continuous=true.",
+    )
+    wrappers: tuple[str, ...] = field(
+        (),
+        "Wrappers of a Gymnasium environment, applied in this order; each is a `module:function` "
+        "or a `module:Class` that is called with the environment.",
+    )
+    flatten: bool = field(
+        False,
+        "Flatten the observations of a Gymnasium environment, such as those of a Dict or a Tuple "
+        "space, to one axis.",
+    )
+
+    frame_skip: int = field(
+        1,
+        "Frames of a Gymnasium environment per step, with one action; rewards are added up, pixels "
+        "are the maximum of the last two frames.",
+        minimum=1,
+    )
+    noop_starts: int = field(
+        0,
+        "A Gymnasium episode begins with 1 to this number of frames of the first action; 0: none.",
+        minimum=0,
+    )
+    sticky_actions: float = field(
+        0.0,
+        "Probability that a frame of a Gymnasium environment repeats the last action.",
+        minimum=0,
+        below=1,
+    )
+    life_loss: bool = field(
+        False,
+        "In training, an episode ends with each life that a Gymnasium environment counts in "
+        "info['lives']; the game continues.",
+    )
+    clip_rewards: str = field(
+        "none",
+        "Rewards that the agent learns from: none: unchanged; sign: -1, 0 or 1; clip: to [-1, 1]. "
+        "Reported returns are of unchanged rewards.",
+        choices=("none", "sign", "clip"),
+    )
+    resize: tuple[int, ...] = field(
+        (), "Height and width, in pixels, of resized observations; empty: unchanged.", minimum=1
+    )
+
+    workers: int = field(
+        0,
+        "Processes that step the environments of a Gymnasium batch; 0: this process. Results do "
+        "not depend on it.",
+        minimum=0,
+    )
+
+    def validate(self) -> None:
+        """Checks the form of the keyword arguments and of the size."""
+        parse_keyword_arguments(self.arguments, "arguments")
+        if len(self.resize) not in (0, 2):
+            raise UserError(f"resize must be a height and a width. Received: {self.resize}")
 
 
 @dataclasses.dataclass(frozen=True)

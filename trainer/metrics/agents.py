@@ -8,6 +8,7 @@ EVALUATION: Mapping[str, bool | None] = {
     "return_std": None,
     "return_iqm": True,
     "return_min": True,
+    "success_rate": True,
     "discounted_return_mean": True,
     "q_first_mean": None,
     "length_mean": None,

@@ -1,6 +1,7 @@
 """Evaluation by greedy episodes, and statistics of their returns."""
 
 import functools
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -37,6 +38,7 @@ class Episodes(NamedTuple):
       first_value: the agent's value of the first observation.
       lengths: steps.
       unfinished: 1 if the evaluation stopped before the episode ended, else 0.
+      success: 1 or 0 where the environment tells whether the episode succeeded, else NaN.
     """
 
     returns: tf.Tensor
@@ -44,6 +46,7 @@ class Episodes(NamedTuple):
     first_value: tf.Tensor
     lengths: tf.Tensor
     unfinished: tf.Tensor
+    success: tf.Tensor
 
 
 class Evaluator:
@@ -114,6 +117,7 @@ class Evaluator:
         returns, discounted, lengths, discount = zeros, zeros, zeros, zeros + 1
         playing = tf.ones([episodes], tf.bool)
         terminated = tf.zeros([episodes], tf.bool)
+        success = tf.fill([episodes], math.nan)
         step = tf.constant(0)
         while tf.reduce_any(playing) and step < self._longest:
             step_seeds = tf.stack([step_seed[0], step_seed[1] + step])
@@ -127,12 +131,14 @@ class Evaluator:
             lengths += counted
             discount *= tf.where(playing, self._agent.discount, 1.0)
             terminated |= playing & output.terminated
+            success = tf.where(playing, output.success, success)
             last_observation = select(playing, output.next_observation, last_observation)
             playing &= ~(output.terminated | output.truncated)
             step += 1
         last_value = self._agent.value(last_observation)
         discounted += tf.where(terminated, 0.0, discount * last_value)
-        return Episodes(returns, discounted, first_value, lengths, tf.cast(playing, tf.float32))
+        unfinished = tf.cast(playing, tf.float32)
+        return Episodes(returns, discounted, first_value, lengths, unfinished, success)
 
 
 def summarize(episodes: Episodes, seed: int) -> Mapping[str, Value]:
@@ -140,15 +146,19 @@ def summarize(episodes: Episodes, seed: int) -> Mapping[str, Value]:
 
     Source: Agarwal et al. (2021) for the interquartile mean and the percentile bootstrap.
     Q-value calibration: `q_first_mean` should equal `discounted_return_mean`.
+    `success_rate` is the mean over the episodes that tell their success, and absent without any.
     """
     returns = np.asarray(episodes.returns, np.float64)
     low, high = interval(returns, seed)
+    told = np.asarray(episodes.success)[np.isfinite(episodes.success)]
+    success = {"success_rate": float(np.mean(told))} if told.size else {}
     return {
         "return_mean": float(returns.mean()),
         "return_std": float(returns.std()),
         "return_iqm": float(stats.trim_mean(returns, 0.25)),
         "return_ci95": [low, high],
         "return_min": float(returns.min()),
+        **success,
         "length_mean": float(np.mean(episodes.lengths)),
         "q_first_mean": float(np.mean(episodes.first_value)),
         "discounted_return_mean": float(np.mean(episodes.discounted_returns)),

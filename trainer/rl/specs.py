@@ -1,8 +1,11 @@
 """What an agent must know of an environment: observations and actions, as data."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
-from trainer.compat.keras import tf
+if TYPE_CHECKING:
+    # Processes that only step environments do without TensorFlow.
+    from trainer.compat.keras import tf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +43,6 @@ class EnvironmentSpec:
     """
 
     observation_shape: tuple[int, ...]
-    observation_dtype: tf.DType
+    observation_dtype: "tf.DType"
     action: ActionSpec
     frame_stack: int = 1

@@ -1,9 +1,9 @@
-# ruff: noqa: ARG002
+# ruff: noqa: ARG001, ARG002
 """Environments as a user would write them, good and bad."""
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Box, Dict, Discrete, Tuple
 from gymnasium.utils import EzPickle
 
 NOT_A_CLASS = 3
@@ -173,3 +173,56 @@ class NeedsArguments(Vector):
 
 class NoSpaces(gymnasium.Env):
     pass
+
+
+class Sized(Vector):
+    """Its observations are as long as an argument says."""
+
+    def __init__(self, size=2, label="", value=1.0):
+        self.observation_space = Box(-np.inf, np.inf, (size,), np.float64)
+        self.label = label
+        self.value = value
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(self.observation_space.shape), {}
+
+    def step(self, action):
+        return np.full(self.observation_space.shape, self.value), 1.0, False, False, {}
+
+
+class DictAndTuple(gymnasium.Env):
+    """The observation counts steps, in a nest."""
+
+    observation_space = Dict({"a": Discrete(3), "b": Tuple([Box(-1, 9, (2, 1), np.float32)])})
+    action_space = Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self.observation(), {}
+
+    def step(self, action):
+        self.steps += 1
+        return self.observation(), 0.0, False, False, {}
+
+    def observation(self):
+        return {"a": self.steps % 3, "b": (np.full((2, 1), self.steps, np.float32),)}
+
+
+def doubles(environment):
+    space = environment.observation_space
+    return gymnasium.wrappers.TransformObservation(environment, lambda x: 2 * x, space)
+
+
+class AddsOne(gymnasium.ObservationWrapper):
+    def observation(self, observation):
+        return observation + 1
+
+
+def returns_nothing(environment):
+    return None
+
+
+def fails(environment):
+    raise ValueError("does not\nfit")

@@ -65,3 +65,47 @@ def test_grayscale_is_luminance():
 def test_grayscale_of_anything_but_colour_is_refused(name):
     with pytest.raises(UserError, match=r"pixels of shape \(H, W, 3\).*Received: "):
         registry.make(EnvironmentConfig(name=name, grayscale=True))
+
+
+@pytest.mark.usefixtures("in_users_folder")
+@pytest.mark.parametrize(("height", "width"), [(3, 2), (6, 5), (5, 4), (12, 7)])
+def test_resized_pixels_are_means_of_areas(height, width):
+    name = "own_environments:Pixels"
+    small = registry.make(EnvironmentConfig(name=name, resize=(height, width)))
+    full = registry.make(EnvironmentConfig(name=name))
+    assert small.spec.observation_shape == (height, width, 3)
+    seed = tf.constant([1, 2])
+    pixels = full.observe(full.initial(seed, 2))
+    expected = tf.image.resize(pixels, (height, width), "area")
+    actual = small.observe(small.initial(seed, 2))
+    assert actual.dtype == tf.uint8
+    np.testing.assert_allclose(actual, expected, atol=0.5001)
+
+
+def test_pixels_are_resized_in_the_graph():
+    ours = registry.make(EnvironmentConfig(name="Catch-v0", resize=(5, 5), clip_rewards="sign"))
+    carry, output = ours.step(
+        ours.initial(tf.constant([1, 2]), 2), tf.constant([0, 1]), tf.constant([1, 2])
+    )
+    np.testing.assert_array_equal(ours.observe(carry), output.reset_observation)
+
+
+def test_a_size_is_for_pixels():
+    with pytest.raises(UserError, match=r"pixels of shape \(H, W, C\).*Received: float32"):
+        registry.make(EnvironmentConfig(resize=(4, 4)))
+    with pytest.raises(UserError, match="resize must be a height and a width"):
+        EnvironmentConfig(resize=(4,))
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("sign", -1.0), ("clip", -0.5), ("none", -0.5)])
+def test_rewards_are_bounded_where_an_agent_learns(kind, expected):
+    config = EnvironmentConfig(
+        name="tests.rl.envs.games:Pays", arguments=("rewards=[-0.5, 3]",), clip_rewards=kind
+    )
+    seed, action = tf.constant([1, 2]), tf.constant([0, 1])
+    for learns in (True, False):
+        ours = registry.make(config, learns)
+        _, output = ours.step(ours.initial(seed, 2), action, seed)
+        bounded = [expected, 3.0 if kind == "none" else 1.0]
+        np.testing.assert_array_equal(output.reward, bounded if learns else [-0.5, 3.0])
+        np.testing.assert_array_equal(output.episode_return, [-0.5, 3.0])

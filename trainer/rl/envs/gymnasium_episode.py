@@ -1,33 +1,20 @@
 """One Gymnasium environment, with what repeats its current episode: a seed and the actions."""
 
+import math
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.errors import UserError
 from trainer.rl.envs.gymnasium_registry import GymnasiumEnv
+from trainer.rl.envs.gymnasium_spaces import Interface
 
 # Steps; repeating an episode takes as long as its steps took, and its actions lie in memory.
 LONGEST_RECORD = 100_000
-
-
-class Interface(NamedTuple):
-    """The translation between an agent and a Gymnasium environment.
-
-    Attributes:
-      decode_action: from an action of the agent to one of the environment.
-      encode_observation: from an observation of the environment to a contiguous array.
-      action_dtype: the smallest dtype that holds the agent's actions.
-      action_shape: of one of the agent's actions.
-    """
-
-    decode_action: Callable[[Any], Any]
-    encode_observation: Callable[[Any], NDArray[Any]]
-    action_dtype: np.dtype[Any]
-    action_shape: tuple[int, ...]
 
 
 class Episode(NamedTuple):
@@ -46,13 +33,35 @@ class Episode(NamedTuple):
     checksum: int
 
 
+class Step(NamedTuple):
+    """One step.
+
+    Attributes:
+      observation: as `Interface` encodes it.
+      reward: of the step.
+      terminated: whether the episode reached a terminal state.
+      truncated: whether the episode was cut off.
+      life_lost: whether a life was lost, and the episode continues.
+      success: 1 or 0 at the end of an episode that tells it, else NaN.
+    """
+
+    observation: NDArray[Any]
+    reward: float
+    terminated: bool
+    truncated: bool
+    life_lost: bool
+    success: float
+
+
 class RecordedEnvironment:
     """An environment whose state is known by its seed and the actions since its reset."""
 
-    def __init__(self, environment: GymnasiumEnv, interface: Interface):
-        """Call `start` before `step`."""
+    def __init__(self, environment: GymnasiumEnv, interface: Interface, counts_lives: bool = False):
+        """Call `start` before `step`; `counts_lives` sets `Step.life_lost`."""
         self._environment = environment
         self._interface = interface
+        self._counts_lives = counts_lives
+        self._lives = 0
         bytes_per_action = np.empty(interface.action_shape, interface.action_dtype).nbytes
         self._longest = LONGEST_RECORD * bytes_per_action
         self._key = ""
@@ -64,7 +73,8 @@ class RecordedEnvironment:
         """Starts the episode of a key and a number; returns its first observation."""
         # Each episode has a seed of its own, so that no random state is carried into it.
         seed = zlib.crc32(f"{key}/{number}".encode()) & 0x7FFFFFFF
-        raw_observation, _ = self._environment.reset(seed=seed)
+        raw_observation, info = self._environment.reset(seed=seed)
+        self._lives = self._read_lives(info)
         observation = self._interface.encode_observation(raw_observation)
         self._key = key
         self._number = number
@@ -76,14 +86,10 @@ class RecordedEnvironment:
         """Starts the following episode; returns its first observation."""
         return self.start(self._key, self._number + 1)
 
-    def step(self, action: NDArray[Any]) -> tuple[NDArray[Any], float, bool, bool]:
-        """Takes an action of `Interface.action_dtype`.
-
-        Returns:
-          The observation, the reward, and whether the episode was terminated or truncated.
-        """
+    def step(self, action: NDArray[Any]) -> Step:
+        """Takes an action of `Interface.action_dtype`."""
         result = self._environment.step(self._interface.decode_action(action))
-        raw_observation, reward, terminated, truncated, _ = result
+        raw_observation, reward, terminated, truncated, info = result
         observation = self._interface.encode_observation(raw_observation)
         checksum = zlib.crc32(struct.pack("d", reward), self._checksum)
         self._checksum = zlib.crc32(observation.data, checksum)
@@ -91,7 +97,11 @@ class RecordedEnvironment:
             self._actions += action.tobytes()
             if len(self._actions) > self._longest:
                 self._actions = None
-        return observation, float(reward), terminated, truncated
+        ended = terminated or truncated
+        lives_before, self._lives = self._lives, self._read_lives(info)
+        life_lost = self._lives < lives_before and not ended
+        success = _read_success(info) if ended else math.nan
+        return Step(observation, float(reward), terminated, truncated, life_lost, success)
 
     def episode(self) -> Episode:
         """The current episode."""
@@ -104,8 +114,23 @@ class RecordedEnvironment:
         self.start(episode.key, episode.number)
         actions = np.frombuffer(episode.actions, self._interface.action_dtype)
         for action in actions.reshape(-1, *self._interface.action_shape):
-            _, _, terminated, truncated = self.step(action)
+            step = self.step(action)
             # The recorded episode has not ended.
-            if terminated or truncated:
+            if step.terminated or step.truncated:
                 return False
         return self._checksum == episode.checksum
+
+    def _read_lives(self, info: Mapping[str, Any]) -> int:
+        if not self._counts_lives:
+            return 0
+        if "lives" not in info:
+            raise UserError(
+                "environment.life_loss needs an environment that counts lives in info['lives']; "
+                f"set it to False. Received: info with {sorted(info)}"
+            )
+        return int(info["lives"])
+
+
+def _read_success(info: Mapping[str, Any]) -> float:
+    """Whether an episode succeeded, by either of the names in use; NaN if neither is there."""
+    return float(info.get("is_success", info.get("success", math.nan)))

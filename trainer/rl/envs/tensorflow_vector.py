@@ -1,5 +1,7 @@
 """Vectorized environments written in TensorFlow."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,6 +58,7 @@ class TensorFlowVector(VectorEnvironment):
             reset_observation=self.observe(next_carry),
             episode_return=episode_return,
             episode_length=elapsed,
+            success=tf.fill(tf.shape(reward), math.nan),
         )
 
     def render(self, carry: EpisodeCarry) -> NDArray[np.uint8]:

@@ -46,6 +46,8 @@ class StepOutput(NamedTuple):
       episode_return: `[B]` float32, the undiscounted return so far; the final return of an
         episode that has ended.
       episode_length: `[B]` int32, steps so far; the length of an episode that has ended.
+      success: `[B]` float32, 1 or 0 where an episode ended and the environment tells whether it
+        succeeded, else NaN.
     """
 
     next_observation: tf.Tensor
@@ -55,6 +57,7 @@ class StepOutput(NamedTuple):
     reset_observation: tf.Tensor
     episode_return: tf.Tensor
     episode_length: tf.Tensor
+    success: tf.Tensor
 
 
 class VectorEnvironment(abc.ABC):
