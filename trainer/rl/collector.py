@@ -58,8 +58,8 @@ class Collector(tf.Module):
         self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
         # Where the episodes are, and what the policy remembers.
         state = (self._new_episodes(), agent.initial_carry(num_envs))
-        self._structure = tf.nest.map_structure(lambda _: 0, state)
-        self._state = [tf.Variable(t, trainable=False) for t in tf.nest.flatten(state)]
+        self._structure = tf.nest.map_structure(lambda tensor: tensor.dtype, state)
+        self._state = [tf.Variable(_storable(t), trainable=False) for t in tf.nest.flatten(state)]
 
     def _new_episodes(self) -> Carry:
         seed = seeds.at(self._streams["reset"], self._steps)
@@ -75,12 +75,13 @@ class Collector(tf.Module):
         return self._agent.exploration_figures(self._read_state()[1])
 
     def _read_state(self) -> _State:
-        values = [variable.value() for variable in self._state]
+        dtypes = tf.nest.flatten(self._structure)
+        values = [tf.cast(v.value(), d) for v, d in zip(self._state, dtypes, strict=True)]
         return tf.nest.pack_sequence_as(self._structure, values)
 
     def _write_state(self, state: _State) -> None:
         for variable, value in zip(self._state, tf.nest.flatten(state), strict=True):
-            variable.assign(value)
+            variable.assign(_storable(value))
 
     def collect(self) -> tuple[Steps, tf.Tensor]:
         """Takes `train.collect_steps` steps of every environment.
@@ -167,3 +168,8 @@ class Collector(tf.Module):
             ]
         )
         return steps, sums, (carry, policy_carry)
+
+
+def _storable(tensor: tf.Tensor) -> tf.Tensor:
+    """An int32 tensor as int64: XLA keeps variables of int32 on the host."""
+    return tf.cast(tensor, tf.int64) if tensor.dtype == tf.int32 else tensor

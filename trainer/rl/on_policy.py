@@ -116,7 +116,8 @@ class RolloutLearning(Learning):
     def _learn(self, examples: Any, block: tf.Tensor) -> tf.Tensor:
         """Makes the updates of a block of minibatches; returns the sum of their KL divergences."""
         seed = seeds.at(self._streams.own(), self._epochs.own())
-        order = tf.random.experimental.stateless_shuffle(tf.range(self._size), seed)
+        # XLA has no shuffle.
+        order = tf.argsort(tf.random.stateless_uniform([self._size], seed))
         rows = tf.reshape(order, [self._minibatches // self._block, self._block, -1])
         indices = tf.gather(rows, block)
         batches, weights = tf.nest.map_structure(lambda each: tf.gather(each, indices), examples)

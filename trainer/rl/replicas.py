@@ -8,6 +8,7 @@ from trainer.compat.keras import tf
 from trainer.engine.distribution import Runtime
 
 T = TypeVar("T")
+HOST = "/cpu:0"
 
 
 class PerReplica(Generic[T]):
@@ -65,11 +66,16 @@ class Replicas:
         """The replicas of a runtime."""
         return cls(runtime.strategy, runtime.replicas, runtime.global_replica_ids)
 
-    def make(self, create: Callable[[int], T]) -> PerReplica[T]:
-        """An object for each local replica, created from its global number on its device."""
+    def make(self, create: Callable[[int], T], on_host: bool = False) -> PerReplica[T]:
+        """An object for each local replica, created from its global number.
+
+        Args:
+          create: creates one.
+          on_host: whether its variables lie on the host instead of the replica's device.
+        """
         devices = self.strategy.extended.worker_devices
         each = []
         for number, device in zip(self.numbers, devices, strict=True):
-            with tf.device(device):
+            with tf.device(HOST if on_host else device):
                 each.append(create(number))
         return PerReplica(each, self.numbers[0])

@@ -2,7 +2,7 @@
 
 import math
 
-from trainer.config.agents import OnPolicy, Reinforce, Replay
+from trainer.config.agents import OnPolicy, PrioritizedReplay, Reinforce, Replay
 from trainer.config.rl import ReinforcementLearning
 from trainer.engine import distribution
 from trainer.engine.distribution import Runtime
@@ -73,6 +73,8 @@ def check(config: ReinforcementLearning, runtime: Runtime) -> None:
       UserError: naming the remedy.
     """
     train, replay = config.train, replay_of(config)
+    if runtime.name == "tpu":
+        _check_tpu(replay, runtime)
     distribution.check_divisible(train.num_envs, runtime.replicas, "train.num_envs")
     distribution.check_divisible(
         train.global_batch_size, runtime.replicas, "train.global_batch_size"
@@ -98,6 +100,19 @@ def check_memory(config: ReinforcementLearning, spec: EnvironmentSpec) -> int:
     size = 2 * steps * math.prod(spec.observation_shape) * spec.observation_dtype.size
     check_fits(size, "use a smaller train.collect_steps", f"a rollout of {steps} steps")
     return size
+
+
+def _check_tpu(replay: Replay | None, runtime: Runtime) -> None:
+    if runtime.replicas > 1:
+        raise UserError(
+            "agents train on one TPU core, since a checkpoint holds the environments of each; use "
+            f"a TPU of one core, such as v5litepod-1. Received: {runtime.description}"
+        )
+    if isinstance(replay, PrioritizedReplay):
+        raise UserError(
+            "agent.replay.kind 'prioritized' adds in float64, which a TPU does not have; use "
+            "'uniform'"
+        )
 
 
 def _check_replay(config: ReinforcementLearning, replay: Replay) -> None:

@@ -26,7 +26,7 @@ from trainer.rl.learner import LEARNING_SUMS, Learner
 from trainer.rl.learning import Learning
 from trainer.rl.off_policy import ReplayLearning
 from trainer.rl.on_policy import RolloutLearning
-from trainer.rl.replicas import PerReplica, Replicas
+from trainer.rl.replicas import HOST, PerReplica, Replicas
 
 
 class _EnvironmentState(tf.train.experimental.PythonState):
@@ -92,19 +92,21 @@ class ReinforcementLearningTask:
                 seed=config.seed,
             )
         first = replicas.numbers[0]
-        self.collectors = replicas.make(
-            lambda number: Collector(
-                config,
-                environments[number - first],
-                self.agent,
-                config.train.num_envs // replicas.total,
-                number,
-                compiles,
-            )
-        )
+
+        def make_collector(number: int) -> Collector:
+            num_envs = config.train.num_envs // replicas.total
+            environment = environments[number - first]
+            return Collector(config, environment, self.agent, num_envs, number, compiles)
+
+        # A TPU cannot call environments in Python.
+        self._collects_on_host = runtime.name == "tpu" and not environments[0].in_graph
+        self.collectors = replicas.make(make_collector, on_host=self._collects_on_host)
+        dtype = tf.float32 if runtime.name == "tpu" else tf.float64
         # The sums of `EPISODE_SUMS` since the last report.
-        self._episode_sums = replicas.make(lambda _: _sums(len(EPISODE_SUMS)))
-        learning_sums = replicas.make(lambda _: _sums(len(LEARNING_SUMS) + len(self.agent.figures)))
+        self._episode_sums = replicas.make(lambda _: _sums(len(EPISODE_SUMS), dtype))
+        learning_sums = replicas.make(
+            lambda _: _sums(len(LEARNING_SUMS) + len(self.agent.figures), dtype)
+        )
         self.learning: Learning
         if isinstance(self.agent, ActorCriticAgent):
             self.learning = RolloutLearning(
@@ -239,7 +241,11 @@ class ReinforcementLearningTask:
     @tf.function
     def _advance(self, iterations: tf.Tensor) -> None:
         for _ in tf.range(iterations):
-            steps = self._strategy.run(self._collect)
+            if self._collects_on_host:
+                with tf.device(HOST):
+                    steps = self._collect()
+            else:
+                steps = self._strategy.run(self._collect)
             self._iterations_done.assign_add(1)
             done = tf.cast(self._iterations_done, tf.float32)
             progress = tf.minimum(done / self._schedule_iterations, 1.0)
@@ -252,5 +258,5 @@ class ReinforcementLearningTask:
         return steps
 
 
-def _sums(size: int) -> tf.Variable:
-    return tf.Variable(tf.zeros([size], tf.float64), trainable=False)
+def _sums(size: int, dtype: tf.DType) -> tf.Variable:
+    return tf.Variable(tf.zeros([size], dtype), trainable=False)

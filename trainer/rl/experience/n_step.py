@@ -30,7 +30,8 @@ class NStep(tf.Module):
 
         self._recent = Steps(
             observation=variable(dtype, *shape),
-            action=variable(tf.int32),
+            # XLA keeps variables of int32 on the host.
+            action=variable(tf.int64),
             reward=variable(tf.float32),
             discount=variable(tf.float32),
             ended=variable(tf.bool),
@@ -56,7 +57,7 @@ class NStep(tf.Module):
         transitions, recent = self._compute(_without_extras(steps), self._read())
         for variable, value in zip(self._recent, recent, strict=True):
             if not isinstance(variable, tuple):
-                variable.assign(value)
+                variable.assign(tf.cast(value, variable.dtype))
         valid = self._steps + tf.range(count, dtype=tf.int64) >= self._n - 1
         self._steps.assign_add(count)
         return transitions, valid
@@ -68,7 +69,8 @@ class NStep(tf.Module):
             ended.assign(tf.concat([ended[:-1], tf.ones_like(ended[-1:])], axis=0))
 
     def _read(self) -> Steps:
-        return tf.nest.map_structure(lambda variable: variable.value(), self._recent)
+        recent = tf.nest.map_structure(lambda variable: variable.value(), self._recent)
+        return recent._replace(action=tf.cast(recent.action, tf.int32))
 
     def _concatenate_and_sum(self, new: Steps, recent: Steps) -> tuple[Transition, Steps]:
         steps = tf.nest.map_structure(lambda a, b: tf.concat([a, b], axis=0), recent, new)
