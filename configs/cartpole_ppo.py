@@ -2,7 +2,7 @@
 
     trainer train --config=configs/cartpole_ppo.py --workdir=runs/cartpole_ppo
 
-100,000 environment steps.
+@@
 """
 
 from trainer.config import (

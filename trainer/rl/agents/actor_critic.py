@@ -133,7 +133,12 @@ class ActorCriticAgent(Agent):
         return DiagonalGaussian(output, self._log_std) if self._box else Categorical(output)
 
     def value(self, observation: tf.Tensor) -> tf.Tensor:
-        """V(s), float32 `[B]`; 0 without a value function."""
+        """V(s), float32 `[B]`, in units of unchanged rewards; 0 without a value function."""
+        value = self.scaled_value(observation)
+        return value * self._returns.standard_deviation() if self.normalizes_rewards else value
+
+    def scaled_value(self, observation: tf.Tensor) -> tf.Tensor:
+        """V(s), float32 `[B]`, of the rewards that the agent learns from."""
         if self._value_network is None:
             return tf.zeros([observation.shape[0]])
         return tf.squeeze(self._value_network(self._normalized(observation)), axis=-1)
@@ -151,7 +156,7 @@ class ActorCriticAgent(Agent):
         flat = tf.nest.map_structure(flatten_time, steps)
         shape = steps.reward.shape
         log_pi_a = self.distribution(flat.observation).log_prob(flat.extras)
-        values = (self.value(flat.observation), self.value(flat.next_observation))
+        values = (self.scaled_value(flat.observation), self.scaled_value(flat.next_observation))
         log_pi_a, v_tm1, v_t = (tf.reshape(each, shape) for each in (log_pi_a, *values))
         return log_pi_a, v_tm1, v_t
 

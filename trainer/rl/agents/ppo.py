@@ -48,7 +48,7 @@ class PPOAgent(ActorCriticAgent):
             log_pi_a, batch.log_pi_old_a, batch.advantage, ppo.clip_range
         )
         value_loss = policy_gradient.value_loss(
-            self.value(batch.observation), batch.v_old, batch.return_, ppo.value_clip_range
+            self.scaled_value(batch.observation), batch.v_old, batch.return_, ppo.value_clip_range
         )
         loss = policy_loss + ppo.value_weight * value_loss - ppo.entropy_weight * entropy
         ratio = tf.exp(log_pi_a - batch.log_pi_old_a)

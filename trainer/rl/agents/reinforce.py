@@ -60,7 +60,7 @@ class ReinforceAgent(ActorCriticAgent):
         value_loss = tf.zeros_like(policy_loss)
         if section.baseline:
             value_loss = policy_gradient.value_loss(
-                self.value(batch.observation), batch.v_old, batch.return_, clip_range=0.0
+                self.scaled_value(batch.observation), batch.v_old, batch.return_, clip_range=0.0
             )
         loss = policy_loss + section.value_weight * value_loss - section.entropy_weight * entropy
         figures = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}

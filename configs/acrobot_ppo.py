@@ -1,0 +1,27 @@
+"""PPO on Acrobot-v1.
+
+    trainer train --config=configs/acrobot_ppo.py --workdir=runs/acrobot_ppo
+
+@@
+"""
+
+from trainer.config import (
+    MLP,
+    PPO,
+    Adam,
+    Environment,
+    LinearSchedule,
+    ReinforcementLearning,
+    TrainRL,
+)
+
+
+def get_config() -> ReinforcementLearning:
+    """Returns the experiment."""
+    return ReinforcementLearning(
+        environment=Environment(name="Acrobot-v1"),
+        model=MLP(units=(64, 64), activation="tanh"),
+        agent=PPO(gae_lambda=0.94, epochs=4, normalize_observations=True, normalize_rewards=True),
+        optimizer=Adam(learning_rate=1e-3, schedule=LinearSchedule(), clip_norm=0.5),
+        train=TrainRL(steps=500_000, num_envs=16, collect_steps=256, global_batch_size=256),
+    )

@@ -1,0 +1,34 @@
+"""PPO on Gymnasium's LunarLander-v3.
+
+    trainer train --config=configs/lunar_lander_ppo.py --workdir=runs/lunar_lander_ppo
+
+@@
+"""
+
+from trainer.config import (
+    MLP,
+    PPO,
+    Adam,
+    Environment,
+    LinearSchedule,
+    ReinforcementLearning,
+    TrainRL,
+)
+
+
+def get_config() -> ReinforcementLearning:
+    """Returns the experiment."""
+    return ReinforcementLearning(
+        environment=Environment(name="LunarLander-v3"),
+        model=MLP(units=(64, 64), activation="tanh"),
+        agent=PPO(
+            discount=0.999,
+            gae_lambda=0.98,
+            epochs=4,
+            entropy_weight=0.01,
+            normalize_observations=True,
+            normalize_rewards=True,
+        ),
+        optimizer=Adam(learning_rate=1e-3, schedule=LinearSchedule(), clip_norm=0.5),
+        train=TrainRL(steps=600_000, num_envs=16, collect_steps=512, global_batch_size=256),
+    )

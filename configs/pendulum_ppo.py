@@ -1,0 +1,27 @@
+"""PPO with continuous actions on Pendulum-v1.
+
+    trainer train --config=configs/pendulum_ppo.py --workdir=runs/pendulum_ppo
+
+@@
+"""
+
+from trainer.config import (
+    MLP,
+    PPO,
+    Adam,
+    Environment,
+    LinearSchedule,
+    ReinforcementLearning,
+    TrainRL,
+)
+
+
+def get_config() -> ReinforcementLearning:
+    """Returns the experiment."""
+    return ReinforcementLearning(
+        environment=Environment(name="Pendulum-v1"),
+        model=MLP(units=(64, 64), activation="tanh"),
+        agent=PPO(discount=0.9, normalize_rewards=True),
+        optimizer=Adam(learning_rate=1e-3, schedule=LinearSchedule(), clip_norm=0.5),
+        train=TrainRL(steps=300_000, num_envs=16, collect_steps=200, global_batch_size=160),
+    )
