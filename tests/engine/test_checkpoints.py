@@ -36,6 +36,67 @@ def test_the_best_is_kept(tmp_path):
     assert checkpoints.steps() == [4, 3, 1]
 
 
+def test_of_the_best_a_part_is_kept_once_it_is_not_among_the_newest(tmp_path):
+    checkpoints = Checkpoints(str(tmp_path), keep=2)
+
+    def save_part(step, best_step):
+        checkpoints.save(
+            step,
+            {**state(float(step)), "large": tf.Variable(0.0)},
+            {},
+            {"step": step},
+            best_step,
+            best_state=state(float(step)),
+        )
+
+    save_part(0, best_step=0)
+    # A second version of the same step leaves no files of the first.
+    save_part(1, best_step=-1)
+    checkpoints.update(1, {"step": 1}, 1, state(1.0))
+    for step in (2, 3):
+        save_part(step, best_step=1)
+    assert checkpoints.steps() == [3, 2, 1]
+    best, _ = checkpoints.find(1)
+    assert not best.is_whole
+    names = {each.name.partition(".")[0] for each in (tmp_path / "00000001").iterdir()}
+    assert names == {"best-0", "manifest"}
+    target = state(0.0)
+    restore(best, target)
+    assert target["value"].numpy() == 1.0
+    # Only whole checkpoints are resumed.
+    assert checkpoints.newest()[0].step == 3
+    assert checkpoints.newest(skip=5)[0].step == 2
+
+
+def test_a_worker_restores_what_it_saved_for_itself(tmp_path):
+    """Workers take turns here; they meet where they share their files."""
+    shared = []
+
+    def worker(number):
+        return Checkpoints(
+            str(tmp_path), 2, number, is_chief=number == 0, workers=2, share=lambda _: shared
+        )
+
+    def local(number):
+        return {"own": tf.Variable(10.0 + number)}
+
+    other = Checkpoints(
+        str(tmp_path), 2, 1, is_chief=False, workers=2, share=lambda text: shared.append(text) or []
+    )
+    other.save(1, state(1.0), {}, {}, -1, local(1))
+    shared[:] = [text for text in shared if text]
+    worker(0).save(1, state(1.0), {}, {}, -1, local(0))
+    for number in range(2):
+        checkpoints = worker(number)
+        found, _ = checkpoints.newest()
+        target = {"own": tf.Variable(0.0)}
+        checkpoints.restore(found, state(0.0), {}, target)
+        assert target["own"].numpy() == 10.0 + number
+    third = Checkpoints(str(tmp_path), 2, 2, is_chief=False, workers=3)
+    with pytest.raises(UserError, match="as many workers as saved it"):
+        third.restore(found, state(0.0), {}, local(0))
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -41,6 +41,7 @@ class Counter:
         self.parameters = [self.weight, self.value]
         self.state = {"value": self.value, "weight": self.weight}
         self.local_state = {}
+        self.best_state = None
         self.accumulators = {"sum": self.sum, "count": self.count}
         self.scores = scores or {}
         self.nan_at = nan_at

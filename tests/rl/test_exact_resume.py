@@ -6,29 +6,45 @@ import pytest
 
 ARGUMENTS = (
     "train",
-    "--config=configs/cartpole_dqn.py",
     "--config.model.units=16",
     "--config.train.steps=4000",
     "--config.train.checkpoint_every=400",
     "--config.train.report_every=400",
     "--config.train.evaluate_every=2000",
     "--config.environment.time_limit=60",
+    "--config.evaluate.episodes=5",
+)
+DQN = (
+    "--config=configs/cartpole_dqn.py",
     "--config.agent.replay.kind=prioritized",
     "--config.agent.replay.min_size=200",
-    "--config.evaluate.episodes=5",
+)
+PPO = (
+    "--config=configs/pendulum_ppo.py",
+    "--config.train.num_envs=4",
+    "--config.train.collect_steps=50",
+    "--config.train.global_batch_size=50",
+    "--config.agent.normalize_observations=true",
+    "--config.agent.target_kl=0.02",
 )
 
 
 # LunarLander cannot be pickled with its state. test_gymnasium_vector.py restores it in seconds.
 @pytest.mark.parametrize(
-    "environment", ["CartPole-v1", pytest.param("LunarLander-v3", marks=pytest.mark.slow)]
+    ("agent", "environment"),
+    [
+        (DQN, "CartPole-v1"),
+        (PPO, "Pendulum-v1"),
+        pytest.param(DQN, "LunarLander-v3", marks=pytest.mark.slow),
+    ],
+    ids=["dqn", "ppo", "lunar lander"],
 )
 def test_killed_and_stopped_runs_end_like_an_undisturbed_run(
-    environment, tmp_path, start, progress, state_digest
+    agent, environment, tmp_path, start, progress, state_digest
 ):
     def command(name):
         workdir = f"--workdir={tmp_path / name}"
-        return (*ARGUMENTS, f"--config.environment.name={environment}", workdir)
+        return (*ARGUMENTS, *agent, f"--config.environment.name={environment}", workdir)
 
     alone = start(*command("alone"))
     _, errors = alone.communicate()

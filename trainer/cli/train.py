@@ -71,11 +71,13 @@ def _summary(result: Mapping[str, Any], workdir: str) -> str:
         if is_supervised
         else (f"evaluate --workdir={workdir} --render")
     )
+    reference = f"published: {result['reference']}\n" if "reference" in result else ""
     seeds = "".join(f"seed_{seed}/, " for seed in result.get("seeds", ()))
     files = f"{seeds}result.json, metrics.jsonl, {'' if seeds else 'checkpoints/, '}tensorboard/"
     return (
         f"finished at step {result['step']} after {result['seconds']['train']:.1f} s of training\n"
         f"{_metrics_line(result['metrics'])}\n"
+        f"{reference}"
         f"files in {workdir}: {files}\n"
         f"next: trainer {follow_up}"
     )

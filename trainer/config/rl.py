@@ -119,9 +119,31 @@ class TrainRL(Cadence):
         "of them.",
         minimum=0,
     )
+    stop_at_return: str = field(
+        "", "Mean return of an evaluation at which the run stops, such as 475; empty: none."
+    )
+    checkpoint_replay: bool = field(
+        True,
+        "Save the replay in checkpoints. Without it they are small, and a resumed run fills the "
+        "replay again before it learns.",
+    )
     evaluate_every: int = field(
         0, "Environment steps between evaluations; 0: 10 evaluations per run.", minimum=0
     )
+
+    @property
+    def target_return(self) -> float | None:
+        """`stop_at_return` as a number; None if it is empty."""
+        return float(self.stop_at_return) if self.stop_at_return else None
+
+    def validate(self) -> None:
+        """Checks that the return to stop at is a number."""
+        try:
+            _ = self.target_return
+        except ValueError:
+            raise UserError(
+                f"stop_at_return must be a number or empty. Received: {self.stop_at_return!r}"
+            ) from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +156,15 @@ class EvaluateRL(ConfigBase):
         "best",
         "Checkpoint used for the final evaluation and by `trainer evaluate`.",
         choices=("best", "last"),
+    )
+    epsilon: float = field(
+        0.0,
+        "Probability of a random action in evaluation, of agents with discrete actions.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    reference: str = field(
+        "", "A published return with its source, which is shown beside the result."
     )
     split: str = field(
         "test",

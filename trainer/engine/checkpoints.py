@@ -48,9 +48,14 @@ class CheckpointInfo:
     @property
     def prefix(self) -> str:
         """What TensorFlow's readers take as the checkpoint's path."""
-        prefix = self._prefix("state-")
-        assert prefix is not None, "the manifest names the state"
+        prefix = self._prefix("state-") or self._prefix("best-")
+        assert prefix is not None, "the manifest names one of them"
         return prefix
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a run can be resumed from it; of the best only a part may be kept."""
+        return self._prefix("state-") is not None
 
     def prefix_of_worker(self, worker: int) -> str | None:
         """The same of what a worker saved for itself; None if it saved nothing."""
@@ -95,6 +100,8 @@ class Checkpoints:
         self._is_chief = is_chief
         self._workers = workers
         self._share = share
+        # The step of the newest best checkpoint that this process has written.
+        self._best_written = -1
 
     def save(
         self,
@@ -104,6 +111,7 @@ class Checkpoints:
         loop_state: Mapping[str, Any],
         best_step: int,
         local_state: State | None = None,
+        best_state: State | None = None,
     ) -> None:
         """Writes a checkpoint and, once it is complete, removes those no longer kept.
 
@@ -116,6 +124,8 @@ class Checkpoints:
           loop_state: JSON-serializable; stored in the manifest.
           best_step: the step whose checkpoint is kept; -1 is none.
           local_state: what a resume must restore in this process alone.
+          best_state: what is kept of the best checkpoint once it is not one of the newest; None
+            keeps all of it.
         """
         fence.check()
         path = self._path(step)
@@ -123,14 +133,9 @@ class Checkpoints:
         common = {**state, "accumulators": tf.train.Checkpoint(**accumulators)}
         if self._workers == 1:
             common, local = {**common, **local}, {}
-        files = {}
-        if self._is_chief:
-            files = _write(path, "state", common)
-        else:
-            # The chief's are those that count, but all workers must gather the variables.
-            copy = os.path.join(self._directory, f".worker-{self._worker}")
-            _write(copy, "state", common)
-            tf.io.gfile.rmtree(copy)
+        files = self._write_common(step, "state", common)
+        if best_state and step == best_step:
+            files.update(self._write_common(step, "best", best_state))
         if local:
             files.update(_write(path, f"worker-{self._worker}-state", local))
         if files:
@@ -139,22 +144,41 @@ class Checkpoints:
         if self._is_chief:
             for text in shares:
                 files.update(json.loads(text))
-            self._commit(step, files, loop_state)
-            for file in _list(path):
-                if file not in files and file != _MANIFEST:
-                    _remove(os.path.join(path, file))
+            self._replace(step, files, loop_state)
             self._prune(step, best_step)
         self._barrier()
 
-    def update(self, step: int, loop_state: Mapping[str, Any], best_step: int) -> None:
+    def update(
+        self,
+        step: int,
+        loop_state: Mapping[str, Any],
+        best_step: int,
+        best_state: State | None = None,
+    ) -> None:
         """Replaces the loop's state in the checkpoint of `step`, whose variables are unchanged."""
+        files = {}
+        if best_state and step == best_step != self._best_written:
+            files = self._write_common(step, "best", best_state)
         if self._is_chief:
             found, reason = self.find(step)
             if found is None:
                 raise UserError(f"checkpoint {self._path(step)} was damaged by another: {reason}")
-            self._commit(step, found.files, loop_state)
+            kept = _without_best(found.files) if files else found.files
+            self._replace(step, {**kept, **files}, loop_state)
             self._prune(step, best_step)
         self._barrier()
+
+    def _write_common(self, step: int, kind: str, objects: State) -> dict[str, Any]:
+        """Writes what the workers have in common; returns the chief's files."""
+        if kind == "best":
+            self._best_written = step
+        if self._is_chief:
+            return _write(self._path(step), kind, objects)
+        # The chief's are those that count, but all workers must gather the variables.
+        copy = os.path.join(self._directory, f".worker-{self._worker}")
+        _write(copy, kind, objects)
+        tf.io.gfile.rmtree(copy)
+        return {}
 
     def _barrier(self) -> None:
         self._share("")
@@ -186,20 +210,37 @@ class Checkpoints:
             )
         tf.train.Checkpoint(**local).read(prefix).assert_existing_objects_matched()
 
-    def _commit(self, step: int, files: Mapping[str, Any], loop_state: Mapping[str, Any]) -> None:
+    def _replace(self, step: int, files: Mapping[str, Any], loop_state: Mapping[str, Any]) -> None:
+        """Makes these files the checkpoint of `step`, and removes all others."""
+        path = self._path(step)
         manifest = {"format": _FORMAT, "step": step, "files": files, "loop": dict(loop_state)}
-        write_json(os.path.join(self._path(step), _MANIFEST), manifest)
+        write_json(os.path.join(path, _MANIFEST), manifest)
+        for file in _list(path):
+            if file not in files and file != _MANIFEST:
+                _remove(os.path.join(path, file))
 
     def _prune(self, step: int, best_step: int) -> None:
         kept = 0
         for other in self.steps():
             path = self._path(other)
-            if other <= step and kept < self._keep and _has_all_files(path):
+            if other <= step and kept < self._keep and _is_whole(path):
                 kept += 1
-            elif other > step or other != best_step:
+            elif other == best_step and other <= step:
+                self._keep_best(other)
+            else:
                 # First the manifest: what a kill leaves of the folder is incomplete.
                 _remove(os.path.join(path, _MANIFEST))
                 _remove(path)
+
+    def _keep_best(self, step: int) -> None:
+        """Removes from a checkpoint what its use as the best does not need."""
+        found, _ = self.find(step)
+        if found is None:
+            return
+        files = {name: value for name, value in found.files.items() if name.startswith("best-")}
+        if not files:
+            return
+        self._replace(step, files, found.loop_state)
 
     def newest(self, skip: int = 0) -> tuple[CheckpointInfo | None, list[str]]:
         """The newest complete checkpoint, and a reason for each damaged one that was passed over.
@@ -210,6 +251,8 @@ class Checkpoints:
         newest, damaged = None, []
         for step in self.steps():
             found, reason = self.find(step)
+            if found is not None and not found.is_whole:
+                continue
             newest = found or newest
             if found is None:
                 damaged.append(f"checkpoint {self._path(step)} is corrupt ({reason})")
@@ -279,12 +322,17 @@ def _read_manifest(path: str) -> Mapping[str, Any]:
     return manifest
 
 
-def _has_all_files(path: str) -> bool:
-    """Whether a folder has its manifest and files of the right sizes; contents are not read."""
+def _without_best(files: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in files.items() if not name.startswith("best-")}
+
+
+def _is_whole(path: str) -> bool:
+    """Whether a run can be resumed from a folder, by its manifest and the sizes of its files."""
     try:
-        return all(
+        files = _read_manifest(path)["files"]
+        return bool(_without_best(files)) and all(
             tf.io.gfile.stat(os.path.join(path, name)).length == expected["bytes"]
-            for name, expected in _read_manifest(path)["files"].items()
+            for name, expected in files.items()
         )
     except (tf.errors.NotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return False

@@ -36,6 +36,7 @@ class Task(Protocol):
         a job saves its own.
       accumulators: the running sums behind `metrics`; saved too, but a checkpoint from before
         an accumulator was added can still be restored.
+      best_state: what is kept of the best checkpoint; None: all of it.
       parameters: what an update changes, weights and the optimizer's variables.
       steps_per_iteration: steps that one iteration counts: 1 update, or the environment steps
         of one collection.
@@ -45,6 +46,7 @@ class Task(Protocol):
     state: State
     local_state: State
     accumulators: State
+    best_state: State | None
     parameters: Sequence[tf.Variable]
     steps_per_iteration: int
     step_name: str
@@ -236,12 +238,12 @@ class Loop:
         """Saves, unless the newest checkpoint already holds exactly this state."""
         if self.state == self._saved:
             return
+        task = self._task
         state = dataclasses.replace(self.state)
         loop_state = dataclasses.asdict(state)
         if state.has_variables_of(self._saved):
-            self._checkpoints.update(state.step, loop_state, state.best_step)
+            self._checkpoints.update(state.step, loop_state, state.best_step, task.best_state)
         else:
-            task = self._task
             self._checkpoints.save(
                 state.step,
                 task.state,
@@ -249,6 +251,7 @@ class Loop:
                 loop_state,
                 state.best_step,
                 task.local_state,
+                task.best_state,
             )
         self._saved = state
 
@@ -317,6 +320,7 @@ class Loop:
             state.evaluations_since_best += 1
             patience = self._schedule.early_stopping
             state.stopped_early = 0 < patience <= state.evaluations_since_best
+        state.stopped_early = state.stopped_early or self._schedule.is_reached(value)
 
     def _roll_back(self, problem: str) -> None:
         """Restores a checkpoint: the k-th roll-back the k-th newest, or the oldest there is."""

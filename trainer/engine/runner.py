@@ -66,6 +66,7 @@ class RunSpec:
         the stored one. None: no file.
       final_evaluation: evaluates a checkpoint.
       skipped: names of inputs that were left out, and why.
+      reference: a published result to compare with; empty if there is none.
     """
 
     experiment: loading.Experiment
@@ -76,6 +77,7 @@ class RunSpec:
     signature: Mapping[str, Any] | None
     final_evaluation: Callable[[CheckpointInfo], FinalEvaluation]
     skipped: Sequence[tuple[str, str]] = ()
+    reference: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,6 +224,7 @@ def _run(
         "stopped_early": loop.state.stopped_early,
         "metrics": {f"{final.split}/{name}": value for name, value in final.metrics.items()},
         **({"baseline": baseline} if baseline else {}),
+        **({"reference": spec.reference} if spec.reference else {}),
         "throughput": {
             **spec.task.throughput(timing.steps_per_second),
             "input_wait_fraction": timing.input_wait_fraction,

@@ -16,6 +16,7 @@ class Schedule:
       more_is_better: whether a larger value of it is better.
       early_stopping: evaluations without improvement after which the run ends; 0 is off.
       nan_rollbacks: how often the run rolls back when the loss is not finite.
+      stop_at: the value of `best_metric` at which the run ends; None for no such value.
     """
 
     total_steps: int
@@ -26,6 +27,13 @@ class Schedule:
     more_is_better: bool
     early_stopping: int
     nan_rollbacks: int
+    stop_at: float | None = None
+
+    def is_reached(self, value: float) -> bool:
+        """Whether a value of `best_metric` ends the run."""
+        if self.stop_at is None:
+            return False
+        return value >= self.stop_at if self.more_is_better else value <= self.stop_at
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,9 @@ EVALUATION: Mapping[str, bool | None] = {
     "length_mean": None,
     "episodes": None,
     "episodes_unfinished": False,
+    # Of the last checkpoint, where the result is that of the best.
+    "last_return_mean": True,
+    "last_return_iqm": True,
 }
 # Of the steps and updates since the last report. An agent adds its own figures.
 TRAINING: Mapping[str, bool | None] = {

@@ -18,6 +18,7 @@ from trainer.rl import seeds
 from trainer.rl.agents.base import Agent
 from trainer.rl.envs import registry
 from trainer.rl.envs.vector import VectorEnvironment, failures_as_user_errors, select
+from trainer.rl.specs import Discrete, EnvironmentSpec
 
 _BOOTSTRAP_RESAMPLES = 2000
 # Steps; the longest episodes of the usual benchmarks, those of Atari, have 27,000. Without a limit
@@ -124,6 +125,7 @@ class Evaluator:
             action, policy_carry, _ = self._agent.act(
                 environment.observe(carry), policy_carry, step_seeds, explore=False
             )
+            action = self._with_random_actions(action, environment.spec, step_seeds)
             carry, output = environment.step(carry, action, step_seeds)
             counted = tf.cast(playing, tf.float32)
             returns += counted * output.reward
@@ -139,6 +141,19 @@ class Evaluator:
         discounted += tf.where(terminated, 0.0, discount * last_value)
         unfinished = tf.cast(playing, tf.float32)
         return Episodes(returns, discounted, first_value, lengths, unfinished, success)
+
+    def _with_random_actions(
+        self, action: tf.Tensor, spec: EnvironmentSpec, seed: tf.Tensor
+    ) -> tf.Tensor:
+        """Replaces actions by uniform ones with probability `evaluate.epsilon`."""
+        epsilon = self._config.evaluate.epsilon
+        if not epsilon:
+            return action
+        assert isinstance(spec.action, Discrete)
+        count = spec.action.n
+        draws = tf.random.stateless_uniform([2, action.shape[0]], tf.random.split(seed, 2)[1])
+        uniform = tf.minimum(tf.cast(draws[1] * count, tf.int32), count - 1)
+        return tf.where(draws[0] < epsilon, uniform, action)
 
 
 def summarize(episodes: Episodes, seed: int) -> Mapping[str, Value]:

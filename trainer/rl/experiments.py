@@ -1,6 +1,7 @@
 """An experiment with agents: one run, or one run per seed and statistics across them."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from trainer.engine.distribution_config import DistributionConfig
 from trainer.io.records import Value
 from trainer.rl import training
 from trainer.rl.evaluate import summarize_seeds
-from trainer.rl.loading import Trained, load
+from trainer.rl.loading import Trained, evaluate_checkpoints, load
 
 
 def train(
@@ -57,7 +58,15 @@ def evaluate(
     """
     agents = load_each(experiment, path, distribution_config)
     steps = [trained.step for trained in agents]
-    metrics = [trained.evaluator.evaluate_split(split) for trained in agents]
+    metrics = [
+        evaluate_checkpoints(
+            directory,
+            trained.agent,
+            trained.found,
+            functools.partial(trained.evaluator.evaluate_split, split),
+        )
+        for trained, (_, directory) in zip(agents, multi_seed.runs(experiment, path), strict=True)
+    ]
     if experiment.seeds == 1:
         return {"split": split, "step": steps[0], "metrics": dict(metrics[0])}
     across = summarize_seeds(metrics, experiment.seed)

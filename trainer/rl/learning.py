@@ -37,6 +37,10 @@ class Learning(abc.ABC):
     def end_episodes(self) -> None:
         """Call it before environments start again in the middle of an episode."""
 
+    @abc.abstractmethod
+    def announce_refill(self) -> None:
+        """Says on stderr that experience is missing after a restart, if it is."""
+
     def figures(self) -> Mapping[str, float]:
         """Numbers that describe the experience, for reports."""
         return {}

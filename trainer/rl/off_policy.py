@@ -1,5 +1,6 @@
 """Learning from a replay of transitions."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,10 +68,9 @@ class ReplayLearning(Learning):
         self._streams = replicas.make(lambda number: seeds.stream(config.seed, "replay", number))
         # Number of draws, which keys their random numbers.
         self._draws = replicas.make(lambda _: tf.Variable(0, dtype=tf.int64, trainable=False))
-        self.state: State = {
-            "experience": self.replays.tracked(),
-            "draws": self._draws.tracked(),
-        }
+        self.state: State = {"draws": self._draws.tracked()}
+        if train.checkpoint_replay:
+            self.state = {**self.state, "experience": self.replays.tracked()}
 
     def compile(self) -> None:
         """See the base class."""
@@ -92,6 +92,15 @@ class ReplayLearning(Learning):
         """See the base class."""
         for replay in self.replays:
             replay.end_episodes()
+
+    def announce_refill(self) -> None:
+        """See the base class."""
+        missing = self._min_size - int(self.replays[0].written()) * self._replicas.total
+        if missing > 0:
+            print(
+                f"the checkpoint has no replay: learning continues after {missing:,} transitions",
+                file=sys.stderr,
+            )
 
     def figures(self) -> Mapping[str, float]:
         """The stored fraction of the replay's capacity."""

@@ -76,6 +76,9 @@ class RolloutLearning(Learning):
         for running_return in self._running_returns:
             running_return.assign(tf.zeros_like(running_return))
 
+    def announce_refill(self) -> None:
+        """Does nothing: experience lasts for one iteration."""
+
     def learn_from(self, steps: Any, progress: tf.Tensor) -> None:
         """See the base class."""
         del progress

@@ -10,7 +10,7 @@ from trainer.errors import UserError
 from trainer.io.memory import check_fits
 from trainer.rl.agents import base
 from trainer.rl.experience.replay import memory_bytes
-from trainer.rl.specs import EnvironmentSpec
+from trainer.rl.specs import Discrete, EnvironmentSpec
 
 
 def compiles_agents(config: ReinforcementLearning, runtime: Runtime) -> bool:
@@ -83,6 +83,20 @@ def check(config: ReinforcementLearning, runtime: Runtime) -> None:
         _check_replay(config, replay)
     else:
         _check_rollout(config)
+
+
+def check_actions(config: ReinforcementLearning, spec: EnvironmentSpec) -> None:
+    """Checks that the evaluation fits the environment's actions.
+
+    Raises:
+      UserError: if it would draw random continuous actions.
+    """
+    epsilon = config.evaluate.epsilon
+    if epsilon and not isinstance(spec.action, Discrete):
+        raise UserError(
+            f"evaluate.epsilon must be 0 for the continuous actions of {config.environment.name!r}."
+            f" Received: {epsilon}"
+        )
 
 
 def check_memory(config: ReinforcementLearning, spec: EnvironmentSpec) -> int:

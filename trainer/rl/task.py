@@ -76,6 +76,7 @@ class ReinforcementLearningTask:
         self.steps_per_iteration = config.train.num_envs * config.train.collect_steps
         environments = [registry.make(config.environment) for _ in replicas.numbers]
         spec = environments[0].spec
+        settings.check_actions(config, spec)
         self.experience_bytes = settings.check_memory(config, spec)
         self._schedule_iterations = settings.schedule_iterations(config)
         compiles = settings.compiles_agents(config, runtime)
@@ -131,6 +132,8 @@ class ReinforcementLearningTask:
             "environments": python_states,
             **self.learning.state,
         }
+        # Evaluation and export need no more.
+        self.best_state: State | None = {"agent": self.agent}
         self.accumulators: State = {
             "episodes": self._episode_sums.tracked(),
             "learning": learning_sums.tracked(),
@@ -155,7 +158,8 @@ class ReinforcementLearningTask:
 
     def start(self, step: int) -> None:
         """Starts new episodes where those of a checkpoint cannot be restored."""
-        del step
+        if step and not self._config.train.checkpoint_replay:
+            self.learning.announce_refill()
         reasons = [state.why_lost for state in self._python_states if state.why_lost]
         if reasons:
             print(f"{reasons[0]}; starting new episodes", file=sys.stderr)

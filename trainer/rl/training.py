@@ -7,11 +7,13 @@ from typing import Any
 
 from trainer.config.rl import ReinforcementLearning
 from trainer.engine import agreement, runner
-from trainer.engine.checkpoints import CheckpointInfo, restore
+from trainer.engine.checkpoints import CheckpointInfo
 from trainer.engine.distribution import Runtime
 from trainer.engine.schedule import Schedule
 from trainer.engine.workdir import check_usable
+from trainer.io.records import Value
 from trainer.rl.evaluate import record_split
+from trainer.rl.loading import evaluate_checkpoints
 from trainer.rl.settings import replay_of
 from trainer.rl.task import ReinforcementLearningTask
 
@@ -64,10 +66,11 @@ def train(
             )
 
     def final_evaluation(found: CheckpointInfo) -> runner.FinalEvaluation:
-        restore(found, {"agent": task.agent})
-        return runner.FinalEvaluation(
-            record_split(experiment), task.by_chief(task.evaluator.evaluate_final)
-        )
+        def evaluate() -> Mapping[str, Value]:
+            return task.by_chief(task.evaluator.evaluate_final)
+
+        metrics = evaluate_checkpoints(path, task.agent, found, evaluate)
+        return runner.FinalEvaluation(record_split(experiment), metrics)
 
     return runner.run(
         runner.RunSpec(
@@ -78,6 +81,7 @@ def train(
             weights=experiment.evaluate.checkpoint,
             signature=None,
             final_evaluation=final_evaluation,
+            reference=experiment.evaluate.reference,
         ),
         path,
         runtime,
@@ -102,4 +106,5 @@ def make_schedule(experiment: ReinforcementLearning, steps_per_iteration: int) -
         more_is_better=True,
         early_stopping=train.early_stopping,
         nan_rollbacks=train.nan_rollbacks,
+        stop_at=train.target_return,
     )

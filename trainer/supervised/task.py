@@ -108,6 +108,7 @@ class SupervisedTask:
             **({"ema": self.ema} if self.ema else {}),
         }
         self.local_state: State = {}
+        self.best_state: State | None = None
         self.accumulators: State = {
             "loss": self._loss_sum,
             "gradient_norm": self._norm_sum,
