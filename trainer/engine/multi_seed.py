@@ -155,6 +155,7 @@ def _write_result(
         "seconds": {
             name: sum(result["seconds"][name] for result in each) for name in each[0]["seconds"]
         },
+        **({"reference": each[0]["reference"]} if "reference" in each[0] else {}),
         "strategy": each[0]["strategy"],
         "versions": each[0]["versions"],
     }
