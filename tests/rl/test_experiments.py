@@ -25,7 +25,9 @@ SMALL = (
 
 
 def train(workdir, *arguments):
-    return run(["train", "--config=configs/cartpole_dqn.py", f"--workdir={workdir}", *arguments])
+    # Side by side: tests/engine/test_parallel_seeds.py.
+    file = "--config=configs/cartpole_dqn.py"
+    return run(["train", file, f"--workdir={workdir}", "--parallel_seeds=1", *arguments])
 
 
 @pytest.fixture(scope="module")

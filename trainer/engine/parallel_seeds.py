@@ -202,7 +202,7 @@ class _Run:
     def error(self) -> Exception:
         """The failure of the run as an error of this process, with the same exit status."""
         status = self._process.returncode
-        message = f"seed {self._experiment.seed} ended with {describe_exit(status)}"
+        message = f"seed {self._experiment.seed}: {describe_exit(status)}"
         if status == EXIT_USER_ERROR:
             return UserError(f"{message}: {self._error_line or self._last_line}")
         if status in _RESUMABLE:
