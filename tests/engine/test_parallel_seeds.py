@@ -49,8 +49,12 @@ def alone(workdir, arguments, seed):
 
 def trainings(process):
     """The processes of the seeds that `trainer train` has started."""
-    found = [each for each in psutil.Process(process.pid).children() if "train" in each.cmdline()]
-    return {Path(each.cmdline()[-2].partition("--workdir=")[2]).name: each for each in found}
+    found = {}
+    for child in psutil.Process(process.pid).children():
+        command = child.cmdline()
+        if "trainer.engine.launch" not in command:
+            found |= {Path(a).name: child for a in command if a.startswith("--workdir=")}
+    return found
 
 
 def wait_until_ended(processes):
@@ -89,8 +93,28 @@ def test_runs_side_by_side_equal_single_runs(start, tmp_path, progress, state_di
     assert json.loads((workdir / "config.json").read_text())["seeds"] == 2
 
 
+def test_one_more_seed_trains_only_that_one_on_the_same_data(start, tmp_path, progress, capsys):
+    process = start("train", *SUPERVISED, *TWO, f"--workdir={tmp_path}")
+    assert process.wait() == 0
+    before = (tmp_path / "seed_3" / "result.json").stat().st_mtime_ns
+    command = ("train", *SUPERVISED, *TWO, f"--workdir={tmp_path}", "--config.seeds=3")
+    process = start(*command)
+    err = process.communicate()[1]
+    assert process.returncode == 0, err
+    assert {line[:8] for line in err.splitlines()} == {"seed 5: "}
+    assert (tmp_path / "seed_3" / "result.json").stat().st_mtime_ns == before
+    assert set(json.loads((tmp_path / "result.json").read_text())["seeds"]) == {"3", "4", "5"}
+    (tmp_path / "result.json").unlink()
+    signature = tmp_path / "seed_4" / "signature.json"
+    signature.write_text(signature.read_text().replace('"examples": 1251', '"examples": 1250'))
+    assert run(command) == 2
+    error = f"error: the data have changed between the runs in {tmp_path}/seed_3 and "
+    assert capsys.readouterr().err.startswith(error)
+    assert run([*command, "--accept_changed_data"]) == 0
+
+
 def test_stopped_seeds_resume_exactly(start, tmp_path, progress, state_digest, uninterrupted):
-    command = ("train", *AGENT, *TWO, f"--workdir={tmp_path}")
+    command = ("train", *AGENT, *TWO, f"--workdir={tmp_path}", "--config.seeds=3")
     process = start(*command)
     for seed in (3, 4):
         progress.wait_for_step(tmp_path / f"seed_{seed}", 400, process)
@@ -106,32 +130,28 @@ def test_stopped_seeds_resume_exactly(start, tmp_path, progress, state_digest, u
     resumed = start(*command)
     err = resumed.communicate()[1]
     assert resumed.returncode == 0, err
+    assert len(json.loads((tmp_path / "result.json").read_text())["seeds"]) == 3
     assert progress.records(uninterrupted) == progress.records(tmp_path / "seed_4")
     assert state_digest(uninterrupted) == state_digest(tmp_path / "seed_4")
 
 
-def test_a_killed_process_leaves_no_runs_and_one_killed_run_stops_the_others(
-    start, tmp_path, progress, uninterrupted, state_digest
-):
-    command = ("train", *AGENT, *TWO, f"--workdir={tmp_path}")
-    process = start(*command)
-    progress.wait_for_step(tmp_path / "seed_3", 400, process)
-    running = list(trainings(process).values())
-    assert len(running) == 2
+def test_a_killed_process_leaves_no_runs(start, tmp_path):
+    process = start("train", *AGENT, *TWO, f"--workdir={tmp_path}")
+    while len(found := trainings(process)) < 2:
+        time.sleep(0.05)
     process.kill()
-    wait_until_ended(running)
+    wait_until_ended(list(found.values()))
 
-    process = start(*command)
-    while len(found := trainings(process)) < 2 or "launch" in " ".join(found["seed_3"].cmdline()):
+
+def test_a_killed_run_stops_the_others(start, tmp_path):
+    process = start("train", *AGENT, *TWO, f"--workdir={tmp_path}")
+    while len(found := trainings(process)) < 2:
         time.sleep(0.05)
     found["seed_3"].kill()
     err = process.communicate()[1]
     assert process.returncode == 75, err
     assert "\nseed 3: killed by SIGKILL (out of memory?); the states of all" in f"\n{err}"
     wait_until_ended(list(found.values()))
-    resumed = start(*command)
-    assert resumed.wait() == 0
-    assert state_digest(uninterrupted) == state_digest(tmp_path / "seed_4")
 
 
 def test_a_failing_seed_stops_the_others(start, tmp_path):

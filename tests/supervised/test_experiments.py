@@ -16,17 +16,15 @@ SMALL = (
     "--config.train.steps=30",
     "--config.evaluate.metrics=accuracy,confusion_matrix,f1_per_class",
     "--config.seed=3",
+    # tests/engine/test_parallel_seeds.py has runs side by side.
+    "--parallel_seeds=1",
 )
-# Side by side: tests/engine/test_parallel_seeds.py.
-ONE_AFTER_ANOTHER = ("--parallel_seeds=1",)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "digits"
-    assert (
-        run(["train", *SMALL, *ONE_AFTER_ANOTHER, "--config.seeds=2", f"--workdir={workdir}"]) == 0
-    )
+    assert run(["train", *SMALL, "--config.seeds=2", f"--workdir={workdir}"]) == 0
     return workdir
 
 
@@ -36,7 +34,7 @@ def read(workdir):
 
 def test_each_seed_is_a_run_of_its_own(trained, tmp_path, state_digest):
     alone = tmp_path / "alone"
-    assert run(["train", *SMALL, *ONE_AFTER_ANOTHER, "--config.seed=4", f"--workdir={alone}"]) == 0
+    assert run(["train", *SMALL, "--config.seed=4", f"--workdir={alone}"]) == 0
     assert read(alone)["metrics"] == read(trained / "seed_4")["metrics"]
     assert state_digest(alone) == state_digest(trained / "seed_4")
     assert read(trained / "seed_3")["metrics"] != read(trained / "seed_4")["metrics"]
@@ -69,7 +67,7 @@ def test_evaluate_repeats_the_result(trained, capsys):
 
 def test_one_more_seed_trains_only_that_one(trained, capsys):
     before = (trained / "seed_3" / "result.json").stat().st_mtime_ns
-    arguments = ["train", *SMALL, *ONE_AFTER_ANOTHER, "--config.seeds=3", f"--workdir={trained}"]
+    arguments = ["train", *SMALL, "--config.seeds=3", f"--workdir={trained}"]
     assert run(arguments) == 0
     assert read(trained)["metrics"]["test/seeds"] == 3
     assert (trained / "seed_3" / "result.json").stat().st_mtime_ns == before
@@ -82,7 +80,6 @@ def test_one_run_and_several_seeds_do_not_share_a_directory(trained, capsys):
     arguments = [
         "train",
         *SMALL,
-        *ONE_AFTER_ANOTHER,
         "--config.seeds=2",
         f"--workdir={trained / 'seed_3'}",
     ]
@@ -99,7 +96,6 @@ def test_wrong_input_leaves_nothing(tmp_path, capsys):
     arguments = [
         "train",
         *SMALL,
-        *ONE_AFTER_ANOTHER,
         "--config.seeds=2",
         "--config.train.global_batch_size=99999",
     ]

@@ -109,7 +109,7 @@ def _train_in_parallel(
         if isinstance(experiment, Supervised):
             from trainer.supervised.experiments import write_result
 
-            return write_result(experiment, values.workdir)
+            return write_result(experiment, values.workdir, values.accept_changed_data)
         from trainer.rl.experiments import write_result as write_result_of_agents
 
         return write_result_of_agents(experiment, values.workdir)

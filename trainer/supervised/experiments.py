@@ -6,7 +6,7 @@ from typing import Any
 from trainer.config.supervised import Supervised
 from trainer.engine import distribution, multi_seed, runner, seed_folders
 from trainer.engine.distribution_config import DistributionConfig
-from trainer.supervised import training
+from trainer.supervised import run_data, training
 from trainer.supervised.evaluate import evaluate as evaluate_run
 from trainer.supervised.gradients import can_be_halved
 
@@ -50,8 +50,17 @@ def train(
         )
 
 
-def write_result(experiment: Supervised, path: str) -> Mapping[str, Any]:
-    """Writes result.json across seeds whose runs are finished, and returns its content."""
+def write_result(
+    experiment: Supervised, path: str, accept_changed_data: bool = False
+) -> Mapping[str, Any]:
+    """Writes result.json across seeds whose runs are finished, and returns its content.
+
+    Raises:
+      UserError: if the runs had different data and that is not accepted.
+    """
+    directories = [directory for _, directory in seed_folders.runs(experiment, path)]
+    if not accept_changed_data:
+        run_data.check_same(directories)
     return multi_seed.write_result(experiment, path, multi_seed.mean_and_interval)
 
 
