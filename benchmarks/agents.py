@@ -1,4 +1,4 @@
-"""`make bench WHAT=agents`: speed of DQN against Stable-Baselines3 and TF-Agents' tutorial.
+"""`make bench WHAT=agents`: speed of DQN and PPO against Stable-Baselines3 and TF-Agents' tutorial.
 
 The sides of each comparison run in turns; the ratios of their speeds are printed.
 """
@@ -33,11 +33,12 @@ def comparisons() -> dict[str, Comparison]:
     """All comparisons by name."""
 
     def ours(name: str, steps: int) -> Process:
-        return Process([sys.executable, str(HERE / "trainer_dqn.py"), name], steps)
+        return Process([sys.executable, str(HERE / "trainer_agent.py"), name], steps)
 
     def stable_baselines3(name: str, environments: int, threads: int) -> Process:
         setting = json.dumps(SETTINGS[name].peer(environments, threads))
-        return Process([str(PEERS), str(HERE / "stable_baselines3_dqn.py"), setting], 2_048)
+        script = "stable_baselines3_ppo.py" if name == "ppo" else "stable_baselines3_dqn.py"
+        return Process([str(PEERS), str(HERE / script), setting], 2_048)
 
     return {
         "half": Comparison(
@@ -50,7 +51,19 @@ def comparisons() -> dict[str, Comparison]:
                 for environments in (1, 8)
                 for threads in (1, 2)
             },
-            6.0,
+            5.8,
+        ),
+        "ppo": Comparison(
+            "PPO, CartPole-v1, 64-64 twice, rollouts of 2,048 steps, 10 epochs, batch 64",
+            ours("ppo", 16_384),
+            {
+                f"Stable-Baselines3, {environments} environments, {threads} threads": (
+                    stable_baselines3("ppo", environments, threads)
+                )
+                for environments in (1, 8)
+                for threads in (1, 2)
+            },
+            5.0,
         ),
         "tutorial": Comparison(
             "CartPole-v1, network 100, batch 64, one update per step",

@@ -64,7 +64,7 @@ def test_settings_of_agents_are_experiments():
 
 
 def test_our_agent_advances():
-    assert serve(sys.executable, "trainer_dqn.py", "tutorial", requests=(64,))[0] > 0
+    assert serve(sys.executable, "trainer_agent.py", "tutorial", requests=(64,))[0] > 0
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -43,6 +43,17 @@ def test_a_line_without_an_evaluation_has_no_figure_for_it():
     assert stream.getvalue().splitlines()[-1].split() == ["400/1000", "0.25", "0.5", "-", "-"]
 
 
+def test_lines_fit_into_fewer_columns(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    stream = io.StringIO()
+    console = make(stream)
+    console.write(record(400))
+    console.show(400, steps_per_second=2.0)
+    lines = stream.getvalue().splitlines()
+    assert 40 < max(map(len, lines)) < 60
+    assert lines[1].split() == ["step", "loss", "accuracy", "rate", "left"]
+
+
 @pytest.mark.parametrize("total", [59, 123_456_789])
 def test_lines_fit_into_80_columns(total):
     stream = io.StringIO()

@@ -57,6 +57,13 @@ def test_directory_with_other_files_is_refused(tmp_path):
         workdir.check_usable(str(tmp_path), EXPERIMENT)
 
 
+def test_several_seeds_that_were_killed_early_can_start_again(tmp_path):
+    (tmp_path / "seed_3").mkdir()
+    workdir.check_usable(str(tmp_path), Supervised(seed=3, seeds=2))
+    with pytest.raises(UserError, match="not a run of trainer"):
+        workdir.check_usable(str(tmp_path), Supervised(seed=3))
+
+
 def test_file_as_parent_directory_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="is a file, not a directory"):

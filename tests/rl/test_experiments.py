@@ -21,6 +21,8 @@ SMALL = (
     "--config.train.steps=1500",
     "--config.agent.replay.min_size=200",
     "--config.evaluate.episodes=10",
+    # tests/engine/test_parallel_seeds.py has runs side by side.
+    "--parallel_seeds=1",
 )
 
 
@@ -89,6 +91,7 @@ def test_one_run_and_several_seeds_do_not_share_a_directory(trained, capsys):
 def test_wrong_input_of_several_seeds_leaves_nothing(tmp_path, capsys):
     for override in ("environment.name=CartPoel-v1", "agent.replay.capacity=32", "model.kind=cnn"):
         arguments = (
+            "--parallel_seeds=1",
             "--config.seeds=2",
             "--config.agent.replay.min_size=32",
             f"--config.{override}",

@@ -16,6 +16,8 @@ SMALL = (
     "--config.train.steps=30",
     "--config.evaluate.metrics=accuracy,confusion_matrix,f1_per_class",
     "--config.seed=3",
+    # tests/engine/test_parallel_seeds.py has runs side by side.
+    "--parallel_seeds=1",
 )
 
 
@@ -75,7 +77,12 @@ def test_one_more_seed_trains_only_that_one(trained, capsys):
 
 
 def test_one_run_and_several_seeds_do_not_share_a_directory(trained, capsys):
-    arguments = ["train", *SMALL, "--config.seeds=2", f"--workdir={trained / 'seed_3'}"]
+    arguments = [
+        "train",
+        *SMALL,
+        "--config.seeds=2",
+        f"--workdir={trained / 'seed_3'}",
+    ]
     assert run(arguments) == 2
     assert "seeds can be raised only from two or more" in capsys.readouterr().err
 
@@ -86,7 +93,12 @@ def test_prediction_needs_one_run(trained, capsys):
 
 
 def test_wrong_input_leaves_nothing(tmp_path, capsys):
-    arguments = ["train", *SMALL, "--config.seeds=2", "--config.train.global_batch_size=99999"]
+    arguments = [
+        "train",
+        *SMALL,
+        "--config.seeds=2",
+        "--config.train.global_batch_size=99999",
+    ]
     assert run([*arguments, f"--workdir={tmp_path / 'run'}"]) == 2
     assert "error: train.global_batch_size" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

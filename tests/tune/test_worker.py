@@ -7,12 +7,12 @@ import pytest
 
 from trainer.config import Supervised
 from trainer.engine.preemption import StopRequest
+from trainer.engine.resources import Resources
 from trainer.tune import heartbeat
 from trainer.tune.coordinator import HeartbeatReply, NoTrial
 from trainer.tune.heartbeat import Heartbeat
 from trainer.tune.layout import Layout
 from trainer.tune.protocol import LockedCoordinator
-from trainer.tune.resources import Resources
 from trainer.tune.space import Objective, Random, Search, Uniform
 from trainer.tune.study import Limits, Study
 from trainer.tune.trial_process import TrialSettings

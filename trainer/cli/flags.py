@@ -92,6 +92,20 @@ def new_values(define: Sequence[Define]) -> flags.FlagValues:
     return values
 
 
+def given(define: Sequence[Define], values: flags.FlagValues) -> tuple[str, ...]:
+    """Returns the arguments for another command that takes the same flags.
+
+    Args:
+      define: defines the flags to pass on.
+      values: the parsed flags of this command.
+    """
+    return tuple(
+        f"--{name}={values[name].value}"
+        for name in new_values(define)
+        if values[name].value != values[name].default
+    )
+
+
 def split_config(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
     """Separates `--config=FILE` and `--config.a.b=value` from other arguments.
 

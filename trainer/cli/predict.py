@@ -25,7 +25,7 @@ def run(arguments: Sequence[str], started: float) -> None:
             f"--strategy=gpu. Received: --strategy={distribution_config.strategy}"
         )
     distribution_flags.prepare_process(distribution_config)
-    from trainer.engine.multi_seed import require_one
+    from trainer.engine.seed_folders import require_one
     from trainer.engine.workdir import load_experiment
 
     experiment = load_experiment(values.workdir)

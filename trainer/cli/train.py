@@ -4,21 +4,38 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from absl import flags as absl_flags
+
 from trainer.cli import distribution_flags, flags
+from trainer.config import loading
 from trainer.config.supervised import Supervised
+from trainer.engine import parallel_seeds
+from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.preemption import StopRequest
+from trainer.engine.seed_folders import check_layout
+from trainer.engine.workdir import announce_finished, check_usable, finished_result
 from trainer.errors import UserError
 from trainer.tune import hypertune
 
 USAGE = "trainer train --config=FILE --workdir=DIR [--config.section.field=value …] [flags]"
 TAKES_CONFIG = True
 _WIDTH = 80
-FLAGS = (
-    flags.workdir,
-    flags.data_dir,
-    flags.accept_changed_data,
-    distribution_flags.define,
-)
+
+
+def _parallel_seeds(values: absl_flags.FlagValues) -> None:
+    absl_flags.DEFINE_integer(
+        "parallel_seeds",
+        0,
+        "With seeds > 1 on a CPU: runs that train side by side, each in its process with its "
+        "share of the cores; 0: one per core; 1: one after another.",
+        lower_bound=0,
+        flag_values=values,
+    )
+
+
+# What every run of several seeds takes too.
+_FLAGS_OF_RUNS = (flags.data_dir, flags.accept_changed_data, distribution_flags.define)
+FLAGS = (flags.workdir, *_FLAGS_OF_RUNS, _parallel_seeds)
 
 
 def run(arguments: Sequence[str], started: float) -> None:
@@ -31,37 +48,71 @@ def run(arguments: Sequence[str], started: float) -> None:
     distribution_flags.prepare_process(distribution_config)
     experiment = flags.experiment(file, overrides)
     with StopRequest() as stop, stop.at_once("stopped before training"):
-        # TensorFlow takes seconds to load; errors above are reported before.
-        from trainer.engine import runner
-        from trainer.engine.workdir import check_usable
-
         result = None
         # The chief of several workers checks for all, once they are connected.
         if not distribution_config.joins_a_cluster:
             check_usable(values.workdir, experiment)
-            result = runner.finished_result(values.workdir, experiment)
+            result = finished_result(values.workdir, experiment)
         if result is not None:
-            runner.announce_finished(result)
+            announce_finished(result)
         else:
-            session = runner.Session(started, stop)
-            if isinstance(experiment, Supervised):
-                from trainer.supervised.experiments import train
-
-                result = train(
-                    experiment,
-                    values.workdir,
-                    distribution_config,
-                    values.data_dir,
-                    session,
-                    values.accept_changed_data,
-                )
+            processes = parallel_seeds.number_of_processes(
+                experiment, distribution_config, values.parallel_seeds
+            )
+            if processes > 1:
+                result = _train_in_parallel(experiment, values, processes, stop)
             else:
-                from trainer.rl.experiments import train as train_agent
-
-                result = train_agent(experiment, values.workdir, distribution_config, session)
+                result = _train(experiment, values, distribution_config, started, stop)
     if result is not None:
         hypertune.report(result["metrics"], result["step"], os.environ)
         print(_summary(result, values.workdir))
+
+
+def _train(
+    experiment: loading.Experiment,
+    values: absl_flags.FlagValues,
+    distribution_config: DistributionConfig,
+    started: float,
+    stop: StopRequest,
+) -> Mapping[str, Any] | None:
+    # TensorFlow takes seconds to load; errors of the command line are reported before.
+    from trainer.engine.runner import Session
+
+    session = Session(started, stop)
+    if isinstance(experiment, Supervised):
+        from trainer.supervised.experiments import train
+
+        return train(
+            experiment,
+            values.workdir,
+            distribution_config,
+            values.data_dir,
+            session,
+            values.accept_changed_data,
+        )
+    from trainer.rl.experiments import train as train_agent
+
+    return train_agent(experiment, values.workdir, distribution_config, session)
+
+
+def _train_in_parallel(
+    experiment: loading.Experiment,
+    values: absl_flags.FlagValues,
+    processes: int,
+    stop: StopRequest,
+) -> Mapping[str, Any]:
+    check_layout(experiment, values.workdir)
+    runs_flags = flags.given(_FLAGS_OF_RUNS, values)
+    parallel_seeds.train(experiment, values.workdir, runs_flags, processes, stop)
+    with stop.at_once("stopped with the states of all seeds saved"):
+        # TensorFlow is loaded only now, to write the records for TensorBoard.
+        if isinstance(experiment, Supervised):
+            from trainer.supervised.experiments import write_result
+
+            return write_result(experiment, values.workdir, values.accept_changed_data)
+        from trainer.rl.experiments import write_result as write_result_of_agents
+
+        return write_result_of_agents(experiment, values.workdir)
 
 
 def _summary(result: Mapping[str, Any], workdir: str) -> str:

@@ -98,20 +98,10 @@ def run(arguments: Sequence[str], started: float) -> None:
                 baseline=values.baseline,
                 parallel_trials=values.parallel_trials,
                 worker_timeout=values.worker_timeout,
-                flags=_trial_flags(values),
+                flags=flags.given((flags.data_dir, distribution_flags.define), values),
             ),
             role,
             stop,
         )
     if study is not None:
         print(searching.final_summary(study))
-
-
-def _trial_flags(values: absl_flags.FlagValues) -> tuple[str, ...]:
-    """Returns the flags of `trainer train` that were given, for all trials."""
-    names = flags.new_values((flags.data_dir, distribution_flags.define))
-    return tuple(
-        f"--{name}={values[name].value}"
-        for name in names
-        if values[name].value != values[name].default
-    )

@@ -56,6 +56,10 @@ class Environment(ConfigBase):
         "space, to one axis.",
     )
 
+    action_mask: bool = field(
+        False,
+        "Take only the actions that are valid by info['action_mask'] of a Gymnasium environment.",
+    )
     frame_skip: int = field(
         1,
         "Frames of a Gymnasium environment per step, with one action; rewards are added up, pixels "
@@ -100,6 +104,8 @@ class Environment(ConfigBase):
         parse_keyword_arguments(self.arguments, "arguments")
         if len(self.resize) not in (0, 2):
             raise UserError(f"resize must be a height and a width. Received: {self.resize}")
+        if self.action_mask and self.frame_stack > 1:
+            raise UserError(f"frame_stack must be 1 with action_mask. Received: {self.frame_stack}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The terminal output of a run: an aligned table of reports, and a progress bar."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
@@ -10,7 +11,7 @@ from trainer.io.records import Record, Value
 # Without a terminal a line is printed after this fraction of the run, or this many seconds.
 _LINE_FRACTION = 0.125
 _LINE_SECONDS = 60.0
-_WIDTH = 79
+_WIDTH = 80
 _GAP = "  "
 _RATE_WIDTH, _LEFT_WIDTH = 9, 8
 
@@ -51,7 +52,9 @@ class Console:
         self._line_step, self._line_time = first_step, clock()
         self._step_width = max(2 * len(str(total_steps)) + 1, len("step"))
         # The metrics that fit between the step and the two last columns.
-        room = _WIDTH - self._step_width - 2 * len(_GAP) - _RATE_WIDTH - _LEFT_WIDTH
+        # One process of several has fewer columns, because its lines get a prefix.
+        width = min(_WIDTH, int(os.environ.get("COLUMNS") or _WIDTH)) - 1
+        room = width - self._step_width - 2 * len(_GAP) - _RATE_WIDTH - _LEFT_WIDTH
         self._columns: list[str] = []
         for name in headline:
             room -= len(_GAP) + _width(name)

@@ -12,16 +12,14 @@ from typing import Any, TextIO
 
 from trainer.compat.keras import tf
 from trainer.config import loading
-from trainer.config.inspection import differences
 from trainer.engine import agreement, lock, peers
-from trainer.engine import workdir as run_workdir
 from trainer.engine.checkpoints import CheckpointInfo, Checkpoints
 from trainer.engine.distribution import Runtime
 from trainer.engine.loop import Loop, Task
 from trainer.engine.metric_writers import Files, Memory, Writer
 from trainer.engine.preemption import StopRequest
 from trainer.engine.schedule import Schedule
-from trainer.engine.workdir import WorkDirectory
+from trainer.engine.workdir import WorkDirectory, record_experiment
 from trainer.errors import Interrupted, UserError
 from trainer.io import files
 from trainer.io.records import Record, Value
@@ -100,26 +98,6 @@ class Session:
         """
         if self.stop.requested:
             raise Interrupted("stopped before training")
-
-
-def finished_result(path: str, experiment: loading.Experiment) -> Mapping[str, Any] | None:
-    """The result of a finished run of exactly this experiment; None if there is none."""
-    workdir = WorkDirectory(path)
-    if not tf.io.gfile.exists(workdir.result):
-        return None
-    if differences(run_workdir.load_experiment(path), experiment):
-        return None
-    result: Mapping[str, Any] = files.read_json(workdir.result)
-    return result
-
-
-def announce_finished(result: Mapping[str, Any]) -> None:
-    """Says that a run is finished, and how to continue it."""
-    print(
-        f"this run is finished at step {result['step']}; raise train.steps or train.epochs to "
-        "continue it",
-        file=sys.stderr,
-    )
 
 
 def announce(runtime: Runtime) -> None:
@@ -324,10 +302,7 @@ def prepare(
     """
     create(path)
     workdir = WorkDirectory(path)
-    # First, since a result beside the configuration of a longer run would finish that.
-    if tf.io.gfile.exists(workdir.result):
-        tf.io.gfile.remove(workdir.result)
-    files.write_text(workdir.config, loading.to_json(experiment))
+    record_experiment(path, experiment)
     if signature is not None:
         files.write_json(workdir.signature, signature)
     if skipped:

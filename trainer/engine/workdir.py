@@ -5,17 +5,21 @@ A path may be local or remote, for example `gs://bucket/run`.
 
 import dataclasses
 import os
+import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from trainer.config import loading
 from trainer.config.inspection import differences, leaves
 from trainer.errors import UserError
-from trainer.io.files import read_text
+from trainer.io.files import read_json, read_text, write_text
 from trainer.io.paths import check_bucket, is_remote, nearest_existing, to_path
 
 # The only fields that may change, upwards, when a run is resumed.
 _MAY_GROW = ("train.steps", "train.epochs", "seeds")
+_SEED_FOLDER = re.compile(r"seed_\d+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +97,9 @@ def check_usable(path: str, experiment: loading.Experiment) -> None:
                 f"({'; '.join(fields)}); choose another directory or use the same configuration"
             )
         check_not_shorter(path, _lengths(held), _lengths(experiment))
-    elif to_path(path).exists() and not all(map(_is_ours, to_path(path).iterdir())):
+    elif to_path(path).exists() and not all(
+        _is_ours(file, experiment) for file in to_path(path).iterdir()
+    ):
         raise UserError(
             f"--workdir={path} is not empty and contains no config.json, so it is not a run of "
             "trainer; choose another directory"
@@ -123,9 +129,11 @@ def _lengths(experiment: loading.Experiment) -> dict[str, float]:
     return {leaf.path: leaf.value for leaf in leaves(experiment) if leaf.path in _MAY_GROW}
 
 
-def _is_ours(file: Path) -> bool:
+def _is_ours(file: Path, experiment: loading.Experiment) -> bool:
     """Whether a run that was killed before its config.json was written can have left a file."""
     workdir = WorkDirectory("")
+    if experiment.seeds > 1 and _SEED_FOLDER.fullmatch(file.name):
+        return True
     return file.name in (workdir.lock, workdir.token) or file.suffix == ".tmp"
 
 
@@ -166,3 +174,31 @@ def read_experiment(config: str) -> loading.Experiment:
     if not to_path(config).exists():
         raise UserError(f"configuration file not found: {config}")
     return loading.from_json(read_text(config), config)
+
+
+def record_experiment(path: str, experiment: loading.Experiment) -> None:
+    """Writes the config.json of an experiment that is not finished, and removes its result."""
+    workdir = WorkDirectory(path)
+    # First, since a result beside the configuration of a longer run would finish that.
+    to_path(workdir.result).unlink(missing_ok=True)
+    write_text(workdir.config, loading.to_json(experiment))
+
+
+def finished_result(path: str, experiment: loading.Experiment) -> Mapping[str, Any] | None:
+    """The result of a finished run of exactly this experiment; None if there is none."""
+    workdir = WorkDirectory(path)
+    if not to_path(workdir.result).exists():
+        return None
+    if differences(load_experiment(path), experiment):
+        return None
+    result: Mapping[str, Any] = read_json(workdir.result)
+    return result
+
+
+def announce_finished(result: Mapping[str, Any]) -> None:
+    """Says that a run is finished, and how to continue it."""
+    print(
+        f"this run is finished at step {result['step']}; raise train.steps or train.epochs to "
+        "continue it",
+        file=sys.stderr,
+    )

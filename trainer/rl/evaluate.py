@@ -15,6 +15,7 @@ from trainer.config.rl import ReinforcementLearning
 from trainer.errors import unknown_name
 from trainer.io.records import Value
 from trainer.rl import seeds
+from trainer.rl.agents.action_masks import uniform_action, valid_actions
 from trainer.rl.agents.base import Agent
 from trainer.rl.envs import registry
 from trainer.rl.envs.vector import VectorEnvironment, failures_as_user_errors, select
@@ -125,7 +126,8 @@ class Evaluator:
             action, policy_carry, _ = self._agent.act(
                 environment.observe(carry), policy_carry, step_seeds, explore=False
             )
-            action = self._with_random_actions(action, environment.spec, step_seeds)
+            valid = valid_actions(environment.observe(carry), environment.spec)
+            action = self._with_random_actions(action, environment.spec, step_seeds, valid)
             carry, output = environment.step(carry, action, step_seeds)
             counted = tf.cast(playing, tf.float32)
             returns += counted * output.reward
@@ -143,17 +145,16 @@ class Evaluator:
         return Episodes(returns, discounted, first_value, lengths, unfinished, success)
 
     def _with_random_actions(
-        self, action: tf.Tensor, spec: EnvironmentSpec, seed: tf.Tensor
+        self, action: tf.Tensor, spec: EnvironmentSpec, seed: tf.Tensor, valid: tf.Tensor | None
     ) -> tf.Tensor:
         """Replaces actions by uniform ones with probability `evaluate.epsilon`."""
         epsilon = self._config.evaluate.epsilon
         if not epsilon:
             return action
         assert isinstance(spec.action, Discrete)
-        count = spec.action.n
         # The environment splits the same seed in two.
         draws = tf.random.stateless_uniform([2, action.shape[0]], tf.random.split(seed, 3)[2])
-        uniform = tf.minimum(tf.cast(draws[1] * count, tf.int32), count - 1)
+        uniform = uniform_action(draws[1], spec.action.n, valid)
         return tf.where(draws[0] < epsilon, uniform, action)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trainer.config.rl import ReinforcementLearning
-from trainer.engine import distribution, multi_seed, runner
+from trainer.engine import distribution, multi_seed, runner, seed_folders
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.io.records import Value
 from trainer.rl import training
@@ -26,7 +26,7 @@ def train(
       UserError: if settings, environment or distribution do not fit.
       Interrupted: when a stop was requested; the state is saved.
     """
-    multi_seed.check_layout(experiment, path)
+    seed_folders.check_layout(experiment, path)
     runtime = create_runtime(distribution_config)
     runner.announce(runtime)
 
@@ -38,11 +38,21 @@ def train(
     ) -> Mapping[str, Any] | None:
         return training.train(run, directory, runtime, own_session, prepare)
 
-    def summarize(finals: Sequence[Mapping[str, Value]]) -> Mapping[str, Value]:
-        return summarize_seeds(finals, experiment.seed)
-
     with runner.watching_workers(runtime):
-        return multi_seed.train(experiment, path, runtime, session, train_one, summarize)
+        return multi_seed.train(
+            experiment, path, runtime, session, train_one, _across_seeds(experiment)
+        )
+
+
+def write_result(experiment: ReinforcementLearning, path: str) -> Mapping[str, Any]:
+    """Writes result.json across seeds whose runs are finished, and returns its content."""
+    return multi_seed.write_result(experiment, path, _across_seeds(experiment))
+
+
+def _across_seeds(
+    experiment: ReinforcementLearning,
+) -> Callable[[Sequence[Mapping[str, Value]]], Mapping[str, Value]]:
+    return functools.partial(summarize_seeds, seed=experiment.seed)
 
 
 def evaluate(
@@ -66,7 +76,7 @@ def evaluate(
             trained.found,
             functools.partial(trained.evaluator.evaluate_split, split),
         )
-        for trained, (_, directory) in zip(agents, multi_seed.runs(experiment, path), strict=True)
+        for trained, (_, directory) in zip(agents, seed_folders.runs(experiment, path), strict=True)
     ]
     if experiment.seeds == 1:
         return {"split": split, "step": steps[0], "metrics": dict(metrics[0])}
@@ -79,7 +89,7 @@ def load_each(
 ) -> list[Trained]:
     """The trained agent of each of the experiment's runs."""
     runtime = create_runtime(distribution_config)
-    return [load(run, directory, runtime) for run, directory in multi_seed.runs(experiment, path)]
+    return [load(run, directory, runtime) for run, directory in seed_folders.runs(experiment, path)]
 
 
 def create_runtime(distribution_config: DistributionConfig) -> distribution.Runtime:

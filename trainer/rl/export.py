@@ -2,7 +2,7 @@
 
 from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
-from trainer.engine import multi_seed
+from trainer.engine import seed_folders
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.errors import UserError
 from trainer.rl import experiments
@@ -19,7 +19,7 @@ def export(experiment: ReinforcementLearning, path: str, output: str) -> int:
     Raises:
       UserError: if there is no checkpoint, there are several seeds, or `output` is not empty.
     """
-    multi_seed.require_one(experiment, path)
+    seed_folders.require_one(experiment, path)
     if tf.io.gfile.exists(output) and (
         not tf.io.gfile.isdir(output) or tf.io.gfile.listdir(output)
     ):

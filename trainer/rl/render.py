@@ -13,7 +13,7 @@ from PIL import Image
 
 from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
-from trainer.engine import multi_seed
+from trainer.engine import seed_folders
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.workdir import WorkDirectory
 from trainer.io.records import Record, read_records
@@ -52,7 +52,7 @@ def render(
     """
     records = {
         f"seed {run.seed}": read_records(WorkDirectory(directory).metrics)
-        for run, directory in multi_seed.runs(experiment, path)
+        for run, directory in seed_folders.runs(experiment, path)
     }
     curve = os.path.join(path, "learning_curve.png")
     write_learning_curve(records, experiment.environment.name, curve)

@@ -40,9 +40,12 @@ class EnvironmentSpec:
       observation_dtype: float32, or uint8 for pixels.
       action: which actions there are.
       frame_stack: of how many consecutive observations the last axis consists.
+      has_action_mask: whether the last elements of an observation, one per action, tell which
+        actions are valid: 1, or else 0.
     """
 
     observation_shape: tuple[int, ...]
     observation_dtype: "tf.DType"
     action: ActionSpec
     frame_stack: int = 1
+    has_action_mask: bool = False

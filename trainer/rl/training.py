@@ -10,7 +10,7 @@ from trainer.engine import agreement, runner
 from trainer.engine.checkpoints import CheckpointInfo
 from trainer.engine.distribution import Runtime
 from trainer.engine.schedule import Schedule
-from trainer.engine.workdir import check_usable
+from trainer.engine.workdir import announce_finished, check_usable, finished_result
 from trainer.io.records import Value
 from trainer.rl.evaluate import record_split
 from trainer.rl.loading import evaluate_checkpoints
@@ -41,11 +41,11 @@ def train(
       UserError: if settings, environment or distribution do not fit.
       Interrupted: when a stop was requested; the state is saved.
     """
-    finished = runner.finished_result(path, experiment) if runtime.is_chief else None
+    finished = finished_result(path, experiment) if runtime.is_chief else None
     if any(runtime.texts_of_workers("finished" if finished else "")):
         # The command line announces that of one process before TensorFlow starts.
         if finished and runtime.workers > 1:
-            runner.announce_finished(finished)
+            announce_finished(finished)
         return finished
     with agreement.shared_errors(runtime):
         if runtime.is_chief:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainer.config.supervised import Supervised
-from trainer.engine import distribution, multi_seed, runner
+from trainer.engine import distribution, multi_seed, runner, seed_folders
 from trainer.engine.distribution_config import DistributionConfig
-from trainer.supervised import training
+from trainer.supervised import run_data, training
 from trainer.supervised.evaluate import evaluate as evaluate_run
 from trainer.supervised.gradients import can_be_halved
 
@@ -30,7 +30,7 @@ def train(
       UserError: if data, model or strategy do not fit; nothing has been written then.
       Interrupted: when a stop was requested; the state is saved.
     """
-    multi_seed.check_layout(experiment, path)
+    seed_folders.check_layout(experiment, path)
     runtime = distribution.create(distribution_config, can_be_halved(experiment))
     runner.announce(runtime)
 
@@ -50,6 +50,20 @@ def train(
         )
 
 
+def write_result(
+    experiment: Supervised, path: str, accept_changed_data: bool = False
+) -> Mapping[str, Any]:
+    """Writes result.json across seeds whose runs are finished, and returns its content.
+
+    Raises:
+      UserError: if the runs had different data and that is not accepted.
+    """
+    directories = [directory for _, directory in seed_folders.runs(experiment, path)]
+    if not accept_changed_data:
+        run_data.check_same(directories)
+    return multi_seed.write_result(experiment, path, multi_seed.mean_and_interval)
+
+
 def evaluate(
     experiment: Supervised,
     path: str,
@@ -67,7 +81,7 @@ def evaluate(
     steps, metrics = zip(
         *(
             evaluate_run(run, directory, split, runtime, data_dir)
-            for run, directory in multi_seed.runs(experiment, path)
+            for run, directory in seed_folders.runs(experiment, path)
         ),
         strict=True,
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 
 from trainer.data import changes
 from trainer.data.examples import Dataset
@@ -53,6 +54,22 @@ def for_training(dataset: Dataset, path: str, accept_changes: bool) -> Dataset:
         )
     print(f"continuing with changed data: {changed}", file=sys.stderr)
     return dataset
+
+
+def check_same(paths: Sequence[str]) -> None:
+    """Checks that runs, by their work directories, had the same data.
+
+    Raises:
+      UserError: with what differs from the first run.
+    """
+    first, *others = [stored_signature(path).splits for path in paths]
+    for path, splits in zip(paths[1:], others, strict=True):
+        changed = "; ".join(changes.differences(first, splits))
+        if changed and first:
+            raise UserError(
+                f"the data have changed between the runs in {paths[0]} and {path}: {changed}; "
+                "train all seeds in another --workdir, or add --accept_changed_data"
+            )
 
 
 def for_evaluation(dataset: Dataset, split: str, signature: Signature) -> Dataset:

@@ -17,8 +17,10 @@ from trainer.engine.loop_state import LoopState
 from trainer.engine.schedule import Schedule
 from trainer.engine.workdir import (
     WorkDirectory,
+    announce_finished,
     check_not_shorter,
     check_usable,
+    finished_result,
     load_experiment,
 )
 from trainer.errors import UserError, unknown_name
@@ -73,10 +75,10 @@ def train(
         schedule = make_schedule(experiment, train_size, dataset.signature.target)
         if runtime.is_chief:
             _check_not_shorter(experiment, path, train_size)
-    finished = runner.finished_result(path, experiment) if runtime.is_chief else None
+    finished = finished_result(path, experiment) if runtime.is_chief else None
     if any(runtime.texts_of_workers("finished" if finished else "")):
         if finished:
-            runner.announce_finished(finished)
+            announce_finished(finished)
         return finished
     if runtime.is_chief:
         _announce_jump(experiment, path, schedule.total_steps, train_size)

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from trainer.config import loading
 from trainer.engine.preemption import StopRequest
+from trainer.engine.resources import Resources, divide_machine
 from trainer.errors import Interrupted, UserError
 from trainer.tune import hypertune, lock, protocol, report
 from trainer.tune.layout import Layout
 from trainer.tune.progress import Progress
-from trainer.tune.resources import Resources, divide_machine
 from trainer.tune.role import Role, RoleKind
 from trainer.tune.space import Search, describe
 from trainer.tune.study import Limits, Study, was_closed

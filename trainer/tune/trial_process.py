@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +10,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainer.engine.launch import bound, describe_exit
+from trainer.engine.resources import Resources
 from trainer.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR
 from trainer.io import fence, files
 from trainer.io.fence import Fence, Fenced
@@ -18,7 +19,6 @@ from trainer.io.paths import is_remote
 from trainer.tune.layout import Layout, continue_from, read_experiment
 from trainer.tune.median_stopping import final_value
 from trainer.tune.outcome import Outcome, TrialStatus
-from trainer.tune.resources import Resources
 
 # How often a process that was killed is restarted from its checkpoint.
 _MAX_RESTARTS = 1
@@ -91,13 +91,13 @@ class TrialProcess:
             return Outcome(TrialStatus.STOPPED)
         if status < 0 or status == EXIT_INTERRUPTED:
             if self._restarts == _MAX_RESTARTS:
-                return Outcome(TrialStatus.FAILED, reason=f"{_describe_exit(status)}, twice")
+                return Outcome(TrialStatus.FAILED, reason=f"{describe_exit(status)}, twice")
             self._restarts += 1
             self._process = None
             return None
         if status == EXIT_USER_ERROR:
             return Outcome(self._refused_or_failed(), reason=self._last_line("error: "))
-        reason = f"{_describe_exit(status)}: {self._last_line()}"
+        reason = f"{describe_exit(status)}: {self._last_line()}"
         return Outcome(TrialStatus.FAILED, reason=reason)
 
     @property
@@ -177,11 +177,10 @@ class TrialProcess:
         environment = self._resources.environment(os.environ)
         with self._log().open("ab") as log:
             return subprocess.Popen(
-                [
-                    *[sys.executable, "-m", "trainer.tune.launch", str(os.getpid())],
-                    ",".join(map(str, self._resources.cores)),
-                    *command(layout, self.trial_id, execution, self._settings.flags),
-                ],
+                bound(
+                    command(layout, self.trial_id, execution, self._settings.flags),
+                    self._resources.cores,
+                ),
                 env={**environment, fence.VARIABLE: self._fence.to_variable()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -225,10 +224,3 @@ def command(layout: Layout, trial_id: str, execution: int, flags: Sequence[str])
         f"--workdir={layout.workdir(trial_id, execution)}",
         *flags,
     ]
-
-
-def _describe_exit(status: int) -> str:
-    if status < 0:
-        name = signal.Signals(-status).name
-        return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return f"exit status {status}"

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from trainer.engine.preemption import StopRequest
+from trainer.engine.resources import Resources
 from trainer.errors import Interrupted
 from trainer.io.fence import Fenced
 from trainer.tune.coordinator import Coordinator, HeartbeatReply, NoTrial
 from trainer.tune.heartbeat import Heartbeat
 from trainer.tune.outcome import Outcome, TrialStatus
-from trainer.tune.resources import Resources
 from trainer.tune.trial_process import TrialProcess, TrialSettings
 
 _POLL_SECONDS = 0.2

@@ -13,6 +13,7 @@ from trainer.rl.agents.action_distributions import (
     DiagonalGaussian,
     squash,
 )
+from trainer.rl.agents.action_masks import lower_invalid
 from trainer.rl.agents.base import Agent
 from trainer.rl.agents.observations import observation_features
 from trainer.rl.agents.running_moments import RunningMoments
@@ -130,7 +131,9 @@ class ActorCriticAgent(Agent):
     def distribution(self, observation: tf.Tensor) -> ActionDistribution:
         """π(·|s) of observations `[B, ...]`."""
         output = self._policy_network(self._normalized(observation))
-        return DiagonalGaussian(output, self._log_std) if self._box else Categorical(output)
+        if self._box:
+            return DiagonalGaussian(output, self._log_std)
+        return Categorical(lower_invalid(output, observation, self._spec))
 
     def value(self, observation: tf.Tensor) -> tf.Tensor:
         """V(s), float32 `[B]`, in units of unchanged rewards; 0 without a value function."""

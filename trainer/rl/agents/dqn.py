@@ -28,6 +28,7 @@ from trainer.config.agents import DQN
 from trainer.config.rl import ReinforcementLearning
 from trainer.errors import UserError
 from trainer.rl.agents import q_learning
+from trainer.rl.agents.action_masks import lower_invalid, valid_actions
 from trainer.rl.agents.base import Agent, AgentLoss, TargetNetwork
 from trainer.rl.agents.distributional import make_returns
 from trainer.rl.agents.exploration import NO_ACTION, ExplorationCarry, epsilon, explore
@@ -111,13 +112,18 @@ class DQNAgent(Agent):
         if explore and self._settings.noisy:
             noise_seed, seed = tf.unstack(tf.random.split(seed, 2))
         q = self._returns.mean(self._values(self._network, observation, noise_seed))
+        q = lower_invalid(q, observation, self._spec)
         greedy = tf.argmax(q, axis=-1, output_type=tf.int32)
         if not explore:
             return greedy, carry, ()
-        return self._explore(greedy, carry, seed)
+        return self._explore(greedy, carry, seed, valid_actions(observation, self._spec))
 
     def _explore(
-        self, greedy: tf.Tensor, carry: ExplorationCarry, seed: tf.Tensor
+        self,
+        greedy: tf.Tensor,
+        carry: ExplorationCarry,
+        seed: tf.Tensor,
+        valid: tf.Tensor | None,
     ) -> tuple[tf.Tensor, ExplorationCarry, Any]:
         settings = self._settings.exploration
         action, held = explore(
@@ -127,6 +133,7 @@ class DQNAgent(Agent):
             settings.epsilon_duration,
             self._num_actions,
             seed,
+            valid,
         )
         return action, ExplorationCarry(held, carry.steps + self._num_envs), ()
 
@@ -143,8 +150,9 @@ class DQNAgent(Agent):
         return self._returns.mean(self._values(self._target_network, observation))
 
     def value(self, observation: tf.Tensor) -> tf.Tensor:
-        """max_a Q(s, a), `[B]`."""
-        return tf.reduce_max(self.q_values(observation), axis=-1)
+        """max_a Q(s, a) over the valid actions, `[B]`."""
+        q = lower_invalid(self.q_values(observation), observation, self._spec)
+        return tf.reduce_max(q, axis=-1)
 
     def _values(
         self, network: QNetwork, observation: tf.Tensor, seed: tf.Tensor | None = None
@@ -165,12 +173,13 @@ class DQNAgent(Agent):
         selector = values_t
         if settings.double:
             selector = self._values(self._network, batch.next_observation, selector_seed)
-        q_selector = returns.mean(selector)
+        q_selector = lower_invalid(returns.mean(selector), batch.next_observation, self._spec)
         if not settings.munchausen:
             greedy = q_learning.take_greedy(values_t, q_selector)
             return returns.td_target(batch.reward, batch.discount, greedy)
         temperature = settings.munchausen_temperature
         q_tm1 = returns.mean(self._values(self._target_network, batch.observation, tm1_seed))
+        q_tm1 = lower_invalid(q_tm1, batch.observation, self._spec)
         bonus = q_learning.munchausen_bonus(
             q_tm1, batch.action, settings.munchausen_alpha, temperature, settings.munchausen_clip
         )
@@ -203,8 +212,9 @@ class DQNAgent(Agent):
         shape, dtype = self._spec.observation_shape, self._spec.observation_dtype
         inputs = keras.Input(shape, dtype=dtype)
         mean = keras.layers.Lambda(lambda output: self._returns.mean(self._returns.values(output)))
+        valid = keras.layers.Lambda(lambda each: lower_invalid(each[0], each[1], self._spec))
         return tf_agents.greedy_q_policy(
-            keras.Model(inputs, mean(self._network(inputs))),
+            keras.Model(inputs, valid([mean(self._network(inputs)), inputs])),
             tf.TensorSpec(shape, dtype, "observation"),
             self._num_actions,
         )

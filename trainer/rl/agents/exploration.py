@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from trainer.compat.keras import tf
 from trainer.config.agents import EpsilonGreedy
+from trainer.rl.agents.action_masks import uniform_action
 
 # In place of an action: the last one was greedy.
 NO_ACTION = -1
@@ -34,6 +35,7 @@ def explore(
     mean_duration: float,
     num_actions: int,
     seed: tf.Tensor,
+    valid: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Epsilon-greedy actions, in which a random action is repeated for a while.
 
@@ -50,6 +52,7 @@ def explore(
       mean_duration: of a random action, steps; 1 draws a new one at each step.
       num_actions: number of actions.
       seed: int32 `[2]`.
+      valid: bool `[B, actions]`, which actions may be taken; None: all.
 
     Returns:
       The actions and the next `held`, both int32 `[B]`.
@@ -58,10 +61,11 @@ def explore(
     draws = tf.random.stateless_uniform([2, greedy.shape[0]], seed)
     holding = held != NO_ACTION
     continues = holding & (draws[0] < continue_probability)
+    if valid is not None:
+        continues &= tf.gather(valid, tf.maximum(held, 0), axis=1, batch_dims=1)
     # The rest of a draw that did not continue is uniform again.
     fresh = tf.where(holding, (draws[0] - continue_probability) * mean_duration, draws[0])
     begins = fresh < epsilon / (mean_duration - epsilon * (mean_duration - 1))
-    # The bound guards against a uniform number that rounds up to 1.
-    random = tf.minimum(tf.cast(draws[1] * num_actions, tf.int32), num_actions - 1)
+    random = uniform_action(draws[1], num_actions, valid)
     held = tf.where(continues, held, tf.where(begins, random, NO_ACTION))
     return tf.where(held == NO_ACTION, greedy, held), held

@@ -5,6 +5,7 @@ from trainer.config.rl import ReinforcementLearning
 from trainer.errors import UserError
 from trainer.models.building import build_features
 from trainer.models.context import Context
+from trainer.rl.agents.action_masks import without_mask
 from trainer.rl.specs import EnvironmentSpec
 
 
@@ -13,7 +14,7 @@ def observation_features(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """A symbolic input of observations `[B, ...]`, and features `[B, F]` of the `model` section.
 
-    Pixels are scaled to [0, 1].
+    Pixels are scaled to [0, 1]. A mask of actions is left out.
 
     Raises:
       UserError: if the model does not fit the observations, or has dropout.
@@ -26,6 +27,8 @@ def observation_features(
             )
     inputs = keras.Input(spec.observation_shape, dtype=spec.observation_dtype)
     scale = 1 / 255 if spec.observation_dtype == tf.uint8 else 1.0
-    scaled = keras.layers.Lambda(lambda x: tf.cast(x, tf.float32) * scale)(inputs)
+    scaled = keras.layers.Lambda(lambda x: tf.cast(without_mask(x, spec), tf.float32) * scale)(
+        inputs
+    )
     context = Context(config.seed, tf.Variable(0, dtype=tf.int64, trainable=False))
     return inputs, build_features(config.model, scaled, context)

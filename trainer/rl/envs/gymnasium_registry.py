@@ -44,6 +44,8 @@ def find(config: EnvironmentConfig, also_known: Iterable[str] = ()) -> Create:
         if config.time_limit:
             # Outermost, so that it counts the agent's steps, whatever a wrapper does.
             environment = gymnasium.wrappers.TimeLimit(environment, config.time_limit)
+        if config.action_mask:
+            environment = gymnasium_wrappers.MaskInObservation(environment)
         return environment
 
     return create_wrapped

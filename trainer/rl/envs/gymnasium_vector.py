@@ -57,6 +57,7 @@ class GymnasiumVector(VectorEnvironment):
             self._interface.observation_shape,
             tf.as_dtype(self._interface.observation_dtype),
             self._interface.action,
+            has_action_mask=config.action_mask,
         )
         self._size = 0
 

@@ -105,3 +105,50 @@ class FrameSkip(_Wrapper):
         if self._is_pixels and previous is not None:
             observation = np.maximum(previous, observation)
         return observation, total, terminated, truncated, info
+
+
+class MaskInObservation(_Wrapper):
+    """Appends `info["action_mask"]` to observations, one element per action: 1 is valid, 0 not."""
+
+    def __init__(self, environment: gymnasium.Env[Any, Any]):
+        """Wraps `environment`.
+
+        Raises:
+          UserError: if its actions are not discrete, or its observations are no vectors.
+        """
+        super().__init__(environment)
+        actions, space = environment.action_space, environment.observation_space
+        if not isinstance(actions, gymnasium.spaces.Discrete):
+            raise UserError(
+                f"environment.action_mask needs a Discrete action space. Received: {actions}"
+            )
+        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+            raise UserError(
+                "environment.action_mask needs a Box observation space of one axis; set "
+                f"environment.flatten. Received: {space}"
+            )
+        self._num_actions = int(actions.n)
+        self.observation_space = gymnasium.spaces.Box(
+            np.append(space.low.astype(np.float32), np.zeros(self._num_actions, np.float32)),
+            np.append(space.high.astype(np.float32), np.ones(self._num_actions, np.float32)),
+            dtype=np.float32,
+        )
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> _Reset:
+        """See the class."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        return self._with_mask(observation, info), info
+
+    def step(self, action: Any) -> _Step:
+        """See the class."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return self._with_mask(observation, info), reward, terminated, truncated, info
+
+    def _with_mask(self, observation: Any, info: dict[str, Any]) -> Any:
+        mask = np.asarray(info.get("action_mask", ()), np.float32)
+        if mask.shape != (self._num_actions,) or not mask.any():
+            raise UserError(
+                "info['action_mask'] must have one element per action, of which one at least is "
+                f"not 0. Received: {info.get('action_mask')}"
+            )
+        return np.append(np.asarray(observation, np.float32), mask)

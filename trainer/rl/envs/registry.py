@@ -34,6 +34,7 @@ _GYMNASIUM_ONLY = (
     "arguments",
     "wrappers",
     "flatten",
+    "action_mask",
     "frame_skip",
     "noop_starts",
     "sticky_actions",

@@ -1,4 +1,4 @@
-"""The division of this machine among parallel trials."""
+"""The division of this machine among parallel trials, or the parallel runs of several seeds."""
 
 import dataclasses
 import os

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from trainer.tune.resources import Resources, divide
+from trainer.engine.resources import Resources, divide
 
 
 def test_single_trial_uses_the_whole_machine():
@@ -44,7 +44,7 @@ def test_trial_does_not_inherit_cluster_variables():
 
 
 def launched(parent, cores, code):
-    launch = [sys.executable, "-m", "trainer.tune.launch", str(parent), cores]
+    launch = [sys.executable, "-m", "trainer.engine.launch", str(parent), cores]
     command = [*launch, sys.executable, "-c", code]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
