@@ -245,13 +245,17 @@ class Checkpoints:
     def newest(self, skip: int = 0) -> tuple[CheckpointInfo | None, list[str]]:
         """The newest complete checkpoint, and a reason for each damaged one that was passed over.
 
+        What is kept of the best checkpoint is passed over too; there is a reason if nothing else
+        is left.
+
         Args:
           skip: how many newer complete ones to skip, as long as there is an older one.
         """
-        newest, damaged = None, []
+        newest, damaged, partial = None, [], []
         for step in self.steps():
             found, reason = self.find(step)
             if found is not None and not found.is_whole:
+                partial.append(f"checkpoint {found.path} has only what evaluation needs")
                 continue
             newest = found or newest
             if found is None:
@@ -262,7 +266,7 @@ class Checkpoints:
                 skip -= 1
         # No worker may write a newer one while another is still reading.
         self._barrier()
-        return newest, damaged
+        return newest, damaged if newest else [*damaged, *partial]
 
     def find(self, step: int) -> tuple[CheckpointInfo | None, str]:
         """The checkpoint of a step if it is complete, else the reason why it is not.
