@@ -93,7 +93,7 @@ def test_runs_side_by_side_equal_single_runs(start, tmp_path, progress, state_di
     assert json.loads((workdir / "config.json").read_text())["seeds"] == 2
 
 
-def test_one_more_seed_trains_only_that_one_on_the_same_data(start, tmp_path, progress, capsys):
+def test_one_more_seed_trains_only_that_one_on_the_same_data(start, tmp_path, capsys):
     process = start("train", *SUPERVISED, *TWO, f"--workdir={tmp_path}")
     assert process.wait() == 0
     before = (tmp_path / "seed_3" / "result.json").stat().st_mtime_ns
