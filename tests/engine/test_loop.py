@@ -333,6 +333,18 @@ def test_early_stopping_counts_evaluations_without_a_better_one(tmp_path):
     assert longer.state.step > 80
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_run_ends_at_the_evaluation_that_reaches_a_value(sign, tmp_path):
+    schedule = dataclasses.replace(SCHEDULE, more_is_better=sign > 0, stop_at=sign * 2.0)
+    scores = {20: 1.0, 40: math.nan, 60: 2.0, 80: 9.0, 100: 9.0}
+    task = Counter(scores={step: sign * value for step, value in scores.items()})
+    loop = make_loop(tmp_path, task, schedule)
+    loop.run()
+    assert loop.state.step == 60
+    assert loop.state.stopped_early
+    assert loop.state.best_step == 60
+
+
 def test_a_loss_that_is_not_finite_rolls_back_with_half_the_learning_rate(tmp_path):
     stream = io.StringIO()
     task = Counter(nan_at=(47,))

@@ -4,13 +4,15 @@ import pytest
 from scipy import stats
 
 from trainer.compat.keras import tf
-from trainer.config import DQN, MLP, Environment, EvaluateRL, ReinforcementLearning
+from trainer.config import DQN, MLP, PPO, Environment, EvaluateRL, ReinforcementLearning
 from trainer.engine import distribution
+from trainer.errors import UserError
 from trainer.rl import evaluate
 from trainer.rl.agents import base
 from trainer.rl.agents.dqn import DQNAgent
 from trainer.rl.envs import registry
-from trainer.rl.evaluate import Episodes, Evaluator, interval, summarize
+from trainer.rl.evaluate import Episodes, Evaluator, interval, summarize, summarize_seeds
+from trainer.rl.settings import check_actions
 
 RETURNS = np.array([1.0, 2, 3, 4, 5, 6, 7, 1000], np.float32)
 
@@ -54,6 +56,13 @@ def test_the_interval_is_the_percentile_bootstrap_of_the_interquartile_mean():
     assert low < stats.trim_mean(returns, 0.25) < high
 
 
+def test_the_summary_of_seeds_has_the_mean_of_their_last_checkpoints():
+    run = {"return_mean": 3.0, "episodes": 5, "episodes_unfinished": 0}
+    assert "last_return_mean" not in summarize_seeds([run, run], seed=0)
+    runs = [{**run, "last_return_mean": value} for value in (1.0, 2.0)]
+    assert summarize_seeds(runs, seed=0)["last_return_mean"] == 1.5
+
+
 def test_equal_returns_have_no_spread():
     assert interval(np.full(20, 500.0), seed=0) == (500.0, 500.0)
 
@@ -88,6 +97,45 @@ def test_each_environment_plays_one_greedy_episode():
             expected += 0.9 ** len(rewards) * value
         np.testing.assert_allclose(played.discounted_returns[index], expected, rtol=1e-5)
     assert len(np.unique(played.lengths)) > 1
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.3, 1.0])
+def test_random_actions_have_the_configured_probability(epsilon, monkeypatch):
+    config = ReinforcementLearning(
+        environment=Environment(name="Catch-v0"), evaluate=EvaluateRL(epsilon=epsilon)
+    )
+    environment = registry.make(config.environment)
+    agent = base.build(config, environment.spec)
+    greedy = tf.zeros([64], tf.int32)
+    monkeypatch.setattr(agent, "act", lambda *_, **__: (greedy, (), ()))
+    taken = []
+    step = environment.step
+
+    def record(carry, action, seed):
+        taken.append(action.numpy())
+        return step(carry, action, seed)
+
+    monkeypatch.setattr(environment, "step", record)
+    evaluator = Evaluator(config, agent, compiles=False)
+    for seed in ([1, 2], [1, 2], [2, 2]):
+        evaluator._play(environment, 64, tf.constant(seed))
+    first, again, other = np.split(np.stack(taken), 3)
+    np.testing.assert_array_equal(first, again)
+    assert np.array_equal(first, other) == (epsilon == 0)
+    counts = np.bincount(np.stack(taken).ravel(), minlength=3)
+    # Of three actions one is the greedy one.
+    expected = counts.sum() * np.array([1 - 2 * epsilon / 3, epsilon / 3, epsilon / 3])
+    assert np.abs(counts - expected).max() < 5 * np.sqrt(counts.sum())
+
+
+def test_continuous_actions_cannot_be_random():
+    config = ReinforcementLearning(
+        environment=Environment(name="Pendulum-v1"), agent=PPO(), evaluate=EvaluateRL(epsilon=0.1)
+    )
+    spec = registry.make(config.environment).spec
+    with pytest.raises(UserError, match=r"must be 0 for the continuous .* Received: 0\.1"):
+        check_actions(config, spec)
+    check_actions(ReinforcementLearning(agent=PPO()), spec)
 
 
 class PerfectBalance(DQNAgent):

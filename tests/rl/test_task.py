@@ -140,6 +140,46 @@ def test_chunk_lengths_do_not_change_the_result():
         np.testing.assert_array_equal(value, other, err_msg=name)
 
 
+@pytest.mark.parametrize(
+    ("environment", "model"),
+    [
+        (SMALL.environment, SMALL.model),
+        (
+            Environment(name="Catch-v0", frame_stack=4),
+            CNN(filters=(4,), strides=2, pool=1, units=(8,)),
+        ),
+    ],
+    ids=["numbers", "stacked frames"],
+)
+def test_without_a_replay_in_checkpoints_it_is_filled_again(environment, model, capfd):
+    train = dataclasses.replace(SMALL.train, checkpoint_replay=False)
+    config = dataclasses.replace(SMALL, environment=environment, model=model, train=train)
+    first = task(config, jit="off")
+    first.advance(25)
+    saved = write(first, "saved")
+    assert not any("experience" in name for name in values(first))
+    assert "replay" not in capfd.readouterr().err
+    resumed = task(config, jit="off")
+    read(resumed, saved)
+    resumed.start(25 * resumed.steps_per_iteration)
+    message = "checkpoints have no replay: 64 transitions are collected before learning continues"
+    assert capfd.readouterr().err.endswith(f"{message}; starting new episodes\n")
+    # A roll-back of the first process is the same, whatever its replay held.
+    replay = first.learning.replays[0]
+    replay.feedback(replay.example(1), tf.constant([np.nan]))
+    read(first, saved)
+    first.start(25 * first.steps_per_iteration)
+    assert int(replay.size()) == 0
+    updates = int(resumed.learner.optimizer.iterations)
+    resumed.advance(7)
+    assert int(resumed.learner.optimizer.iterations) == updates
+    resumed.advance(30)
+    first.advance(37)
+    assert int(resumed.learner.optimizer.iterations) > updates
+    assert int(first.learner.optimizer.iterations) > updates
+    assert np.isfinite(first.metrics()["loss"])
+
+
 @pytest.mark.parametrize("backend", ["tensorflow", "gymnasium"])
 def test_two_replicas_keep_one_network_and_resume_bit_for_bit(backend):
     config = dataclasses.replace(SMALL, environment=Environment(time_limit=30, backend=backend))
@@ -327,6 +367,8 @@ def test_float16_does_not_lose_small_gradients():
         (["model.kind=cnn"], "needs images"),
         (["model.dropout=0.5"], "model.dropout must be 0"),
         (["environment.grayscale=true"], "grayscale"),
+        (["train.stop_at_return=much"], "train.stop_at_return must be a number or empty"),
+        (["train.stop_at_return=nan"], "train.stop_at_return must be a number or empty"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

@@ -69,16 +69,51 @@ def test_a_run_can_be_blind_to_the_test_episodes(trained, tmp_path, capsys):
         for record in records
         if (record.split, record.step) == ("eval", result["checkpoint"]["step"])
     )
-    assert result["metrics"] == {f"eval/{name}": value for name, value in selected.items()}
+    last = records[-2].metrics
+    last = {f"last_{name}": last[name] for name in ("return_mean", "return_iqm", "return_ci95")}
+    assert result["metrics"] == {
+        f"eval/{name}": value for name, value in {**selected, **last}.items()
+    }
     # The same run, except for what is reported at its end.
     others = read_records(str(trained / "metrics.jsonl"))
     assert [record.split for record in others].count("test") == 1
     capsys.readouterr()
     for workdir in (trained, tmp_path / "run"):
         assert run(["evaluate", f"--workdir={workdir}", "--split=validation"]) == 0
-        assert json.loads(capsys.readouterr().out)["metrics"] == selected
+        assert json.loads(capsys.readouterr().out)["metrics"] == {**selected, **last}
     assert run(["evaluate", f"--workdir={trained}", "--split=train"]) == 2
     assert "Received: 'train'" in capsys.readouterr().err
+
+
+def test_the_last_checkpoint_is_reported_beside_the_best(trained, capsys):
+    """The last weights are evaluated again, as those of a run that selects them."""
+    metrics = read(trained)["metrics"]
+    config = trained / "config.json"
+    before = config.read_text()
+    config.write_text(before.replace('"checkpoint": "best"', '"checkpoint": "last"'))
+    assert run(["evaluate", f"--workdir={trained}"]) == 0
+    config.write_text(before)
+    last = json.loads(capsys.readouterr().out)["metrics"]
+    assert not any(name.startswith("last_") for name in last)
+    for name in ("return_mean", "return_iqm", "return_ci95"):
+        assert metrics[f"test/last_{name}"] == last[name]
+
+
+def test_a_run_stops_at_a_return_and_shows_the_published_one(tmp_path, capsys):
+    reference = "195 is solved, documentation of Gym"
+    arguments = (
+        "--config.train.stop_at_return=2",
+        "--config.train.evaluate_every=400",
+        f"--config.evaluate.reference={reference}",
+    )
+    assert train(tmp_path / "run", *SMALL, *arguments) == 0
+    captured = capsys.readouterr()
+    assert f"\npublished: {reference}\n" in captured.out
+    result = read(tmp_path / "run")
+    assert result["reference"] == reference
+    assert result["stopped_early"]
+    assert result["step"] == 400
+    assert result["metrics"]["test/last_return_mean"] == result["metrics"]["test/return_mean"]
 
 
 def test_predict_is_for_supervised_runs(trained, capsys):

@@ -1,6 +1,7 @@
 """A reinforcement learning experiment: environment, model, agent, training, evaluation."""
 
 import dataclasses
+import math
 
 from trainer.config.agents import DQN, Agent, QLinear
 from trainer.config.cadence import Cadence
@@ -145,11 +146,13 @@ class TrainRL(Cadence):
     def validate(self) -> None:
         """Checks that the return to stop at is a number."""
         try:
-            _ = self.target_return
+            is_number = self.target_return is None or math.isfinite(self.target_return)
         except ValueError:
+            is_number = False
+        if not is_number:
             raise UserError(
                 f"stop_at_return must be a number or empty. Received: {self.stop_at_return!r}"
-            ) from None
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ EVALUATION: Mapping[str, bool | None] = {
     "length_mean": None,
     "episodes": None,
     "episodes_unfinished": False,
-    # Of the last checkpoint, where the result is that of the best.
+    # Of the last checkpoint, beside the results of the best.
     "last_return_mean": True,
     "last_return_iqm": True,
 }

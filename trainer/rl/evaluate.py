@@ -152,7 +152,8 @@ class Evaluator:
         if not epsilon:
             return action
         assert isinstance(spec.action, Discrete)
-        draws = tf.random.stateless_uniform([2, action.shape[0]], tf.random.split(seed, 2)[1])
+        # The environment splits the same seed in two.
+        draws = tf.random.stateless_uniform([2, action.shape[0]], tf.random.split(seed, 3)[2])
         uniform = uniform_action(draws[1], spec.action.n, valid)
         return tf.where(draws[0] < epsilon, uniform, action)
 
@@ -199,11 +200,13 @@ def summarize_seeds(runs: Sequence[Mapping[str, Value]], seed: int) -> Mapping[s
         name: sum(int(run[name]) for run in runs)  # type: ignore[arg-type, misc]
         for name in ("episodes", "episodes_unfinished")
     }
+    of_last = [run["last_return_mean"] for run in runs if "last_return_mean" in run]
     return {
         "return_mean": float(scores.mean()),
         "return_iqm": float(stats.trim_mean(scores, 0.25)),
         "return_ci95": [low, high],
         "return_min": float(scores.min()),
+        **({"last_return_mean": float(np.mean(of_last))} if of_last else {}),
         "return_of_each_seed": scores.tolist(),
         "episodes": total["episodes"],
         "episodes_unfinished": total["episodes_unfinished"],

@@ -70,6 +70,7 @@ def evaluate(
     steps = [trained.step for trained in agents]
     metrics = [
         evaluate_checkpoints(
+            trained.experiment,
             directory,
             trained.agent,
             trained.found,

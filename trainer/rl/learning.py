@@ -38,8 +38,12 @@ class Learning(abc.ABC):
         """Call it before environments start again in the middle of an episode."""
 
     @abc.abstractmethod
-    def announce_refill(self) -> None:
-        """Says on stderr that experience is missing after a restart, if it is."""
+    def refill(self, step: int) -> str:
+        """Empties experience that checkpoints do not hold; call it when a run starts at `step`.
+
+        Returns:
+          What is missing and why; empty if nothing is.
+        """
 
     def figures(self) -> Mapping[str, float]:
         """Numbers that describe the experience, for reports."""

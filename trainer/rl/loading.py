@@ -53,24 +53,28 @@ def load(experiment: ReinforcementLearning, path: str, runtime: Runtime) -> Trai
 
 
 def evaluate_checkpoints(
+    experiment: ReinforcementLearning,
     path: str,
     agent: Agent,
     selected: CheckpointInfo,
     evaluation: Callable[[], Mapping[str, Value]],
 ) -> Mapping[str, Value]:
-    """The metrics of the selected checkpoint, and some of the last one where that is another.
+    """The metrics of the selected checkpoint, and beside those of the best some of the last one.
 
     Args:
+      experiment: the configuration.
       path: the work directory.
       agent: receives the weights, and ends with those of the selected checkpoint.
       selected: the best or the last checkpoint.
       evaluation: evaluates the agent.
     """
-    of_last: Mapping[str, Value] = {}
-    last = runner.checkpoint_of(path, "last")
+    restore(selected, {"agent": agent})
+    metrics = evaluation()
+    if experiment.evaluate.checkpoint == "last":
+        return metrics
+    of_last, last = metrics, runner.checkpoint_of(path, "last")
     if last.step != selected.step:
         restore(last, {"agent": agent})
-        metrics = evaluation()
-        of_last = {f"last_{name}": metrics[name] for name in _OF_THE_LAST}
-    restore(selected, {"agent": agent})
-    return {**evaluation(), **of_last}
+        of_last = evaluation()
+        restore(selected, {"agent": agent})
+    return {**metrics, **{f"last_{name}": of_last[name] for name in _OF_THE_LAST}}

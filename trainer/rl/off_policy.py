@@ -1,6 +1,5 @@
 """Learning from a replay of transitions."""
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -93,14 +92,16 @@ class ReplayLearning(Learning):
         for replay in self.replays:
             replay.end_episodes()
 
-    def announce_refill(self) -> None:
-        """See the base class."""
-        missing = self._min_size - int(self.replays[0].written()) * self._replicas.total
-        if missing > 0:
-            print(
-                f"the checkpoint has no replay: learning continues after {missing:,} transitions",
-                file=sys.stderr,
-            )
+    def refill(self, step: int) -> str:
+        """See the base class; a roll-back must not keep what a diverged agent left behind."""
+        if "experience" in self.state or not (step or self.replays[0].written()):
+            return ""
+        for replay in self.replays:
+            replay.clear()
+        return (
+            f"checkpoints have no replay: {self._min_size:,} transitions are collected before "
+            "learning continues"
+        )
 
     def figures(self) -> Mapping[str, float]:
         """The stored fraction of the replay's capacity."""

@@ -76,8 +76,10 @@ class RolloutLearning(Learning):
         for running_return in self._running_returns:
             running_return.assign(tf.zeros_like(running_return))
 
-    def announce_refill(self) -> None:
-        """Does nothing: experience lasts for one iteration."""
+    def refill(self, step: int) -> str:
+        """See the base class; experience lasts for one iteration."""
+        del step
+        return ""
 
     def learn_from(self, steps: Any, progress: tf.Tensor) -> None:
         """See the base class."""

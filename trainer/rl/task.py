@@ -158,9 +158,10 @@ class ReinforcementLearningTask:
 
     def start(self, step: int) -> None:
         """Starts new episodes where those of a checkpoint cannot be restored."""
-        if step and not self._config.train.checkpoint_replay:
-            self.learning.announce_refill()
         reasons = [state.why_lost for state in self._python_states if state.why_lost]
+        if missing := self.learning.refill(step):
+            # What was stored of the current episodes is missing too.
+            reasons = [missing]
         if reasons:
             print(f"{reasons[0]}; starting new episodes", file=sys.stderr)
             for collector in self.collectors:

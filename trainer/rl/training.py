@@ -69,7 +69,7 @@ def train(
         def evaluate() -> Mapping[str, Value]:
             return task.by_chief(task.evaluator.evaluate_final)
 
-        metrics = evaluate_checkpoints(path, task.agent, found, evaluate)
+        metrics = evaluate_checkpoints(experiment, path, task.agent, found, evaluate)
         return runner.FinalEvaluation(record_split(experiment), metrics)
 
     return runner.run(

@@ -82,6 +82,10 @@ class Replay(tf.Module, abc.ABC):
         if self._frames is not None:
             self._frames.end_episodes()
 
+    def clear(self) -> None:
+        """Drops all transitions, with their priorities."""
+        self._ring.clear()
+
     def size(self) -> tf.Tensor:
         """The number of transitions stored, int64."""
         return self._ring.size()
@@ -161,6 +165,12 @@ class PrioritizedReplay(Replay):
         # The values are p^alpha.
         self._tree = SumTree(ring.slots + ring.num_envs)
         self._largest = tf.Variable(1.0, trainable=False)
+
+    def clear(self) -> None:
+        """See the base class."""
+        super().clear()
+        self._tree.clear()
+        self._largest.assign(1.0)
 
     def batches(self, count: int, batch_size: int, seed: tf.Tensor, progress: tf.Tensor) -> Sample:
         """Draws one transition from each of `batch_size` equal parts of the mass per batch.

@@ -74,6 +74,11 @@ class Ring(tf.Module):
         """Drops the `count` oldest rows, a scalar int64."""
         self._dropped.assign(self._first() + count)
 
+    def clear(self) -> None:
+        """Drops all rows."""
+        self._written.assign(0)
+        self._dropped.assign(0)
+
     def write(self, transitions: Transition, valid: tf.Tensor) -> tf.Tensor:
         """Writes T rows.
 

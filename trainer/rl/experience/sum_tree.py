@@ -23,6 +23,10 @@ class SumTree(tf.Module):
         self._leaves = 2**self._depth
         self._nodes = tf.Variable(tf.zeros([2 * self._leaves], tf.float64), trainable=False)
 
+    def clear(self) -> None:
+        """Sets all values to 0."""
+        self._nodes.assign(tf.zeros_like(self._nodes))
+
     def total(self) -> tf.Tensor:
         """The sum of all values, scalar float64."""
         # Indexing a variable that was scatter-updated would copy all of it.
