@@ -131,6 +131,22 @@ def test_each_of_several_batches_is_spread_over_the_whole_ring():
     np.testing.assert_allclose(np.reshape(samples[0].weights, [4, 50]), weights, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "config", [UniformReplay(capacity=8, min_size=1), prioritized(capacity=8)], ids=lambda c: c.kind
+)
+def test_a_cleared_replay_is_like_a_new_one(config):
+    made, new = filled(config, rows=7), make_replay(config, 1, 2, 1, SPEC, compiles=False)
+    feedback(made, range(8), [np.nan, *range(7)])
+    made.clear()
+    assert int(made.size()) == int(made.written()) == 0
+    for number in range(3):
+        made.add(steps(2 * number))
+        new.add(steps(2 * number))
+    for one, other in zip(draws(made, 50, 2), draws(new, 50, 2), strict=True):
+        for found, expected in zip(tf.nest.flatten(one), tf.nest.flatten(other), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
 def test_a_new_transition_has_the_largest_priority_so_far():
     made = filled(prioritized(priority_exponent=1.0), rows=2)
     feedback(made, range(4), [9.0, 1.0, 1.0, 1.0])
