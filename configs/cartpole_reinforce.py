@@ -2,7 +2,9 @@
 
     trainer train --config=configs/cartpole_reinforce.py --workdir=runs/cartpole_reinforce
 
-@@
+500,000 environment steps; the best of ten checkpoints, evaluated on 20 episodes each. About 7
+seconds of training on two idle CPU cores. Returns over 100 other episodes, seeds 0 to 4: the
+interquartile mean is 500 for each seed, the mean 500 for four of them and 494.9 for one.
 """
 
 from trainer.config import (

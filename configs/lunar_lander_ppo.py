@@ -2,7 +2,8 @@
 
     trainer train --config=configs/lunar_lander_ppo.py --workdir=runs/lunar_lander_ppo
 
-@@
+600,000 environment steps; the best of ten checkpoints, evaluated on 20 episodes each. 2 to 4
+minutes of training on two busy CPU cores. @@
 """
 
 from trainer.config import (

@@ -2,7 +2,9 @@
 
     trainer train --config=configs/pendulum_ppo.py --workdir=runs/pendulum_ppo
 
-@@
+300,000 environment steps; the best of ten checkpoints, evaluated on 20 episodes each. About 20
+seconds of training on two CPU cores. Returns over 100 other episodes, seeds 0 to 4: the mean is
+between -187.1 and -172.2, the interquartile mean between -172.6 and -156.6.
 """
 
 from trainer.config import (

@@ -3,6 +3,7 @@ import dataclasses
 import io
 import json
 import math
+import shutil
 
 import pytest
 
@@ -405,3 +406,29 @@ def test_the_loop_state_is_json(tmp_path):
     loop = make_loop(tmp_path, Counter())
     loop.run()
     assert LoopState(**json.loads(json.dumps(dataclasses.asdict(loop.state)))) == loop.state
+
+
+def test_a_run_of_which_only_a_part_of_the_best_is_left_does_not_start_again(tmp_path):
+    def task():
+        one = Counter(scores={20: 1000.0})
+        one.best_state = {"weight": one.weight}
+        return one
+
+    make_loop(tmp_path, task()).run()
+    checkpoints = Checkpoints(str(tmp_path), keep=2)
+    best = checkpoints.newest_partial()
+    assert best.step == 20
+    for step in checkpoints.steps():
+        if step != best.step:
+            shutil.rmtree(tmp_path / f"{step:08d}")
+    with pytest.raises(UserError, match="no checkpoint is left to resume from"):
+        make_loop(tmp_path, task()).run()
+    assert checkpoints.newest_partial() == best
+
+
+@pytest.mark.parametrize(("stop_at", "last"), [(40.0, 40), (41.0, 60), (None, 100)])
+def test_a_run_stops_at_the_value_it_is_to_reach(tmp_path, stop_at, last):
+    loop = make_loop(tmp_path, Counter(), dataclasses.replace(SCHEDULE, stop_at=stop_at))
+    loop.run()
+    assert loop.state.step == last
+    assert loop.state.stopped_early == (stop_at is not None)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,8 +32,8 @@ AGENT = (
     "--jit=off",
     "--config.environment.time_limit=40",
     "--config.model.units=16",
-    "--config.train.steps=6000",
-    "--config.train.checkpoint_every=400",
+    "--config.train.steps=2400",
+    "--config.train.checkpoint_every=200",
     "--config.agent.replay.min_size=200",
     "--config.evaluate.episodes=2",
 )
@@ -69,18 +70,25 @@ def uninterrupted(tmp_path_factory):
     return workdir
 
 
-def test_runs_side_by_side_equal_single_runs(start, tmp_path, progress, state_digest):
-    workdir = tmp_path / "run"
-    process = start("train", *SUPERVISED, *TWO, f"--workdir={workdir}")
-    progress.wait_for_step(workdir / "seed_4", 1, process)
-    if sys.platform == "linux":
-        assert "tensorflow" not in Path(f"/proc/{process.pid}/maps").read_text()
-    out, err = process.communicate()
-    assert process.returncode == 0, err
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The work directory of two seeds, and what the command printed."""
+    workdir = tmp_path_factory.mktemp("runs") / "digits"
+    command = [sys.executable, "-m", "trainer", "train", *SUPERVISED, *TWO, f"--workdir={workdir}"]
+    process = subprocess.run(command, check=True, capture_output=True, text=True)
+    return workdir, process.stdout, process.stderr
+
+
+def test_lines_have_the_seed_and_fit_into_80_columns(trained):
+    _, out, err = trained
     assert out.startswith("finished at step 30 ")
     lines = err.splitlines()
     assert {line[:8] for line in lines} == {"seed 3: ", "seed 4: "}
     assert max(map(len, lines)) <= 80
+
+
+def test_runs_side_by_side_equal_single_runs(trained, tmp_path, progress, state_digest):
+    workdir, _, _ = trained
     alone(tmp_path / "alone", SUPERVISED, seed=4)
     assert progress.records(tmp_path / "alone") == progress.records(workdir / "seed_4")
     assert state_digest(tmp_path / "alone") == state_digest(workdir / "seed_4")
@@ -93,9 +101,8 @@ def test_runs_side_by_side_equal_single_runs(start, tmp_path, progress, state_di
     assert json.loads((workdir / "config.json").read_text())["seeds"] == 2
 
 
-def test_one_more_seed_trains_only_that_one_on_the_same_data(start, tmp_path, capsys):
-    process = start("train", *SUPERVISED, *TWO, f"--workdir={tmp_path}")
-    assert process.wait() == 0
+def test_one_more_seed_trains_only_that_one_on_the_same_data(trained, start, tmp_path, capsys):
+    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
     before = (tmp_path / "seed_3" / "result.json").stat().st_mtime_ns
     command = ("train", *SUPERVISED, *TWO, f"--workdir={tmp_path}", "--config.seeds=3")
     process = start(*command)
@@ -117,8 +124,10 @@ def test_stopped_seeds_resume_exactly(start, tmp_path, progress, state_digest, u
     command = ("train", *AGENT, *TWO, f"--workdir={tmp_path}", "--config.seeds=3")
     process = start(*command)
     for seed in (3, 4):
-        progress.wait_for_step(tmp_path / f"seed_{seed}", 400, process)
+        progress.wait_for_step(tmp_path / f"seed_{seed}", 200, process)
     running = list(trainings(process).values())
+    if sys.platform == "linux":
+        assert "tensorflow" not in Path(f"/proc/{process.pid}/maps").read_text()
     process.send_signal(signal.SIGTERM)
     err = process.communicate()[1]
     assert process.returncode == 75, err

@@ -268,6 +268,11 @@ class Checkpoints:
         self._barrier()
         return newest, damaged if newest else [*damaged, *partial]
 
+    def newest_partial(self) -> CheckpointInfo | None:
+        """The newest complete checkpoint of which only a part was kept."""
+        found = (self.find(step)[0] for step in self.steps())
+        return next((one for one in found if one is not None and not one.is_whole), None)
+
     def find(self, step: int) -> tuple[CheckpointInfo | None, str]:
         """The checkpoint of a step if it is complete, else the reason why it is not.
 

@@ -147,6 +147,12 @@ class Loop:
         try:
             for reason in damaged:
                 self._console.say(f"{reason}; falling back to the previous checkpoint")
+            if not found and (partial := self._checkpoints.newest_partial()):
+                # A new start would remove it.
+                raise UserError(
+                    "no checkpoint is left to resume from; train in another --workdir. Received: "
+                    f"{partial.path}, which holds the best agent only"
+                )
             if damaged and not found:
                 self._console.say("no complete checkpoint is left; starting again at step 0")
             if found:

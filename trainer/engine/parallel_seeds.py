@@ -3,6 +3,7 @@
 This process computes nothing and does not import TensorFlow.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -227,5 +228,7 @@ class _Run:
                 self._error_line = line.removeprefix("error: ")
             elif line:
                 self._last_line = line
-                # A single call, since other threads write lines too.
-                sys.stderr.write(f"{self._prefix}{line}\n")
+                # A closed terminal must not block the run, which waits until its lines are read.
+                with contextlib.suppress(OSError):
+                    # A single call, since other threads write lines too.
+                    sys.stderr.write(f"{self._prefix}{line}\n")

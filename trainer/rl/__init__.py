@@ -1,1 +1,1 @@
-"""Reinforcement learning: environments, agents, replay and the task that trains them."""
+"""Reinforcement learning: environments, agents, experience and the task that trains them."""

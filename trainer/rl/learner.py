@@ -74,7 +74,7 @@ class Learner(tf.Module):
         self._rule = self.optimizer.update_rule()
         self._stream = seeds.stream(seed, "loss")
 
-    @property
+    @functools.cached_property
     def is_loop(self) -> bool:
         """Whether `learn` is one compiled loop, which takes any number of batches."""
         agent = self._agent
@@ -85,6 +85,8 @@ class Learner(tf.Module):
             # Any other rule, or state that layers assign, is applied to variables.
             and type(agent).after_update is Agent.after_update
             and functional.finds_all(agent, agent.trainable_variables)
+            # A regularizer holds its variable, which the loop does not change.
+            and not agent.extra_losses
             and not any(isinstance(each, BatchNormalization) for each in agent.submodules)
         )
 

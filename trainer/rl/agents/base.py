@@ -11,7 +11,6 @@ from trainer.config import user_code
 from trainer.config.agents import CustomAgent
 from trainer.config.optimizers import Optimizer
 from trainer.config.rl import ReinforcementLearning
-from trainer.rl.experience.steps import Transition
 from trainer.rl.specs import EnvironmentSpec
 
 # What a policy remembers between two steps: a nest of tensors.
@@ -117,8 +116,14 @@ class Agent(tf.Module, abc.ABC):
         """The expected discounted return of greedy play, float32 `[B]`."""
 
     @abc.abstractmethod
-    def loss(self, batch: Transition, seed: tf.Tensor) -> AgentLoss:
-        """The loss of a batch, fields `[B, ...]`; `seed` int32 `[2]` is for noise in it."""
+    def loss(self, batch: Any, seed: tf.Tensor) -> AgentLoss:
+        """The loss of a batch.
+
+        Args:
+          batch: fields `[B, ...]`; a `Transition`, or of an agent that learns from rollouts a
+            `Rollout`.
+          seed: int32 `[2]`, for noise in the loss.
+        """
 
     def after_update(self, updates: tf.Tensor) -> None:
         """Called after each update; `updates` is their number so far, int64.

@@ -38,7 +38,7 @@ class PPOAgent(ActorCriticAgent):
         rollout = Rollout(steps.observation, steps.extras, log_pi_a, v_tm1, advantage, return_)
         return rollout, weights
 
-    def loss(self, batch: Rollout, seed: tf.Tensor) -> AgentLoss:  # type: ignore[override]
+    def loss(self, batch: Rollout, seed: tf.Tensor) -> AgentLoss:
         """−L^CLIP + c_1 L^VF − c_2 S[π] (Schulman et al., 2017, equation 9, as a loss)."""
         del seed
         ppo = self._ppo

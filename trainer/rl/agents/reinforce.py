@@ -48,7 +48,7 @@ class ReinforceAgent(ActorCriticAgent):
         rollout = Rollout(steps.observation, steps.extras, log_pi_a, v_tm1, advantage, return_)
         return rollout, weights
 
-    def loss(self, batch: Rollout, seed: tf.Tensor) -> AgentLoss:  # type: ignore[override]
+    def loss(self, batch: Rollout, seed: tf.Tensor) -> AgentLoss:
         """The policy gradient's loss, the baseline's, and the entropy bonus."""
         del seed
         section = self._reinforce

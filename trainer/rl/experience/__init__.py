@@ -1,1 +1,1 @@
-"""Experience: n-step transitions and replay."""
+"""Experience: n-step transitions, replay and advantages."""
