@@ -101,6 +101,7 @@ WHOLE_PROGRAM = {
     "rl/test_compiled_functions.py",
     "rl/test_exact_resume.py",
     "rl/test_learning.py",
+    "rl/test_several_workers.py",
     "supervised/test_blind_to_test.py",
     "supervised/test_exact_resume.py",
     "tune/test_search_on_hosts.py",

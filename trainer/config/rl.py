@@ -138,15 +138,10 @@ class TrainRL(Cadence):
         0, "Environment steps between evaluations; 0: 10 evaluations per run.", minimum=0
     )
 
-    @property
-    def target_return(self) -> float | None:
-        """`stop_at_return` as a number; None if it is empty."""
-        return float(self.stop_at_return) if self.stop_at_return else None
-
     def validate(self) -> None:
         """Checks that the return to stop at is a number."""
         try:
-            is_number = self.target_return is None or math.isfinite(self.target_return)
+            is_number = math.isfinite(float(self.stop_at_return or 0))
         except ValueError:
             is_number = False
         if not is_number:

@@ -14,10 +14,9 @@ EVALUATION: Mapping[str, bool | None] = {
     "length_mean": None,
     "episodes": None,
     "episodes_unfinished": False,
-    # Of the last checkpoint, beside the results of the best.
-    "last_return_mean": True,
-    "last_return_iqm": True,
 }
+# Of the last checkpoint; only the final evaluation has them, beside the results of the best.
+LAST: Mapping[str, bool | None] = {"last_return_mean": True, "last_return_iqm": True}
 # Of the steps and updates since the last report. An agent adds its own figures.
 TRAINING: Mapping[str, bool | None] = {
     "return_mean": True,

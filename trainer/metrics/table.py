@@ -97,6 +97,7 @@ def more_is_better(name: str) -> bool | None:
         **classification.TRAINING,
         **agents.TRAINING,
         **agents.EVALUATION,
+        **agents.LAST,
     }
     return known.get(name.partition("/")[2].removeprefix(RAW))
 

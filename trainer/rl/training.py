@@ -106,5 +106,5 @@ def make_schedule(experiment: ReinforcementLearning, steps_per_iteration: int) -
         more_is_better=True,
         early_stopping=train.early_stopping,
         nan_rollbacks=train.nan_rollbacks,
-        stop_at=train.target_return,
+        stop_at=float(train.stop_at_return) if train.stop_at_return else None,
     )
