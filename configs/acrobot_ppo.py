@@ -3,7 +3,8 @@
     trainer train --config=configs/acrobot_ppo.py --workdir=runs/acrobot_ppo
 
 500,000 environment steps; the best of ten checkpoints, evaluated on 20 episodes each. About 20
-seconds of training on two CPU cores. @@
+seconds of training on two CPU cores. Returns over 100 other episodes, seeds 0 to 4: the mean is
+between -84.5 and -74.0, the interquartile mean between -80.7 and -72.2.
 """
 
 from trainer.config import (
