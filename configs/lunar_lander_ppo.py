@@ -2,8 +2,10 @@
 
     trainer train --config=configs/lunar_lander_ppo.py --workdir=runs/lunar_lander_ppo
 
-600,000 environment steps; the best of ten checkpoints, evaluated on 20 episodes each. 2 to 4
-minutes of training on two busy CPU cores. @@
+600,000 environment steps; the best of ten checkpoints, evaluated on 20 episodes each. 3 to 7
+minutes of training on two busy CPU cores. Seed 0: the mean return over 100 other episodes is
+267.5, the interquartile mean 268.7. Seed 1: 260.5 in the last evaluation. Other seeds were not
+trained to the end.
 """
 
 from trainer.config import (

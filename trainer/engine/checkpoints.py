@@ -245,17 +245,13 @@ class Checkpoints:
     def newest(self, skip: int = 0) -> tuple[CheckpointInfo | None, list[str]]:
         """The newest complete checkpoint, and a reason for each damaged one that was passed over.
 
-        What is kept of the best checkpoint is passed over too; there is a reason if nothing else
-        is left.
-
         Args:
           skip: how many newer complete ones to skip, as long as there is an older one.
         """
-        newest, damaged, partial = None, [], []
+        newest, damaged = None, []
         for step in self.steps():
             found, reason = self.find(step)
             if found is not None and not found.is_whole:
-                partial.append(f"checkpoint {found.path} has only what evaluation needs")
                 continue
             newest = found or newest
             if found is None:
@@ -266,7 +262,7 @@ class Checkpoints:
                 skip -= 1
         # No worker may write a newer one while another is still reading.
         self._barrier()
-        return newest, damaged if newest else [*damaged, *partial]
+        return newest, damaged
 
     def newest_partial(self) -> CheckpointInfo | None:
         """The newest complete checkpoint of which only a part was kept."""
