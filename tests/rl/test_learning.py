@@ -159,7 +159,7 @@ def test_the_munchausen_values_of_a_corridor_are_learned(monkeypatch):
     )
     made = task(dataclasses.replace(CORRIDOR, agent=agent), monkeypatch)
     made.advance(300)
-    environment = made._replicas[0].collector.environment._environment
+    environment = made.collectors[0].environment._environment
     found = made.agent.q_values(environment.observe(tf.range(1.0, CELLS - 1.0)))
     expected = munchausen_values(0.7, 0.2, -0.4)
     # The operator moves the values by more than the tolerance.

@@ -17,7 +17,7 @@ def test_frozen_worker_loses_its_trial_and_writes_nothing_more(command, tmp_path
         port = free.getsockname()[1]
     layout = Layout(tmp_path / "search")
     # The training must outlast the timeout.
-    flags = ("--worker_timeout=3", "--max_trials=1", "--config.train.steps=2500")
+    flags = ("--worker_timeout=3", "--max_trials=1", "--config.train.steps=5000")
     arguments = command("search", SEARCH, *flags)
 
     def host(name):

@@ -18,7 +18,8 @@ def quiet_imports() -> Iterator[None]:
         os.dup2(held_back.fileno(), 2)
         try:
             yield
-        except BaseException:
+        # Not where a signal stops the process.
+        except Exception:
             sys.stderr.flush()
             os.dup2(saved, 2)
             held_back.seek(0)
