@@ -154,7 +154,7 @@ def test_a_preprocessed_game_resumes_exactly():
 
 def test_no_ops_need_discrete_actions():
     with pytest.raises(UserError, match=r"noop_starts needs discrete actions.*Received: Box"):
-        registry.make(EnvironmentConfig(name="Pendulum-v1", noop_starts=3))
+        registry.make(EnvironmentConfig(name="Pendulum-v1", backend="gymnasium", noop_starts=3))
 
 
 @pytest.fixture
