@@ -39,6 +39,13 @@ def make(section, model, optimizer=None, batch_size=BATCH, compiles=False, repli
     return agent, learner
 
 
+def mirrored(replicas):
+    """Replicas on the CPU, which TensorFlow's default reduction confuses with earlier ones."""
+    return tf.distribute.MirroredStrategy(
+        [f"/cpu:{k}" for k in range(replicas)], tf.distribute.ReductionToOneDevice()
+    )
+
+
 def batches(transitions, count=1):
     """Fields `[count * B, ...]` as `[count, B, ...]`."""
     return tf.nest.map_structure(
@@ -89,7 +96,7 @@ def test_q_linear_makes_the_documents_update(ended):
 )
 def test_weights_scale_the_gradients(distribution, replicas):
     """Replicas make the update of one learner with the global batch."""
-    strategy = tf.distribute.MirroredStrategy([f"/cpu:{k}" for k in range(replicas)])
+    strategy = mirrored(replicas)
     transitions = batch()
     # The first replica's weights are a tenth of the second's.
     weights = RANDOM.uniform(1, 3, BATCH) * np.where(np.arange(BATCH) < BATCH // 2, 1.0, 10.0)
@@ -178,7 +185,7 @@ def test_an_agent_with_its_own_rule_is_updated_on_variables():
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_noise_of_the_loss_differs_between_updates_and_replicas(replicas):
     """The seed is a function of the experiment's, the number of updates and the replica."""
-    strategy = tf.distribute.MirroredStrategy([f"/cpu:{k}" for k in range(replicas)])
+    strategy = mirrored(replicas)
     with strategy.scope():
         _, learner = make(DQN(noisy=True), MLP(units=(8,)), replicas=replicas)
     weights = tf.ones([1, BATCH])

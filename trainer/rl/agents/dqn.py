@@ -108,10 +108,11 @@ class DQNAgent(Agent):
         self, observation: tf.Tensor, carry: ExplorationCarry, seed: tf.Tensor, explore: bool
     ) -> tuple[tf.Tensor, ExplorationCarry, Any]:
         """Epsilon-greedy actions int32 `[B]`, of noisy Q values if `noisy`; see the base class."""
-        noise_seed = None
         if explore and self._settings.noisy:
             noise_seed, seed = tf.unstack(tf.random.split(seed, 2))
-        q = self._returns.mean(self._values(self._network, observation, noise_seed))
+            q = self._returns.mean(self._values(self._network, observation, noise_seed))
+        else:
+            q = self.q_values(observation)
         q = lower_invalid(q, observation, self._spec)
         greedy = tf.argmax(q, axis=-1, output_type=tf.int32)
         if not explore:
