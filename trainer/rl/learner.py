@@ -78,13 +78,14 @@ class Learner(tf.Module):
     def is_loop(self) -> bool:
         """Whether `learn` is one compiled loop, which takes any number of batches."""
         agent = self._agent
+        targets = agent.target.targets if agent.target else []
         return (
             self._compiles
             and self._rule is not None
             and keras.mixed_precision.global_policy().name == "float32"
             # Any other rule, or state that layers assign, is applied to variables.
             and type(agent).after_update is Agent.after_update
-            and functional.finds_all(agent, agent.trainable_variables)
+            and functional.finds_all(agent, [*agent.trainable_variables, *targets])
             # A regularizer holds its variable, which the loop does not change.
             and not agent.extra_losses
             and not any(isinstance(each, BatchNormalization) for each in agent.submodules)
