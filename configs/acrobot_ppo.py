@@ -12,6 +12,7 @@ from trainer.config import (
     PPO,
     Adam,
     Environment,
+    EvaluateRL,
     LinearSchedule,
     ReinforcementLearning,
     TrainRL,
@@ -26,4 +27,5 @@ def get_config() -> ReinforcementLearning:
         agent=PPO(gae_lambda=0.94, epochs=4, normalize_observations=True, normalize_rewards=True),
         optimizer=Adam(learning_rate=1e-3, schedule=LinearSchedule(), clip_norm=0.5),
         train=TrainRL(steps=500_000, num_envs=16, collect_steps=256, global_batch_size=256),
+        evaluate=EvaluateRL(reference="-73.5 (rl-baselines3-zoo, one run)"),
     )

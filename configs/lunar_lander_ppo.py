@@ -13,6 +13,7 @@ from trainer.config import (
     PPO,
     Adam,
     Environment,
+    EvaluateRL,
     LinearSchedule,
     ReinforcementLearning,
     TrainRL,
@@ -34,4 +35,5 @@ def get_config() -> ReinforcementLearning:
         ),
         optimizer=Adam(learning_rate=1e-3, schedule=LinearSchedule(), clip_norm=0.5),
         train=TrainRL(steps=600_000, num_envs=16, collect_steps=512, global_batch_size=256),
+        evaluate=EvaluateRL(reference="242.1 for LunarLander-v2 (rl-baselines3-zoo, one run)"),
     )

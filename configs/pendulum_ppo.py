@@ -12,6 +12,7 @@ from trainer.config import (
     PPO,
     Adam,
     Environment,
+    EvaluateRL,
     LinearSchedule,
     ReinforcementLearning,
     TrainRL,
@@ -26,4 +27,5 @@ def get_config() -> ReinforcementLearning:
         agent=PPO(discount=0.9, normalize_rewards=True),
         optimizer=Adam(learning_rate=1e-3, schedule=LinearSchedule(), clip_norm=0.5),
         train=TrainRL(steps=300_000, num_envs=16, collect_steps=200, global_batch_size=160),
+        evaluate=EvaluateRL(reference="-172.2 (rl-baselines3-zoo, one run)"),
     )
