@@ -432,3 +432,13 @@ def test_a_run_stops_at_the_value_it_is_to_reach(tmp_path, stop_at, last):
     loop.run()
     assert loop.state.step == last
     assert loop.state.stopped_early == (stop_at is not None)
+
+
+def test_loops_of_one_process_may_have_weights_of_different_ranks(tmp_path):
+    shapes = [(3,), (2, 3, 4), (), (5, 6)]
+    for number in range(8):
+        task = Counter()
+        order = shapes[number % 4 :] + shapes[: number % 4]
+        task.parameters = [tf.Variable(tf.zeros(shape)) for shape in order]
+        make_loop(tmp_path / str(number), task).run()
+        assert task.step == 100

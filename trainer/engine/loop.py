@@ -115,6 +115,8 @@ class Loop:
         self._agreed_chunk = agreed_chunk
         self._stream = stream
         self._clock = clock
+        # Traced once per loop: a trace shared by networks of different ranks would be wrong.
+        self._are_finite = tf.function(lambda: _are_finite(task.parameters))
         self._saved: LoopState | None = None
         self._loss = 0.0
         self._timing_is_shown = False
@@ -268,7 +270,7 @@ class Loop:
         step, total = self.state.step, self._schedule.total_steps
         may_save = is_stopping or any(action.is_due(step, total) for action in self._actions)
         # The loss was computed before the last update.
-        if may_save and not bool(_are_finite(self._task.parameters)):
+        if may_save and not bool(self._are_finite()):
             return "weights are not finite"
         return ""
 
@@ -352,7 +354,6 @@ class Loop:
         )
 
 
-@tf.function(reduce_retracing=True)
 def _are_finite(tensors: Sequence[tf.Variable]) -> tf.Tensor:
     """Whether all values of all float tensors are finite, scalar bool."""
     return tf.reduce_all(
