@@ -13,10 +13,11 @@ ROWS = (
     ("compat",),
     ("io",),
     ("config",),
-    ("metrics", "optim", "models", "data"),
+    ("metrics", "optim", "models", "data", "pages"),
     ("engine",),
     ("cloud", "doctor", "tune"),
     ("supervised", "rl"),
+    ("export", "report"),
     ("cli",),
     ("__main__",),
 )

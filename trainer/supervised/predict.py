@@ -15,14 +15,10 @@ from trainer.data.signature import Signature
 from trainer.data.tables.reading import encoded_rows
 from trainer.engine import distribution
 from trainer.engine.distribution_config import DistributionConfig
-from trainer.engine.runner import checkpoint_of
 from trainer.io.files import read_bytes
-from trainer.supervised.classifier import Classifier, moving_average, restore_network
-from trainer.supervised.run_data import stored_signature
+from trainer.supervised.gradients import can_be_halved
+from trainer.supervised.predictor import Predictor
 from trainer.supervised.targets import describe, predictions
-from trainer.supervised.test_time import averaged_logits
-
-_BATCH_SIZE = 256
 
 
 def predict(
@@ -38,26 +34,14 @@ def predict(
     Raises:
       UserError: if a file cannot be used, or there is no checkpoint.
     """
-    found = checkpoint_of(path, experiment.evaluate.checkpoint)
-    signature = stored_signature(path)
-    strategy = distribution.create(distribution_config).strategy
-    with strategy.scope():
-        classifier = Classifier(experiment, signature, tf.Variable(0, dtype=tf.int64))
-        ema = moving_average(experiment, classifier.network)
-    restore_network(found, classifier.network, ema)
-    logits_of = averaged_logits(classifier, experiment.evaluate.test_time_augmentation)
-
-    @tf.function
-    def predict_batch(batch: tf.Tensor) -> tf.Tensor:
-        # Every replica computes the whole batch, and the first one's is used.
-        logits = strategy.run(logits_of, args=(batch,))
-        return predictions(strategy.experimental_local_results(logits)[0], signature)
-
+    runtime = distribution.create(distribution_config, can_be_halved(experiment))
+    predictor = Predictor(experiment, path, runtime)
+    signature = predictor.signature
     examples = read_examples(files, signature, experiment.data)
-    while part := list(islice(examples, _BATCH_SIZE)):
+    while part := list(islice(examples, predictor.batch_size)):
         names, features = zip(*part, strict=True)
-        predicted = predict_batch(tf.constant(np.stack(features))).numpy()
-        for name, row in zip(names, predicted, strict=True):
+        outputs = tf.constant(predictor.outputs(np.stack(features)))
+        for name, row in zip(names, predictions(outputs, signature).numpy(), strict=True):
             yield {"file": name, **describe(row, signature)}
 
 
