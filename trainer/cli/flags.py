@@ -58,13 +58,6 @@ def render(values: flags.FlagValues) -> None:
     )
 
 
-def output(values: flags.FlagValues) -> None:
-    """Defines `--output`."""
-    flags.DEFINE_string(
-        "output", "", "New directory for the SavedModel, local or gs://….", flag_values=values
-    )
-
-
 def parse(define: Sequence[Define], arguments: Sequence[str]) -> tuple[flags.FlagValues, list[str]]:
     """Returns the parsed flags and the positional arguments.
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def quiet_imports() -> Iterator[None]:
+def quiet_libraries() -> Iterator[None]:
     """Hides what libraries print during import; shows it if the import fails."""
     sys.stderr.flush()
     saved = os.dup(2)

@@ -11,7 +11,7 @@ import sys
 import absl.logging
 
 from trainer.compat import tpu
-from trainer.compat.import_silence import quiet_imports
+from trainer.compat.import_silence import quiet_libraries
 from trainer.errors import UserError
 
 
@@ -33,7 +33,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 try:
-    with quiet_imports():
+    with quiet_libraries():
         import tensorflow as tf
         import tf_keras as keras
 

@@ -4,9 +4,9 @@ A search uses neither. A process that loads libtpu may claim the TPU, which the 
 """
 
 from trainer.compat import tpu
-from trainer.compat.import_silence import quiet_imports
+from trainer.compat.import_silence import quiet_libraries
 
-with tpu.not_loaded(), quiet_imports():
+with tpu.not_loaded(), quiet_libraries():
     import keras_tuner
     from keras_tuner.src import protos
     from keras_tuner.src.engine.trial import Trial

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
-from trainer.compat.import_silence import quiet_imports
+from trainer.compat.import_silence import quiet_libraries
 
 # It determines which Keras TF-Agents loads.
 from trainer.compat.keras import keras, tf
@@ -41,7 +41,7 @@ def _without_gym() -> Iterator[None]:
         del sys.modules["gym"]
 
 
-with quiet_imports(), _without_gym():
+with quiet_libraries(), _without_gym():
     from tf_agents.networks.sequential import Sequential
     from tf_agents.policies.actor_policy import ActorPolicy
     from tf_agents.policies.greedy_policy import GreedyPolicy

@@ -23,7 +23,7 @@ from trainer.errors import UserError
 from trainer.io.memory import check_fits
 
 # A small file can hold an image that fills the memory.
-_MOST_PIXELS = 100_000_000
+MOST_PIXELS = 100_000_000
 # `inspect` refuses larger images; Pillow would print a warning before.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # Otherwise the first image opened with a list of formats fails.
@@ -84,15 +84,15 @@ def inspect(contents: bytes, where: str) -> ImageInfo:
         orientation = int(image.getexif().get(_ORIENTATION, 1))
         needs_pillow = _needs_pillow(image, contents)
         pixels = image.height * image.width
-        if pixels <= _MOST_PIXELS and _may_be_truncated(image, contents):
+        if pixels <= MOST_PIXELS and _may_be_truncated(image, contents):
             # TensorFlow would find it as well, but print lines of its own.
             image.load()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        pixels = 2 * _MOST_PIXELS
+        pixels = 2 * MOST_PIXELS
     except _BROKEN as error:
         raise _unreadable(contents, where, error) from error
-    if pixels > _MOST_PIXELS:
-        raise UserError(f"the image {where} has more than {_MOST_PIXELS:,} pixels; make it smaller")
+    if pixels > MOST_PIXELS:
+        raise UserError(f"the image {where} has more than {MOST_PIXELS:,} pixels; make it smaller")
     if orientation not in range(1, 9):
         orientation = 1
     height, width = _stored_size(image)

@@ -49,6 +49,17 @@ class BatchNormalization(keras.layers.Layer):
         self._center = center
         self._scale = scale
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {
+            **super().get_config(),
+            "group_size": self._group_size,
+            "momentum": self._momentum,
+            "epsilon": self._epsilon,
+            "center": self._center,
+            "scale": self._scale,
+        }
+
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates γ, β and the moving averages, `[C]` each."""
         shape = [input_shape[-1]]

@@ -1,6 +1,7 @@
 """Dropout whose mask is a pure function of (seed, layer name, step, replica)."""
 
 import zlib
+from typing import Any
 
 from trainer.compat.keras import keras, tf
 from trainer.models import halves
@@ -29,6 +30,10 @@ class Dropout(keras.layers.Layer):
         self._rate = rate
         self._seed = (seed, zlib.crc32(name.encode()))
         self._step = step
+
+    def get_config(self) -> dict[str, Any]:
+        """Name and rate; the seed and the step counter belong to a run."""
+        return {**super().get_config(), "rate": self._rate}
 
     @tf.autograph.experimental.do_not_convert
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:

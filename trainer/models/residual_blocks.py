@@ -1,6 +1,7 @@
 """The blocks of residual networks: shortcut + branch (He et al., 2016)."""
 
 import dataclasses
+from typing import Any
 
 from trainer.compat.keras import keras, tf
 from trainer.models.context import Context
@@ -47,6 +48,10 @@ class PaddedShortcut(keras.layers.Layer):
         super().__init__()
         self._filters = filters
         self._strides = strides
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {**super().get_config(), "filters": self._filters, "strides": self._strides}
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Maps the inputs."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
-_TRUE = frozenset({"true", "yes", "t", "y"})
-_FALSE = frozenset({"false", "no", "f", "n"})
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
+TRUE = frozenset({"true", "yes", "t", "y"})
+FALSE = frozenset({"false", "no", "f", "n"})
 # ISO 8601, in its extended form. Digits alone, as in 20240131, are a number.
 _DATE = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)"
@@ -20,7 +20,7 @@ _DATE = re.compile(
 
 def is_missing(cell: str) -> bool:
     """Whether a cell is empty, or NA, N/A, NaN, null, None or ?, in any case."""
-    return len(cell) <= 4 and cell.lower() in _MISSING
+    return len(cell) <= 4 and cell.lower() in MISSING
 
 
 def number(cell: str) -> float | None:
@@ -49,7 +49,7 @@ def numbers(cells: Sequence[str]) -> NDArray[np.float64] | None:
 def boolean(cell: str) -> bool | None:
     """True for true, yes, t and y, False for false, no, f and n, in any case; else None."""
     lower = cell.lower()
-    return True if lower in _TRUE else False if lower in _FALSE else None
+    return True if lower in TRUE else False if lower in FALSE else None
 
 
 def date(cell: str) -> datetime.datetime | None:

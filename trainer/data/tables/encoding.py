@@ -11,7 +11,7 @@ from trainer.data.tables import cells
 from trainer.data.tables.types import shortened
 
 PARTS = ("year", "month", "day", "weekday", "hour")
-_EXPECTED = {
+EXPECTED = {
     "numeric": "must be a finite number",
     "boolean": "must be true or false, yes or no, t or f, y or n",
     "date": "must be a date such as 2024-01-31 or 2024-01-31T12:00:00",
@@ -71,7 +71,7 @@ def encode(
             continue
         for row in np.flatnonzero(np.isinf(rows[:, place])).tolist():
             received = shortened(column_texts[row])
-            wrong.append(Wrong(row, column.name, _EXPECTED[column.type], received))
+            wrong.append(Wrong(row, column.name, EXPECTED[column.type], received))
     wrong.sort(key=lambda each: each.row)
     # -0 equals 0, and equal rows must have equal bytes. Only one NaN is stored.
     rows += np.float32(0)

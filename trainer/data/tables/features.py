@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from trainer.compat.keras import tf
 from trainer.data.signature import Column
 
@@ -23,8 +21,9 @@ def expand(rows: tf.Tensor, columns: Sequence[Column]) -> tf.Tensor:
     missing = tf.math.is_nan(rows)
     values = tf.where(missing, fill, rows)
 
-    def of(tensor: tf.Tensor, positions: Sequence[int]) -> tf.Tensor:
-        return tf.gather(tensor, np.array(positions, np.int32), axis=1)
+    def of(tensor: tf.Tensor, positions: Sequence[int]) -> list[tf.Tensor]:
+        # A Keras model of this cannot be saved with an empty list of positions.
+        return [tf.gather(tensor, positions, axis=1)] if positions else []
 
     categorical = [place for place, each in enumerate(columns) if each.type == "categorical"]
     one_hot = [place for place in categorical if not columns[place].embedding]
@@ -32,13 +31,13 @@ def expand(rows: tf.Tensor, columns: Sequence[Column]) -> tf.Tensor:
     indicators = [place for place, each in enumerate(columns) if each.has_indicator]
     return tf.concat(
         [
-            of(values, scalar_positions(columns)),
-            tf.cast(of(missing, indicators), tf.float32),
+            *of(values, scalar_positions(columns)),
+            *of(tf.cast(missing, tf.float32), indicators),
             *(
                 tf.one_hot(tf.cast(values[:, place], tf.int32), 1 + len(columns[place].categories))
                 for place in one_hot
             ),
-            of(values, embedded),
+            *of(values, embedded),
         ],
         axis=1,
     )

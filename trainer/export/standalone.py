@@ -1,0 +1,81 @@
+"""Calls an export as a program without this package does: `python standalone.py REQUEST RESPONSE`.
+
+REQUEST is a pickled mapping: `format`, `path`, and `calls`, a list of pairs of a signature's name
+and its inputs by name. RESPONSE is a pickled list of the outputs by name of each call.
+"""
+
+import os
+import pickle
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+Arrays = Mapping[str, Any]
+Calls = Sequence[tuple[str, Arrays]]
+
+
+def saved_model(path: str, calls: Calls) -> Iterator[Arrays]:
+    """Calls signatures of a SavedModel with TensorFlow."""
+    import tensorflow as tf
+
+    signatures = tf.saved_model.load(path).signatures
+    for name, inputs in calls:
+        outputs = signatures[name](**{key: tf.constant(value) for key, value in inputs.items()})
+        yield {key: value.numpy() for key, value in outputs.items()}
+
+
+def keras(path: str, calls: Calls) -> Iterator[Arrays]:
+    """Calls a Keras model with tf_keras."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    import tf_keras
+
+    model = tf_keras.models.load_model(path, compile=False)
+    for _, inputs in calls:
+        (value,) = inputs.values()
+        yield {"outputs": model.predict(value, verbose=0)}
+
+
+def tflite(path: str, calls: Calls) -> Iterator[Arrays]:
+    """Calls a TFLite model with LiteRT, without TensorFlow."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(model_path=path).get_signature_runner()
+    for _, inputs in calls:
+        # One example at a time, as on a phone.
+        (key,) = inputs
+        rows = [runner(**{key: inputs[key][i : i + 1]}) for i in range(len(inputs[key]))]
+        yield {name: [row[name][0] for row in rows] for name in rows[0]}
+
+
+def onnx(path: str, calls: Calls) -> Iterator[Arrays]:
+    """Calls an ONNX model with ONNX Runtime."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path)
+    names = [output.name for output in session.get_outputs()]
+    for _, inputs in calls:
+        yield dict(zip(names, session.run(None, inputs), strict=True))
+
+
+LOADERS: Mapping[str, Callable[[str, Calls], Iterator[Arrays]]] = {
+    "saved_model": saved_model,
+    "policy": saved_model,
+    "keras": keras,
+    "tflite": tflite,
+    "tflite_int8": tflite,
+    "onnx": onnx,
+}
+
+
+def main(request: str, response: str) -> None:
+    """Answers a request, and checks that nothing has loaded the package `trainer`."""
+    with open(request, "rb") as file:
+        wanted = pickle.load(file)
+    outputs = list(LOADERS[wanted["format"]](wanted["path"], wanted["calls"]))
+    assert "trainer" not in sys.modules, "an export needs nothing of trainer"
+    with open(response, "wb") as file:
+        pickle.dump(outputs, file)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
