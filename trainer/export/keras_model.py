@@ -33,7 +33,7 @@ def stock_model(predictor: Predictor) -> keras.Model:
             f"{predictor.experiment.evaluate.test_time_augmentation}"
         )
     signature = predictor.signature
-    network = _with_stock_layers(predictor.classifier.network)
+    network = with_stock_layers(predictor.classifier.network)
     dtype = "uint8" if signature.kind == "image" else "float32"
     inputs = keras.Input(signature.stored_shape, dtype=dtype, name="examples")
     outputs = network(_scaled(inputs, signature))
@@ -41,7 +41,7 @@ def stock_model(predictor: Predictor) -> keras.Model:
     return keras.Model(inputs, _numbers(logits, signature), name="network_with_scaling")
 
 
-def _with_stock_layers(network: keras.Model) -> keras.Model:
+def with_stock_layers(network: keras.Model) -> keras.Model:
     """A copy of a network, with the same weights."""
     copy = keras.models.clone_model(network, clone_function=_stock_layer)
     for own, stock in zip(network.layers, copy.layers, strict=True):
@@ -73,6 +73,10 @@ def _stock_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
             "the network has a layer that Keras does not have; export with --format=saved_model. "
             f"Received: {type(layer).__name__} {name!r}"
         )
+    for key, value in config.items():
+        if key.endswith("_initializer") and not str(value["module"]).startswith("keras."):
+            # The weights are copied, and the initializer is not one of Keras'.
+            config[key] = "zeros"
     return type(layer).from_config(config)
 
 

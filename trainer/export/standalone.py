@@ -24,6 +24,15 @@ def saved_model(path: str, calls: Calls) -> Iterator[Arrays]:
         yield {key: value.numpy() for key, value in outputs.items()}
 
 
+def policy(path: str, calls: Calls) -> Iterator[Arrays]:
+    """Calls signatures of a TF-Agents policy, which has types of TensorFlow Probability."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    import tensorflow_probability
+
+    assert tensorflow_probability.distributions.Deterministic, "the module is loaded only now"
+    return saved_model(path, calls)
+
+
 def keras(path: str, calls: Calls) -> Iterator[Arrays]:
     """Calls a Keras model with tf_keras."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
@@ -59,7 +68,7 @@ def onnx(path: str, calls: Calls) -> Iterator[Arrays]:
 
 LOADERS: Mapping[str, Callable[[str, Calls], Iterator[Arrays]]] = {
     "saved_model": saved_model,
-    "policy": saved_model,
+    "policy": policy,
     "keras": keras,
     "tflite": tflite,
     "tflite_int8": tflite,
