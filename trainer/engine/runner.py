@@ -65,6 +65,7 @@ class RunSpec:
       final_evaluation: evaluates a checkpoint.
       skipped: names of inputs that were left out, and why.
       reference: a published result to compare with; empty if there is none.
+      classes: names for the elements of metrics that are lists of the same length.
     """
 
     experiment: loading.Experiment
@@ -76,6 +77,7 @@ class RunSpec:
     final_evaluation: Callable[[CheckpointInfo], FinalEvaluation]
     skipped: Sequence[tuple[str, str]] = ()
     reference: str = ""
+    classes: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +152,8 @@ def _run(
     writer: Writer = Memory()
     stream: TextIO = io.StringIO()
     if runtime.is_chief:
-        writer, stream = Files(workdir.metrics, workdir.tensorboard), sys.stderr
+        stream = sys.stderr
+        writer = Files(workdir.metrics, workdir.tensorboard, spec.experiment, spec.classes)
     checkpoints = Checkpoints(
         workdir.checkpoints,
         spec.checkpoints_to_keep,
