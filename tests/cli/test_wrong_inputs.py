@@ -118,6 +118,13 @@ CASES = {
         train("--config.train.global_batch_size=5000"),
         "train.global_batch_size must be at most",
     ),
+    "steps to profile in reverse": (train("--profile_steps=20,10"), "Received: '20,10'"),
+    "steps to profile in words": (train("--profile_steps=a"), "must be FIRST,LAST"),
+    "negative steps to profile": (train("--profile_steps=-1,5"), "must be FIRST,LAST"),
+    "a profile of several runs": (
+        train("--profile_steps=1,5", "--config.seeds=2"),
+        "add --config.seeds=1. Received: seeds=2",
+    ),
     "no work directory": (["train", f"--config={CONFIG}"], "--workdir=DIR"),
     "a file as work directory": (
         train("--workdir=file"),

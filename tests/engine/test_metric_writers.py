@@ -1,7 +1,10 @@
 import json
 import math
 
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
 from trainer.compat.keras import tf
+from trainer.config.rl import ReinforcementLearning
 from trainer.engine.metric_writers import Files, Memory
 from trainer.io.records import Record, read_records
 
@@ -10,18 +13,24 @@ def record(step, split="train", **metrics):
     return Record(step, split, 0.0, metrics or {"loss": 1.0 / step})
 
 
-def events(directory):
-    found = []
-    for path in sorted(directory.iterdir()):
-        for raw in tf.data.TFRecordDataset(str(path)):
-            event = tf.compat.v1.Event.FromString(raw.numpy())
-            for value in event.summary.value:
-                found.append((event.step, value.tag, float(tf.make_ndarray(value.tensor))))
-    return found
+def make_files(folder, **settings):
+    return Files(str(folder / "m.jsonl"), str(folder / "tb"), ReinforcementLearning(), **settings)
+
+
+def scalars(folder):
+    """Values in the event files by name and step."""
+    events = EventAccumulator(str(folder / "tb"))
+    events.Reload()
+    return {
+        (tag, event.step): float(tf.make_ndarray(event.tensor_proto))
+        for tag in events.Tags()["tensors"]
+        for event in events.Tensors(tag)
+        if "/" in tag and not tag.startswith("_hparams_")
+    }
 
 
 def test_json_lines_and_event_files_hold_the_same(tmp_path):
-    files = Files(str(tmp_path / "m.jsonl"), str(tmp_path / "tb"))
+    files = make_files(tmp_path)
     files.write(record(1, loss=0.5, accuracy=0.25))
     files.write(record(2, "eval", loss=0.125))
     lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text().splitlines()]
@@ -31,15 +40,15 @@ def test_json_lines_and_event_files_hold_the_same(tmp_path):
         "time": 0.0,
         "metrics": {"loss": 0.5, "accuracy": 0.25},
     }
-    assert events(tmp_path / "tb") == [
-        (1, "train/loss", 0.5),
-        (1, "train/accuracy", 0.25),
-        (2, "eval/loss", 0.125),
-    ]
+    assert scalars(tmp_path) == {
+        ("train/loss", 1): 0.5,
+        ("train/accuracy", 1): 0.25,
+        ("eval/loss", 2): 0.125,
+    }
 
 
 def test_values_that_are_not_finite_are_valid_json(tmp_path):
-    files = Files(str(tmp_path / "m.jsonl"), str(tmp_path / "tb"))
+    files = make_files(tmp_path)
     files.write(record(1, loss=math.nan, interval=[1.0, math.inf]))
     (line,) = (tmp_path / "m.jsonl").read_text().splitlines()
     assert json.loads(line, parse_constant=None)["metrics"] == {
@@ -50,20 +59,20 @@ def test_values_that_are_not_finite_are_valid_json(tmp_path):
 
 
 def test_rewinding_removes_later_steps_everywhere(tmp_path):
-    files = Files(str(tmp_path / "m.jsonl"), str(tmp_path / "tb"))
+    files = make_files(tmp_path)
     for step in range(1, 6):
         files.write(record(step))
     with (tmp_path / "m.jsonl").open("a") as file:
         file.write('{"step": 6, "spl')  # a kill in the middle of a line
-    again = Files(str(tmp_path / "m.jsonl"), str(tmp_path / "tb"))
+    again = make_files(tmp_path)
     assert again.rewind(3) == 0
     again.write(record(4))
     assert [r.step for r in read_records(str(tmp_path / "m.jsonl"))] == [1, 2, 3, 4]
-    assert [step for step, _, _ in events(tmp_path / "tb")] == [1, 2, 3, 4]
+    assert [step for _, step in scalars(tmp_path)] == [1, 2, 3, 4]
 
 
 def test_damaged_lines_are_removed_and_counted(tmp_path):
-    files = Files(str(tmp_path / "m.jsonl"), str(tmp_path / "tb"))
+    files = make_files(tmp_path)
     for step in range(1, 6):
         files.write(record(step))
     lines = (tmp_path / "m.jsonl").read_bytes().splitlines(keepends=True)

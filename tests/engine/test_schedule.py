@@ -24,3 +24,8 @@ def test_actions_are_due_at_multiples_and_at_the_end(every, at_end, due):
 @pytest.mark.parametrize(("step", "expected"), [(0, 6), (5, 1), (6, 4), (10, 2), (24, 1)])
 def test_steps_until_the_next_action_or_the_end(step, expected):
     assert steps_until_due([action(0), action(6), action(10)], step, total_steps=25) == expected
+
+
+@pytest.mark.parametrize(("step", "expected"), [(0, 3), (3, 1), (4, 2), (6, 4)])
+def test_a_chunk_ends_at_borders_too(step, expected):
+    assert steps_until_due([action(0), action(10)], step, 25, borders=(3, 4, 6)) == expected

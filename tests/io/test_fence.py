@@ -3,6 +3,7 @@
 import pytest
 
 from trainer.compat.keras import tf
+from trainer.config.rl import ReinforcementLearning
 from trainer.engine.checkpoints import Checkpoints
 from trainer.engine.metric_writers import Files
 from trainer.io import fence, files
@@ -17,7 +18,7 @@ def test_every_writer_of_a_run_checks_the_fence(tmp_path, monkeypatch):
     run.mkdir()
     owner = tmp_path / "worker"
     checkpoints = Checkpoints(str(run / "checkpoints"), keep=2)
-    records = Files(str(run / "metrics.jsonl"), str(run / "tensorboard"))
+    records = Files(str(run / "metrics.jsonl"), str(run / "tensorboard"), ReinforcementLearning())
     writes = (
         lambda: files.write_json(run / "result.json", {}),
         lambda: records.write(RECORD),

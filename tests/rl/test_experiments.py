@@ -13,6 +13,7 @@ from trainer.cli.main import run
 from trainer.compat.keras import tf
 from trainer.io.records import read_records
 from trainer.rl import render
+from trainer.rl.video_files import has_ffmpeg
 
 SMALL = (
     "--jit=off",
@@ -110,8 +111,10 @@ def test_evaluate_repeats_the_report_and_draws(trained, capsys):
     assert f"the learning curve is in {trained}/learning_curve.png" in captured.err
     assert Image.open(trained / "learning_curve.png").size == (840, 480)
     film = Image.open(trained / "policy.gif")
-    assert film.size == (180, 120)
+    assert film.size == (480, 320)
     assert 8 <= film.n_frames <= 40
+    assert f"steps) is in {trained}/policy.gif" in captured.err
+    assert (trained / "policy.mp4").exists() == has_ffmpeg()
 
 
 def test_the_learning_curve_is_of_the_evaluations_on_the_way(trained):

@@ -52,8 +52,8 @@ def render(values: flags.FlagValues) -> None:
     flags.DEFINE_boolean(
         "render",
         False,
-        "For agents: also write WORKDIR/policy.gif, a greedy episode, and "
-        "WORKDIR/learning_curve.png.",
+        "For agents: also write WORKDIR/policy.gif (with ffmpeg policy.mp4 too), a greedy episode, "
+        "and WORKDIR/learning_curve.png.",
         flag_values=values,
     )
 

@@ -33,9 +33,19 @@ def _parallel_seeds(values: absl_flags.FlagValues) -> None:
     )
 
 
+def _profile_steps(values: absl_flags.FlagValues) -> None:
+    absl_flags.DEFINE_string(
+        "profile_steps",
+        "",
+        "FIRST,LAST: also write a trace of these steps to WORKDIR/tensorboard, for its profile "
+        "plugin; not with seeds > 1. Empty: none.",
+        flag_values=values,
+    )
+
+
 # What every run of several seeds takes too.
 _FLAGS_OF_RUNS = (flags.data_dir, flags.accept_changed_data, distribution_flags.define)
-FLAGS = (flags.workdir, *_FLAGS_OF_RUNS, _parallel_seeds)
+FLAGS = (flags.workdir, *_FLAGS_OF_RUNS, _parallel_seeds, _profile_steps)
 
 
 def run(arguments: Sequence[str], started: float) -> None:
@@ -47,6 +57,7 @@ def run(arguments: Sequence[str], started: float) -> None:
     distribution_config = distribution_flags.from_flags(values)
     distribution_flags.prepare_process(distribution_config)
     experiment = flags.experiment(file, overrides)
+    profile_steps = _parse_profile_steps(values.profile_steps, experiment.seeds)
     with StopRequest() as stop, stop.at_once("stopped before training"):
         result = None
         # The chief of several workers checks for all, once they are connected.
@@ -62,7 +73,9 @@ def run(arguments: Sequence[str], started: float) -> None:
             if processes > 1:
                 result = _train_in_parallel(experiment, values, processes, stop)
             else:
-                result = _train(experiment, values, distribution_config, started, stop)
+                result = _train(
+                    experiment, values, distribution_config, started, stop, profile_steps
+                )
     if result is not None:
         hypertune.report(result["metrics"], result["step"], os.environ)
         print(_summary(result, values.workdir))
@@ -74,11 +87,12 @@ def _train(
     distribution_config: DistributionConfig,
     started: float,
     stop: StopRequest,
+    profile_steps: tuple[int, int] | None,
 ) -> Mapping[str, Any] | None:
     # TensorFlow takes seconds to load; errors of the command line are reported before.
     from trainer.engine.runner import Session
 
-    session = Session(started, stop)
+    session = Session(started, stop, profile_steps)
     if isinstance(experiment, Supervised):
         from trainer.supervised.experiments import train
 
@@ -113,6 +127,23 @@ def _train_in_parallel(
         from trainer.rl.experiments import write_result as write_result_of_agents
 
         return write_result_of_agents(experiment, values.workdir)
+
+
+def _parse_profile_steps(text: str, seeds: int) -> tuple[int, int] | None:
+    """The steps of `--profile_steps`; None if it is empty."""
+    if not text:
+        return None
+    steps = [int(part) if part.strip().isdecimal() else -1 for part in text.split(",")]
+    if len(steps) != 2 or not 0 <= steps[0] < steps[1]:
+        raise UserError(
+            "--profile_steps must be FIRST,LAST with FIRST < LAST, such as 10,20. "
+            f"Received: {text!r}"
+        )
+    if seeds > 1:
+        raise UserError(
+            f"--profile_steps is for one run; add --config.seeds=1. Received: seeds={seeds}"
+        )
+    return steps[0], steps[1]
 
 
 def _summary(result: Mapping[str, Any], workdir: str) -> str:

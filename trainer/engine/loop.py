@@ -17,6 +17,7 @@ from trainer.engine.checkpoints import CheckpointInfo, Checkpoints, State
 from trainer.engine.console import Console
 from trainer.engine.loop_state import LoopState, Timing
 from trainer.engine.metric_writers import Writer
+from trainer.engine.profiling import Profiler
 from trainer.engine.schedule import Action, Schedule, steps_until_due
 from trainer.errors import Interrupted, UserError
 from trainer.io.records import Record, Value
@@ -91,6 +92,7 @@ class Loop:
         agreed_chunk: Callable[[int], int] = lambda iterations: iterations,
         stream: TextIO = sys.stderr,
         clock: Callable[[], float] = time.time,
+        profiler: Profiler | None = None,
     ):
         """Sets up the actions; `run` starts the work.
 
@@ -105,6 +107,7 @@ class Loop:
             from this worker's proposal.
           stream: where progress is shown.
           clock: seconds since 1970.
+          profiler: traces some steps; all workers must have the same borders.
         """
         self._task = task
         self._schedule = schedule
@@ -115,6 +118,7 @@ class Loop:
         self._agreed_chunk = agreed_chunk
         self._stream = stream
         self._clock = clock
+        self._profiler = profiler or Profiler()
         # Traced once per loop: a trace shared by networks of different ranks would be wrong.
         self._are_finite = tf.function(lambda: _are_finite(task.parameters))
         self._saved: LoopState | None = None
@@ -163,8 +167,10 @@ class Loop:
             else:
                 self._rewind_records()
             if not self.state.finished(self._schedule.total_steps):
+                self._say(self._profiler.missed(self.state.step, self._schedule.total_steps))
                 self._run()
         finally:
+            self._say(self._profiler.stop(self.state.step, is_last=True))
             self._console.close()
 
     def _run(self) -> None:
@@ -184,7 +190,9 @@ class Loop:
             self._run_due_actions()
             if self.state.step >= total or self.state.stopped_early:
                 break
+            self._profiler.start(self.state.step)
             chunk = self._advance(chunk)
+            self._say(self._profiler.stop(self.state.step))
         self._save()
 
     def _run_due_actions(self) -> None:
@@ -225,6 +233,10 @@ class Loop:
         self.state.evaluated_step = self.state.step
         if self.state.best_step == self.state.step:
             self._save()
+
+    def _say(self, line: str) -> None:
+        if line:
+            self._console.say(line)
 
     def _stopped_message(self) -> str:
         return f"stopped at {self._task.step_name} {self.state.step}, state saved"
@@ -277,13 +289,15 @@ class Loop:
     def _advance(self, limit: int) -> int:
         """Runs one chunk; returns the maximum number of iterations of the next one."""
         steps_per_iteration = self._task.steps_per_iteration
-        until_due = steps_until_due(self._actions, self.state.step, self._schedule.total_steps)
+        step, total = self.state.step, self._schedule.total_steps
+        until_due = steps_until_due(self._actions, step, total, self._profiler.borders)
         iterations = min(limit, -(-until_due // steps_per_iteration))
         started = time.perf_counter()
         # The first chunk compiles, and has nothing to lose that a checkpoint lacks.
         is_first = not self.timing.compile
         context = self._stop_at_once(self._stopped_message()) if is_first else nullcontext()
-        with context:
+        # TensorBoard's profile plugin shows the duration of each step of this name.
+        with context, tf.profiler.experimental.Trace("train", step_num=step, _r=1):
             input_wait = self._task.advance(iterations)
             loss = self._task.metrics()["loss"]
         seconds = time.perf_counter() - started

@@ -1,8 +1,11 @@
 """Writers of records: metrics.jsonl with TensorBoard's event files, and memory."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from trainer.compat.keras import tf
+from trainer.config.loading import Experiment
+from trainer.engine.event_files import EventFiles
+from trainer.io.paths import to_path
 from trainer.io.records import Record, append_record, parse_line, read_lines, write_records
 
 
@@ -37,13 +40,21 @@ class Memory:
 
 
 class Files:
-    """metrics.jsonl, and TensorBoard's event files with the same scalars."""
+    """metrics.jsonl, and TensorBoard's event files with the same metrics."""
 
-    def __init__(self, jsonl: str, tensorboard: str):
-        """Opens both on the first record; `<split>/<metric>` names a TensorBoard curve."""
+    def __init__(
+        self, jsonl: str, tensorboard: str, experiment: Experiment, classes: Sequence[str] = ()
+    ):
+        """Opens both on the first record.
+
+        Args:
+          jsonl: path of the file.
+          tensorboard: folder of event files.
+          experiment: shown by TensorBoard.
+          classes: names for the elements of lists of the same length.
+        """
         self._jsonl = jsonl
-        self._tensorboard = tensorboard
-        self._events: tf.summary.SummaryWriter | None = None
+        self._events = EventFiles(tensorboard, experiment, classes)
 
     def write(self, record: Record) -> None:
         """Adds one record to both; it is complete when the call returns.
@@ -51,7 +62,7 @@ class Files:
         A metric that is not finite is null in JSON.
         """
         append_record(self._jsonl, record)
-        self._write_events(record)
+        self._events.write(record)
 
     def rewind(self, count: int) -> int:
         """Removes all but the first records, and damaged lines among them.
@@ -60,20 +71,9 @@ class Files:
         """
         records = [parse_line(line) for line in read_lines(self._jsonl)[:count]]
         kept = [record for record in records if record is not None]
-        if tf.io.gfile.exists(self._jsonl):
+        if to_path(self._jsonl).exists():
             write_records(self._jsonl, kept)
-        if tf.io.gfile.exists(self._tensorboard):
-            tf.io.gfile.rmtree(self._tensorboard)
-        self._events = None
+        self._events.remove()
         for record in kept:
-            self._write_events(record)
+            self._events.write(record)
         return len(records) - len(kept)
-
-    def _write_events(self, record: Record) -> None:
-        if self._events is None:
-            self._events = tf.summary.create_file_writer(self._tensorboard)
-        with self._events.as_default(step=record.step):
-            for name, value in record.metrics.items():
-                if isinstance(value, int | float):
-                    tf.summary.scalar(f"{record.split}/{name}", value)
-        self._events.flush()

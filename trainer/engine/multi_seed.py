@@ -125,7 +125,7 @@ def write_result(
         "versions": each[0]["versions"],
     }
     workdir = WorkDirectory(path)
-    writer = Files(workdir.metrics, workdir.tensorboard)
+    writer = Files(workdir.metrics, workdir.tensorboard, experiment)
     writer.rewind(0)
     writer.write(Record(combined["step"], split, time.time(), metrics))
     write_json(workdir.result, combined)

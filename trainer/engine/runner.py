@@ -18,6 +18,7 @@ from trainer.engine.distribution import Runtime
 from trainer.engine.loop import Loop, Task
 from trainer.engine.metric_writers import Files, Memory, Writer
 from trainer.engine.preemption import StopRequest
+from trainer.engine.profiling import Profiler
 from trainer.engine.schedule import Schedule
 from trainer.engine.workdir import WorkDirectory, record_experiment
 from trainer.errors import Interrupted, UserError
@@ -65,6 +66,7 @@ class RunSpec:
       final_evaluation: evaluates a checkpoint.
       skipped: names of inputs that were left out, and why.
       reference: a published result to compare with; empty if there is none.
+      classes: names for the elements of metrics that are lists of the same length.
     """
 
     experiment: loading.Experiment
@@ -76,6 +78,7 @@ class RunSpec:
     final_evaluation: Callable[[CheckpointInfo], FinalEvaluation]
     skipped: Sequence[tuple[str, str]] = ()
     reference: str = ""
+    classes: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,10 +88,12 @@ class Session:
     Attributes:
       started: when it started, seconds since 1970.
       stop: whether it was asked to stop.
+      profile_steps: the first and the last step to trace; None: no trace.
     """
 
     started: float
     stop: StopRequest
+    profile_steps: tuple[int, int] | None = None
 
     def check(self) -> None:
         """Ends the process early, before there is state to save.
@@ -122,6 +127,8 @@ def run(spec: RunSpec, path: str, runtime: Runtime, session: Session) -> Mapping
         "configurations": loading.to_json(spec.experiment),
         "data": json.dumps(spec.signature),
         "versions of trainer and TensorFlow": json.dumps(_versions()),
+        # At which every worker must end a chunk.
+        "values of --profile_steps": json.dumps(session.profile_steps),
     }
     agreement.check_equal(runtime, facts)
     with contextlib.ExitStack() as stack:
@@ -150,7 +157,8 @@ def _run(
     writer: Writer = Memory()
     stream: TextIO = io.StringIO()
     if runtime.is_chief:
-        writer, stream = Files(workdir.metrics, workdir.tensorboard), sys.stderr
+        stream = sys.stderr
+        writer = Files(workdir.metrics, workdir.tensorboard, spec.experiment, spec.classes)
     checkpoints = Checkpoints(
         workdir.checkpoints,
         spec.checkpoints_to_keep,
@@ -168,6 +176,11 @@ def _run(
         # The chief's: the others' clocks differ.
         return round(runtime.sum_over_workers(float(iterations * runtime.is_chief)))
 
+    profiler = Profiler(
+        session.profile_steps,
+        spec.task.steps_per_iteration,
+        workdir.tensorboard if runtime.is_chief else "",
+    )
     loop = Loop(
         spec.task,
         spec.schedule,
@@ -177,6 +190,7 @@ def _run(
         session.stop.at_once,
         agreed_chunk if runtime.workers > 1 else lambda iterations: iterations,
         stream,
+        profiler=profiler,
     )
     with session.stop.deferred():
         loop.run()

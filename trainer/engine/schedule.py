@@ -57,7 +57,20 @@ class Action:
         return step % self.every == 0 or (self.at_end and step >= total_steps)
 
 
-def steps_until_due(actions: Sequence[Action], step: int, total_steps: int) -> int:
-    """Steps from `step` to the nearest step at which an action is due or the run ends."""
+def steps_until_due(
+    actions: Sequence[Action], step: int, total_steps: int, borders: Sequence[int] = ()
+) -> int:
+    """Steps from `step` to the nearest step at which an action is due or the run ends.
+
+    Args:
+      actions: of which one at least has an interval.
+      step: the current step.
+      total_steps: where the run ends.
+      borders: further steps at which a chunk must end.
+    """
     intervals = [action.every for action in actions if action.every]
-    return min(total_steps - step, *(every - step % every for every in intervals))
+    return min(
+        total_steps - step,
+        *(every - step % every for every in intervals),
+        *(border - step for border in borders if border > step),
+    )

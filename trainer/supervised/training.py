@@ -108,6 +108,7 @@ def train(
             signature=dataset.signature.to_json(),
             final_evaluation=final_evaluation,
             skipped=dataset.skipped,
+            classes=dataset.signature.classes,
         ),
         path,
         runtime,

@@ -140,5 +140,5 @@ def test_draws_what_moves(name):
     assert frames.dtype == np.uint8
     assert frames.shape[:2] == (13, 2)
     assert frames.shape[-1] == 3
-    assert 120 <= frames.shape[3] <= 200
+    assert 120 <= frames.shape[3] <= 480
     assert (frames[0] != frames[-1]).any(axis=(1, 2, 3)).all()

@@ -249,10 +249,20 @@ def test_an_id_may_name_the_module_that_registers_it():
     assert ours.spec.action.n == 2
 
 
-def test_frames_are_of_the_graph_only():
-    ours = make("CartPole-v1")
-    with pytest.raises(UserError, match="'CartPole-v1' is a Gymnasium environment"):
-        ours.render(ours.initial(SEED, 1))
+def test_pictures_need_a_render_mode(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    ours = make("CartPole-v1", arguments=("render_mode=rgb_array",))
+    pictures = ours.render(ours.initial(SEED, 2))
+    assert pictures.shape == (2, 400, 600, 3)
+    assert pictures.dtype == np.uint8
+    assert (pictures[0] != pictures[1]).any()
+    without = make("FrozenLake-v1", arguments=("render_mode=ansi",))
+    expected = r"must return uint8 pixels .* with render_mode='rgb_array'. Received: str"
+    with pytest.raises(UserError, match=expected):
+        without.render(without.initial(SEED, 1))
+    own = make("own_environments:Walk")
+    with pytest.raises(UserError, match=r"failed in render\(\) with NotImplementedError"):
+        own.render(own.initial(SEED, 1))
 
 
 def test_warnings_of_gymnasium_are_not_shown(recwarn, capfd):

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-WIDTH, HEIGHT = 180, 120
+WIDTH, HEIGHT = 480, 320
 # Pictures are drawn larger by this factor and averaged, which smooths edges.
-_OVERSAMPLING = 3
+_OVERSAMPLING = 2
 
 BLACK = (20, 20, 20)
 GREY = (150, 150, 150)
@@ -20,7 +20,7 @@ Point = tuple[float, float]
 
 
 class Canvas:
-    """A white picture of 180 by 120 pixels showing a part of the plane, with y upwards."""
+    """A white picture of 480 by 320 pixels showing a part of the plane, with y upwards."""
 
     def __init__(self, centre: Point, width: float):
         """Shows `width` units of length around `centre`."""
@@ -58,10 +58,10 @@ class Canvas:
         self._draw.rectangle((x - w, y - h, x + w, y + h), colour)
 
     def pixels(self) -> NDArray[np.uint8]:
-        """The picture, `[120, 180, 3]` uint8."""
+        """The picture, `[320, 480, 3]` uint8."""
         return np.asarray(self._image.reduce(_OVERSAMPLING))
 
 
 def draw_each(state: object, draw: Callable[[NDArray[np.float64]], Canvas]) -> NDArray[np.uint8]:
-    """Draws every row of a state `[B, S]`: `[B, 120, 180, 3]` uint8."""
+    """Draws every row of a state `[B, S]`: `[B, 320, 480, 3]` uint8."""
     return np.stack([draw(row).pixels() for row in np.asarray(state, np.float64)])

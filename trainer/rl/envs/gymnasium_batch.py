@@ -129,6 +129,15 @@ class EnvironmentBatch:
             self._check_finite(arrays.reset_observation, "observation")
             self._check_finite(arrays.reward, "reward")
 
+    def render(self) -> NDArray[np.uint8]:
+        """A picture of each, `[B, H, W, 3]`.
+
+        Raises:
+          UserError: if there is none.
+        """
+        with self._failures("render"):
+            return np.stack([self._picture(environment) for environment in self._environments])
+
     def episodes(self) -> list[Episode]:
         """The current episode of each."""
         return [environment.episode() for environment in self._environments]
@@ -146,6 +155,19 @@ class EnvironmentBatch:
             if not is_same:
                 return f"environment {self._name!r} is not deterministic"
         return ""
+
+    def _picture(self, environment: RecordedEnvironment) -> NDArray[np.uint8]:
+        picture = environment.render()
+        if isinstance(picture, np.ndarray):
+            found = f"{picture.dtype} of shape {picture.shape}"
+            if picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3:
+                return picture
+        else:
+            found = type(picture).__name__
+        raise UserError(
+            f"render() of environment {self._name!r} must return uint8 pixels of shape (H, W, 3) "
+            f"with render_mode='rgb_array'. Received: {found}"
+        )
 
     def _check_finite(self, values: NDArray[Any], what: str) -> None:
         finite = np.isfinite(values)

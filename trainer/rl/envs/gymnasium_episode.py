@@ -103,6 +103,10 @@ class RecordedEnvironment:
         success = _read_success(info) if ended else math.nan
         return Step(observation, float(reward), terminated, truncated, life_lost, success)
 
+    def render(self) -> object:
+        """What the environment renders: pixels, if it was created for that."""
+        return self._environment.render()
+
     def episode(self) -> Episode:
         """The current episode."""
         actions = None if self._actions is None else bytes(self._actions)

@@ -114,12 +114,10 @@ class GymnasiumVector(VectorEnvironment):
         )
 
     def render(self, carry: EpisodeCarry) -> NDArray[np.uint8]:
-        """See the base class."""
+        """See the base class; needs render_mode=rgb_array in `arguments`, and no workers."""
         del carry
-        raise UserError(
-            "only environments written in TensorFlow can be rendered; "
-            f"{self.name!r} is a Gymnasium environment"
-        )
+        assert isinstance(self._batch, EnvironmentBatch), "workers do not render"
+        return self._batch.render()
 
     def failure(self) -> UserError | None:
         """See the base class."""
