@@ -10,6 +10,7 @@ from trainer.cli.main import run
 from trainer.export import checking
 from trainer.export.checking import Call
 
+
 def export(workdir, output, kind):
     assert run(["export", f"--workdir={workdir}", f"--output={output}", f"--format={kind}"]) == 0
     described = json.loads((output / "export.json").read_text())
