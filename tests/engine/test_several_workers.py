@@ -65,7 +65,7 @@ def test_different_configurations_are_refused(tmp_path, job):
 
 def test_only_the_chief_writes_a_trace(tmp_path, job):
     arguments = [f"--workdir={tmp_path / 'run'}", "--config.train.steps=6", "--profile_steps=2,5"]
-    statuses, errors = ends(job(arguments, arguments), 120)
+    statuses, errors = ends(job(arguments, arguments), 240)
     assert statuses == [0, 0], errors
     assert "the trace from step 2 to 5 is in" in errors[0]
     assert "trace" not in errors[1]
