@@ -63,6 +63,22 @@ def test_different_configurations_are_refused(tmp_path, job):
         assert "error: workers 0 and 1 have different configurations" in error
 
 
+def test_only_the_chief_writes_a_trace(tmp_path, job):
+    arguments = [f"--workdir={tmp_path / 'run'}", "--config.train.steps=6", "--profile_steps=2,5"]
+    statuses, errors = ends(job(arguments, arguments), 240)
+    assert statuses == [0, 0], errors
+    assert "the trace from step 2 to 5 is in" in errors[0]
+    assert "trace" not in errors[1]
+    assert len(list((tmp_path / "run").glob("tensorboard/plugins/profile/*/*.xplane.pb"))) == 1
+
+
+def test_different_steps_to_profile_are_refused(tmp_path, job):
+    workdir = f"--workdir={tmp_path / 'run'}"
+    statuses, errors = ends(job([workdir], [workdir, "--profile_steps=2,5"]), 60)
+    assert statuses == [2, 2], errors
+    assert "workers 0 and 1 have different values of --profile_steps" in errors[0]
+
+
 OWN_DATA = """
 import json, os
 import numpy as np

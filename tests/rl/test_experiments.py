@@ -113,6 +113,7 @@ def test_evaluate_repeats_the_report_and_draws(trained, capsys):
     film = Image.open(trained / "policy.gif")
     assert film.size == (480, 320)
     assert 8 <= film.n_frames <= 40
+    assert "an episode of seed 3 (return " in captured.err
     assert f"steps) is in {trained}/policy.gif" in captured.err
     assert (trained / "policy.mp4").exists() == has_ffmpeg()
 

@@ -40,7 +40,8 @@ def render(
     film = play(experiments.load_each(experiment, path, distribution_config)[0])
     gif = os.path.join(path, "policy.gif")
     write_gif(film.frames, gif)
-    yield f"an episode ({film.describe()}) is in {gif}"
+    run = f" of seed {experiment.seed}" if experiment.seeds > 1 else ""
+    yield f"an episode{run} ({film.describe()}) is in {gif}"
     if has_ffmpeg():
         mp4 = os.path.join(path, "policy.mp4")
         try:
