@@ -247,7 +247,7 @@ CASES = {
     "evaluate without a run": (["evaluate", "--workdir=run"], "no config.json"),
     "evaluate with a file": (["evaluate", "--workdir=run", "x.png"], "takes flags only"),
     "predict without a run": (["predict", "--workdir=run", "x.png"], "no config.json"),
-    "predict without files": (["predict", "--workdir=run"], "at least one FILE"),
+    "predict without files": (["predict", "--workdir=run"], "at least one PATH"),
 }
 
 
