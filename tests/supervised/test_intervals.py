@@ -45,12 +45,10 @@ def loss(outputs, targets):
 
 def f1(outputs, targets):
     predicted = outputs.argmax(1)
-    values = [
-        2
-        * np.sum((predicted == c) & (targets == c))
-        / (np.sum(predicted == c) + np.sum(targets == c))
-        for c in np.unique(targets)
-    ]
+    values = []
+    for c in np.unique(targets):
+        is_predicted, is_class = predicted == c, targets == c
+        values.append(2 * np.sum(is_predicted & is_class) / (is_predicted.sum() + is_class.sum()))
     return np.mean(values)
 
 
