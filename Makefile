@@ -12,14 +12,14 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.10 pyth
 	$$python -c '$(FITS)' >/dev/null 2>&1 && { echo $$python; break; }; done)
 PYTHON_FITS = $(and $(PYTHON),$(shell $(PYTHON) -c '$(FITS)' >/dev/null 2>&1 && echo yes))
 DEMO := runs/demo
-# What make bench compares: agents, inputs or supervised.
+# What make bench compares: agents, inputs, predicting or supervised.
 WHAT ?= agents supervised
 
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --use-pep517
 INSTALLED := $(VENV)/installed-$(ACCELERATOR)
 
-.PHONY: help setup lock demo test test-slow coverage lint format bench bench-agents bench-inputs bench-supervised \
-	image-test clean
+.PHONY: help setup lock demo test test-slow coverage lint format bench bench-agents bench-inputs bench-predicting \
+	bench-supervised image-test clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -66,7 +66,7 @@ lint: setup ## check style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(addprefix bench-,$(WHAT)) ## speed against other libraries; WHAT=agents, inputs or supervised
+bench: $(addprefix bench-,$(WHAT)) ## speed against other libraries; WHAT=agents, inputs, predicting or supervised
 
 bench-agents: setup $(PEERS)/installed
 	@$(BIN)/python benchmarks/agents.py
@@ -74,6 +74,9 @@ bench-agents: setup $(PEERS)/installed
 
 bench-inputs: setup
 	@$(BIN)/python benchmarks/inputs.py
+
+bench-predicting: setup
+	@$(BIN)/python benchmarks/predicting.py
 
 bench-supervised: setup $(PEERS)/installed
 	@$(BIN)/python benchmarks/supervised.py

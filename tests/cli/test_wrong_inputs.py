@@ -254,7 +254,19 @@ CASES = {
     "evaluate without a run": (["evaluate", "--workdir=run"], "no config.json"),
     "evaluate with a file": (["evaluate", "--workdir=run", "x.png"], "takes flags only"),
     "predict without a run": (["predict", "--workdir=run", "x.png"], "no config.json"),
-    "predict without files": (["predict", "--workdir=run"], "at least one FILE"),
+    "predict in another format": (
+        ["predict", "--workdir=run", "x.png", "--format=xml"],
+        "<jsonl|csv>",
+    ),
+    "evaluate a negative number of episodes": (
+        ["evaluate", "--workdir=run", "--episodes=-1"],
+        "episodes",
+    ),
+    "evaluate with a field without a value": (
+        ["evaluate", "--workdir=run", "--data.path"],
+        "--data.FIELD=value is needed",
+    ),
+    "predict without files": (["predict", "--workdir=run"], "at least one PATH"),
 }
 
 

@@ -34,3 +34,29 @@ def test_read_bytes_names_the_file_and_the_reason(tmp_path):
         files.read_bytes(tmp_path / "none")
     with pytest.raises(UserError, match=f"{tmp_path} cannot be read: Is a directory"):
         files.read_bytes(tmp_path)
+
+
+@pytest.mark.parametrize("before", [None, "old"])
+def test_a_file_has_its_name_once_it_is_complete(before, tmp_path):
+    path = tmp_path / "below" / "a.txt"
+    if before:
+        files.write_text(path, before)
+    with pytest.raises(ZeroDivisionError), files.writing(path) as file:
+        file.write(str(1 / 0))
+    assert [each.name for each in path.parent.iterdir()] == (["a.txt"] if before else [])
+    with files.writing(path) as file:
+        file.write("new")
+        assert path.exists() == bool(before)
+    assert path.read_text() == "new"
+    assert [each.name for each in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(UserError, match="is a folder"), files.writing(tmp_path):
+        pass
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(UserError, match="cannot be written"),
+        files.writing(tmp_path / "file" / "a"),
+    ):
+        pass

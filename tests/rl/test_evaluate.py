@@ -220,6 +220,28 @@ def test_no_episode_of_the_final_evaluation_is_an_interim_one(backend, monkeypat
     assert len(np.unique(np.concatenate([interim, test]), axis=0)) == 32
 
 
+def test_any_number_of_episodes_begins_with_the_configured_ones(monkeypatch):
+    config = ReinforcementLearning(
+        environment=Environment(time_limit=3), evaluate=EvaluateRL(episodes=8, interim_episodes=4)
+    )
+    agent = base.build(config, registry.make(config.environment).spec)
+    evaluator = Evaluator(config, agent, compiles=False)
+    summarized = []
+
+    def record(episodes, seed):
+        summarized.append(episodes)
+        return summarize(episodes, seed)
+
+    monkeypatch.setattr("trainer.rl.evaluate.summarize", record)
+    for episodes in (0, 3, 20):
+        found = evaluator.evaluate_split("test", episodes)
+        assert found["episodes"] == (episodes or 8)
+    configured, fewer, more = (each.first_value for each in summarized)
+    np.testing.assert_array_equal(fewer, configured[:3])
+    np.testing.assert_array_equal(more[:8], configured)
+    assert len(np.unique(more)) == 20
+
+
 class FollowsTheFirst(DQNAgent):
     """Takes action 1 where the first number of the observation is positive."""
 

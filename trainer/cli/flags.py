@@ -44,7 +44,24 @@ def accept_changed_data(values: flags.FlagValues) -> None:
 
 def split(values: flags.FlagValues) -> None:
     """Defines `--split`."""
-    flags.DEFINE_string("split", "test", "train | validation | test.", flag_values=values)
+    flags.DEFINE_string(
+        "split",
+        "test",
+        "train | validation | test. With --data.FIELD=value all examples of those data are "
+        "evaluated unless --split is given.",
+        flag_values=values,
+    )
+
+
+def episodes(values: flags.FlagValues) -> None:
+    """Defines `--episodes`."""
+    flags.DEFINE_integer(
+        "episodes",
+        0,
+        "For agents: the number of episodes; 0: that of the configuration.",
+        lower_bound=0,
+        flag_values=values,
+    )
 
 
 def render(values: flags.FlagValues) -> None:
@@ -125,6 +142,24 @@ def split_config(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
     if len(files) > 1 or "" in files:
         raise UserError(f"--config takes a single file. Received: {' '.join(arguments)}")
     return (files[0] if files else ""), config_overrides, others
+
+
+def split_section(arguments: Sequence[str], section: str) -> tuple[dict[str, str], list[str]]:
+    """Separates `--SECTION.a.b=value` from other arguments.
+
+    Returns:
+      The values by path, which begins with the section; and the other arguments.
+
+    Raises:
+      UserError: if one has no value.
+    """
+    prefix = f"--{section}."
+    own = [argument for argument in arguments if argument.startswith(prefix)]
+    for argument in own:
+        if "=" not in argument:
+            raise UserError(f"{prefix}FIELD=value is needed. Received: {argument}")
+    others = [argument for argument in arguments if not argument.startswith(prefix)]
+    return dict(argument.removeprefix("--").split("=", 1) for argument in own), others
 
 
 def experiment(file: str, config_overrides: Sequence[str]) -> loading.Experiment:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from trainer.compat.keras import tf
+from trainer.data.image_header import ordinary_size
 from trainer.errors import UserError
 from trainer.io.memory import check_fits
 
@@ -77,6 +78,9 @@ def inspect(contents: bytes, where: str) -> ImageInfo:
       UserError: if the file is empty, damaged, not an image, or has more than 10^8 pixels; `where`
         names it.
     """
+    size = ordinary_size(contents)
+    if size and size.height * size.width <= _MOST_PIXELS:
+        return ImageInfo(size.height, size.width, orientation=1, needs_pillow=False)
     try:
         # Opening alone accepts a PNG without its end.
         Image.open(io.BytesIO(contents), formats=_FORMATS).verify()
@@ -215,6 +219,17 @@ def decode_batch(contents: tf.Tensor, codes: tf.Tensor, shape: Sequence[int]) ->
       uint8 `[B, H, W, C]`.
     """
     return _decode_each(contents, codes, shape, lambda image: image)
+
+
+def decode_upright(contents: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+    """As `decode_batch`, where all codes are 1: in half the time for small images."""
+    *size, channels = shape
+    return tf.map_fn(
+        lambda image: tf.ensure_shape(decode(image, size, channels), shape),
+        contents,
+        fn_output_signature=tf.TensorSpec(shape, tf.uint8),
+        parallel_iterations=_PARALLEL,
+    )
 
 
 def decode_files(paths: tf.Tensor, codes: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:

@@ -9,7 +9,7 @@ from trainer.errors import UserError, unknown_name
 from trainer.io.paths import is_remote
 
 _SPLITS = ("train", "validation", "test")
-_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 
 def split_folders(path: str) -> dict[str, str]:
@@ -66,7 +66,7 @@ def class_files(path: str, folder: str, classes: Sequence[str]) -> list[tuple[st
         images = [file for file in files if _is_image(file)]
         if not images:
             raise UserError(
-                f"class folder {place!r} contains no image ({' '.join(_ENDINGS)}); add images or "
+                f"class folder {place!r} contains no image ({' '.join(ENDINGS)}); add images or "
                 "remove it"
             )
         for file in images:
@@ -116,7 +116,7 @@ def _is_below(target: str, folder: str) -> bool:
 
 
 def _is_image(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(_ENDINGS)
+    return not name.startswith(".") and name.lower().endswith(ENDINGS)
 
 
 def _names(path: str) -> list[str]:

@@ -31,13 +31,17 @@ def find_source(config: Data) -> Load:
     return cast(Load, importlib.import_module(f"trainer.data.sources.{config.kind}").load)
 
 
-def load(config: Data, data_dir: str, columns: Sequence[Column] = ()) -> Dataset:
+def load(
+    config: Data, data_dir: str, columns: Sequence[Column] = (), holds_out: bool = True
+) -> Dataset:
     """Reads a source, holds out missing splits and measures the normalization.
 
     Args:
       config: the `data` section.
       data_dir: directory of prepared TensorFlow Datasets; empty: TFDS' default.
       columns: of the run that a table is for; empty: they are measured on the training split.
+      holds_out: whether splits that the source does not have are held out; if not, the splits are
+        those of the source, the first one `train`.
 
     Raises:
       UserError: if the data are missing, broken, too few or too many, or a table has no such
@@ -51,9 +55,11 @@ def load(config: Data, data_dir: str, columns: Sequence[Column] = ()) -> Dataset
         )
     # These sources have a test split.
     test_fraction = 0.0 if isinstance(config, IDX | TFDS) else config.test_fraction
-    splits = hold_out(
-        source, config.split_seed, config.validation_fraction, test_fraction, config.stratify
-    )
+    splits = dict(source.splits)
+    if holds_out:
+        splits = hold_out(
+            source, config.split_seed, config.validation_fraction, test_fraction, config.stratify
+        )
     skipped, summary = source.skipped, ""
     if source.encode:
         encoded = source.encode(splits, columns)

@@ -1,11 +1,15 @@
 """Reads and writes whole files, local or remote. A reader never sees a partly written file."""
 
+import contextlib
 import errno
 import fcntl
 import json
 import os
+import tempfile
 import time
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO, cast
 
 from trainer.errors import UserError
 from trainer.io import fence
@@ -60,6 +64,53 @@ def write_text(path: PathLike, text: str) -> None:
         os.fsync(file.fileno())
     temporary.replace(target)
     sync(target.parent)
+
+
+@contextlib.contextmanager
+def writing(path: PathLike) -> Iterator[TextIO]:
+    """A text file that has its name once it is complete; nothing is left if the block raises.
+
+    Its parent directory is created. A remote file is first written to a temporary local one.
+
+    Raises:
+      UserError: if it cannot be written.
+    """
+    fence.check()
+    try:
+        with _remote_file(path) if is_remote(path) else _local_file(Path(path)) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _local_file(path: Path) -> Iterator[TextIO]:
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a file in it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        # The csv module ends its lines itself.
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+@contextlib.contextmanager
+def _remote_file(path: PathLike) -> Iterator[TextIO]:
+    from trainer.compat.keras import tf
+
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="") as file:
+        yield cast(TextIO, file)
+        try:
+            tf.io.gfile.copy(file.name, os.fspath(path), overwrite=True)
+        except tf.errors.OpError as error:
+            raise UserError(f"{path} cannot be written ({type(error).__name__})") from error
 
 
 def write_json(path: PathLike, value: Any) -> None:

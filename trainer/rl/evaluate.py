@@ -21,7 +21,8 @@ from trainer.rl.envs import registry
 from trainer.rl.envs.vector import VectorEnvironment, failures_as_user_errors, select
 from trainer.rl.specs import Discrete, EnvironmentSpec
 
-_BOOTSTRAP_RESAMPLES = 2000
+_RESAMPLES = 2000
+_MOST_DRAWS = 2**24
 # Steps; the longest episodes of the usual benchmarks, those of Atari, have 27,000. Without a limit
 # an episode that never ends under a bad policy would block the run.
 _LONGEST_EPISODE = 30_000
@@ -66,38 +67,35 @@ class Evaluator:
 
     def evaluate_interim(self) -> Mapping[str, Value]:
         """The episodes that select the best checkpoint, the same ones each time."""
-        return self._evaluate(self._config.evaluate.interim_episodes, "validation")
+        return self.evaluate_split("validation")
 
     def evaluate_final(self) -> Mapping[str, Value]:
         """The final evaluation, on the episodes of `evaluate.split`."""
         return self.evaluate_split(self._config.evaluate.split)
 
-    def evaluate_split(self, split: str) -> Mapping[str, Value]:
+    def evaluate_split(self, split: str, episodes: int = 0) -> Mapping[str, Value]:
         """The episodes of `validation`, those of `evaluate_interim`, or of `test`, of no choice.
+
+        Args:
+          split: validation or test.
+          episodes: how many; 0: as configured. The first ones are those of the configuration, and
+            as many are played at once.
 
         Raises:
           UserError: if there is no such split.
         """
         if split not in SPLITS:
             raise unknown_name("value of --split", split, SPLITS)
-        if split == "validation":
-            return self.evaluate_interim()
-        return self._evaluate(self._config.evaluate.episodes, "test")
+        section = self._config.evaluate
+        at_once = section.interim_episodes if split == "validation" else section.episodes
+        return self._evaluate(at_once, split, episodes or at_once)
 
-    def _evaluate(self, episodes: int, split: str) -> Mapping[str, Value]:
-        section = self._config.environment
-        # Both splits may share an environment, and its compiled function.
-        key = (episodes, section.test_name if split == "test" else section.validation_name)
-        if key not in self._environments:
-            environment = registry.make_split(section, split)
-            self._environments[key] = environment
-            self._players[key] = tf.function(
-                functools.partial(self._play, environment, episodes),
-                jit_compile=self._compiles and environment.in_graph,
-            )
-        seed = seeds.at(seeds.stream(self._config.seed, _STREAMS[split]), 0)
-        with failures_as_user_errors(self._environments[key]):
-            played = Episodes(*(field.numpy() for field in self._players[key](seed)))
+    def _evaluate(self, at_once: int, split: str, episodes: int) -> Mapping[str, Value]:
+        """Plays groups of `at_once` episodes, and leaves out the surplus of the last one."""
+        groups = [self._group(at_once, split, n) for n in range(-(-episodes // at_once))]
+        played = Episodes(
+            *(np.concatenate(field)[:episodes] for field in zip(*groups, strict=True))
+        )
         unfinished = int(played.unfinished.sum())
         if unfinished and not self._has_warned:
             self._has_warned = True
@@ -108,6 +106,21 @@ class Evaluator:
                 file=sys.stderr,
             )
         return summarize(played, self._config.seed)
+
+    def _group(self, episodes: int, split: str, number: int) -> Episodes:
+        section = self._config.environment
+        # Both splits may share an environment, and its compiled function.
+        key = (episodes, section.test_name if split == "test" else section.validation_name)
+        if key not in self._environments:
+            environment = registry.make_split(section, split)
+            self._environments[key] = environment
+            self._players[key] = tf.function(
+                functools.partial(self._play, environment, episodes),
+                jit_compile=self._compiles and environment.in_graph,
+            )
+        seed = seeds.at(seeds.stream(self._config.seed, _STREAMS[split]), number)
+        with failures_as_user_errors(self._environments[key]):
+            return Episodes(*(field.numpy() for field in self._players[key](seed)))
 
     def _play(self, environment: VectorEnvironment, episodes: int, seed: tf.Tensor) -> Episodes:
         first_seed, step_seed = tf.unstack(tf.random.split(seed, 2))
@@ -216,9 +229,13 @@ def summarize_seeds(runs: Sequence[Mapping[str, Value]], seed: int) -> Mapping[s
 
 def interval(returns: NDArray[np.float64], seed: int) -> tuple[float, float]:
     """The 95 % percentile bootstrap interval of the interquartile mean."""
-    draws = np.random.default_rng(seed).integers(
-        0, len(returns), (_BOOTSTRAP_RESAMPLES, len(returns))
-    )
-    resampled = stats.trim_mean(returns[draws], 0.25, axis=1)
-    low, high = np.percentile(resampled, [2.5, 97.5])
+    random = np.random.default_rng(seed)
+    # Of many episodes not all resamples are in memory at once.
+    part = max(1, _MOST_DRAWS // len(returns))
+    resampled = [
+        stats.trim_mean(returns[random.integers(0, len(returns), shape)], 0.25, axis=1)
+        for first in range(0, _RESAMPLES, part)
+        for shape in [(min(part, _RESAMPLES - first), len(returns))]
+    ]
+    low, high = np.percentile(np.concatenate(resampled), [2.5, 97.5])
     return float(low), float(high)

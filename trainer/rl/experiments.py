@@ -60,8 +60,11 @@ def evaluate(
     path: str,
     split: str,
     distribution_config: DistributionConfig,
+    episodes: int = 0,
 ) -> Mapping[str, Any]:
-    """Evaluates each run's selected checkpoint on the greedy episodes of a split.
+    """Evaluates each run's selected checkpoint on greedy episodes of a split; 0: as configured.
+
+    Beside the best checkpoint also the last one, as `last_…`.
 
     Raises:
       UserError: if there is no such split, or no checkpoint.
@@ -74,7 +77,7 @@ def evaluate(
             directory,
             trained.agent,
             trained.found,
-            functools.partial(trained.evaluator.evaluate_split, split),
+            functools.partial(trained.evaluator.evaluate_split, split, episodes),
         )
         for trained, (_, directory) in zip(agents, seed_folders.runs(experiment, path), strict=True)
     ]

@@ -1,30 +1,68 @@
 """`trainer evaluate` for a supervised run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+import numpy as np
+
+from trainer.compat.keras import tf
 from trainer.config.supervised import Supervised
+from trainer.data import changes
 from trainer.data.examples import Dataset
 from trainer.data.loading import load
-from trainer.engine import distribution
-from trainer.engine.checkpoints import CheckpointInfo
+from trainer.data.signature import Signature
+from trainer.engine.distribution import Runtime
 from trainer.engine.runner import checkpoint_of
 from trainer.errors import unknown_name
 from trainer.io.records import Value
+from trainer.metrics import table
+from trainer.metrics.metric import Metric
 from trainer.supervised import run_data
-from trainer.supervised.classifier import restore_network
-from trainer.supervised.task import SupervisedTask
+from trainer.supervised.classifier import Classifier, moving_average, restore_network
+from trainer.supervised.evaluation import Evaluation, finish
+from trainer.supervised.intervals import bootstrap
+from trainer.supervised.test_time import averaged_logits
+
+# The name of the split that is all examples of other data.
+ALL = "all"
+_TOP_5 = 5
+
+
+class Evaluated(NamedTuple):
+    """What an evaluation found.
+
+    Attributes:
+      step: updates that the weights were trained for.
+      metrics: by name.
+      intervals: the 95 % intervals of the metrics that are numbers.
+      classes: of the run.
+    """
+
+    step: int
+    metrics: Mapping[str, Value]
+    intervals: Mapping[str, tuple[float, float]]
+    classes: tuple[str, ...]
 
 
 def evaluate(
     experiment: Supervised,
     path: str,
     split: str,
-    runtime: distribution.Runtime,
+    runtime: Runtime,
     data_dir: str,
-) -> tuple[int, Mapping[str, Value]]:
-    """The step of a run's selected checkpoint, and its metrics on a split.
+    is_other_data: bool = False,
+) -> Evaluated:
+    """Evaluates a run's selected checkpoint by the run's metrics and all others of the target.
 
     Scaling and classes are those that the run began with, whatever the data are now.
+
+    Args:
+      experiment: the configuration, with one seed.
+      path: the work directory.
+      split: train, validation or test; of other data also all.
+      runtime: where to compute.
+      data_dir: as in `load`.
+      is_other_data: whether `experiment.data` are not those of the run.
 
     Raises:
       UserError: if there is no such split, no checkpoint, the data are gone, or the network
@@ -32,17 +70,54 @@ def evaluate(
     """
     found = checkpoint_of(path, experiment.evaluate.checkpoint)
     signature = run_data.stored_signature(path)
-    dataset = load(experiment.data, data_dir, signature.columns)
-    if split not in dataset.splits:
-        raise unknown_name("value of --split", split, dataset.splits)
-    dataset = run_data.for_evaluation(dataset, split, signature)
-    task = SupervisedTask(experiment, dataset, runtime, total_steps=1)
-    return found.step, evaluate_checkpoint(found, task, dataset, split)
+    dataset = _data(experiment, data_dir, split, signature, is_other_data)
+    with runtime.strategy.scope():
+        step = tf.Variable(0, dtype=tf.int64)
+        classifier = Classifier(experiment, signature, step)
+        ema = moving_average(experiment, classifier.network)
+    restore_network(found, classifier.network, ema)
+    logits = averaged_logits(classifier, experiment.evaluate.test_time_augmentation)
+    evaluation = Evaluation(logits, runtime, experiment.evaluate.batch_size)
+    metrics = all_metrics(experiment.evaluate.metrics, signature)
+    names = dataset.splits if split == ALL else [split]
+    parts = [
+        evaluation.sums_and_outputs(dataset.splits[name], metrics, signature) for name in names
+    ]
+    sums = [sum(each) for each in zip(*(part for part, _ in parts), strict=True)]
+    outputs = np.concatenate([each for _, each in parts])
+    targets = np.concatenate([dataset.splits[name].targets for name in names])
+    return Evaluated(
+        found.step,
+        finish(metrics, sums),
+        bootstrap(metrics, signature, outputs, targets),
+        signature.classes,
+    )
 
 
-def evaluate_checkpoint(
-    found: CheckpointInfo, task: SupervisedTask, dataset: Dataset, split: str
-) -> Mapping[str, Value]:
-    """The metrics of a checkpoint's weights on a split; the task's weights are replaced."""
-    restore_network(found, task.network, task.ema)
-    return task.evaluate_split(dataset.splits[split])
+def all_metrics(names: Sequence[str], signature: Signature) -> tuple[Metric, ...]:
+    """The named metrics and then the others of the target.
+
+    The share of examples whose class is among the five most probable says nothing of five classes.
+    """
+    own = table.find_all(names, signature.target)
+    taken = {metric.name for metric in own}
+    says_nothing = {"top_5"} if len(signature.classes) <= _TOP_5 else set()
+    others = [
+        metric
+        for name, metric in table.TABLES[signature.target].items()
+        if name not in taken | says_nothing
+    ]
+    return (*own, *others)
+
+
+def _data(
+    experiment: Supervised, data_dir: str, split: str, signature: Signature, is_other_data: bool
+) -> Dataset:
+    """The data with the run's scaling and classes."""
+    dataset = load(experiment.data, data_dir, signature.columns, holds_out=split != ALL)
+    known = [*dataset.splits, *([ALL] if is_other_data else [])]
+    if split not in known:
+        raise unknown_name("value of --split", split, known)
+    if is_other_data:
+        return changes.adopt(dataset, signature)
+    return run_data.for_evaluation(dataset, split, signature)

@@ -1,12 +1,13 @@
 """A supervised experiment: one run, or one run per seed and statistics across them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trainer.config.supervised import Supervised
 from trainer.engine import distribution, multi_seed, runner, seed_folders
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.supervised import run_data, training
+from trainer.supervised.evaluate import Evaluated
 from trainer.supervised.evaluate import evaluate as evaluate_run
 from trainer.supervised.gradients import can_be_halved
 
@@ -70,22 +71,33 @@ def evaluate(
     split: str,
     distribution_config: DistributionConfig,
     data_dir: str,
-) -> Mapping[str, Any]:
-    """Evaluates each run's selected checkpoint on a split.
+    is_other_data: bool = False,
+) -> list[Evaluated]:
+    """Evaluates each run's selected checkpoint on a split, or on all examples of other data.
 
     Raises:
       UserError: if there is no such split, no checkpoint, the data are gone, or the network
         cannot use them.
     """
     runtime = distribution.create(distribution_config, can_be_halved(experiment))
-    steps, metrics = zip(
-        *(
-            evaluate_run(run, directory, split, runtime, data_dir)
-            for run, directory in seed_folders.runs(experiment, path)
-        ),
-        strict=True,
-    )
-    if experiment.seeds == 1:
-        return {"split": split, "step": steps[0], "metrics": dict(metrics[0])}
-    summary = multi_seed.mean_and_interval(metrics)
-    return {"split": split, "step": list(steps), "metrics": summary}
+    return [
+        evaluate_run(run, directory, split, runtime, data_dir, is_other_data)
+        for run, directory in seed_folders.runs(experiment, path)
+    ]
+
+
+def summarize(evaluated: Sequence[Evaluated], split: str) -> Mapping[str, Any]:
+    """The JSON of an evaluation: of one run with intervals, or of several seeds across them.
+
+    The interval of several seeds is that of the runs, as in result.json.
+    """
+    if len(evaluated) == 1:
+        (one,) = evaluated
+        return {
+            "split": split,
+            "step": one.step,
+            "metrics": dict(one.metrics),
+            "ci95": {name: list(interval) for name, interval in one.intervals.items()},
+        }
+    summary = multi_seed.mean_and_interval([each.metrics for each in evaluated])
+    return {"split": split, "step": [each.step for each in evaluated], "metrics": summary}

@@ -1,4 +1,4 @@
-"""`trainer predict`: classes and probabilities for image files and rows of tables."""
+"""`trainer predict`: what a run's network says of image files and rows of tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -9,58 +9,71 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.config.data import Data
-from trainer.config.supervised import Supervised
-from trainer.data.decoding import read_image
+from trainer.data.image_listing import ENDINGS
+from trainer.data.image_reading import read_images
+from trainer.data.input_files import input_files
 from trainer.data.signature import Signature
 from trainer.data.tables.reading import encoded_rows
-from trainer.engine import distribution
-from trainer.engine.distribution_config import DistributionConfig
-from trainer.io.files import read_bytes
-from trainer.supervised.gradients import can_be_halved
+from trainer.errors import UserError
 from trainer.supervised.predictor import Predictor
 from trainer.supervised.targets import describe, predictions
 
+_TABLE_ENDINGS = (".csv", ".csv.gz", ".parquet")
+
 
 def predict(
-    experiment: Supervised,
-    path: str,
-    files: Sequence[str],
-    distribution_config: DistributionConfig,
-) -> Iterator[Mapping[str, Any]]:
-    """A prediction per image file and per row of a CSV or Parquet file, in order.
+    predictor: Predictor, paths: Sequence[str]
+) -> Iterator[tuple[str, Mapping[str, Any] | UserError]]:
+    """Predictions for the images, or the rows of the tables, that paths name, in order.
 
-    Strategy and precision are chosen as in evaluation.
+    Memory does not depend on their number.
 
-    Raises:
-      UserError: if a file cannot be used, or there is no checkpoint.
+    Args:
+      predictor: the network of a run.
+      paths: of files, folders, and patterns, see `input_files`.
+
+    Yields:
+      The name of an input, and its prediction as in `describe`, or why there is none.
     """
-    runtime = distribution.create(distribution_config, can_be_halved(experiment))
-    predictor = Predictor(experiment, path, runtime)
     signature = predictor.signature
-    examples = read_examples(files, signature, experiment.data)
+    examples = read_examples(paths, signature, predictor.experiment.data)
     while part := list(islice(examples, predictor.batch_size)):
-        names, features = zip(*part, strict=True)
-        outputs = tf.constant(predictor.outputs(np.stack(features)))
-        for name, row in zip(names, predictions(outputs, signature).numpy(), strict=True):
-            yield {"file": name, **describe(row, signature)}
+        features = [each for _, each in part if not isinstance(each, UserError)]
+        predicted = iter(_compute(predictor, features)) if features else iter(())
+        for name, each in part:
+            if isinstance(each, UserError):
+                yield name, each
+            else:
+                yield name, describe(next(predicted), signature)
+
+
+def _compute(predictor: Predictor, features: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+    """The predictions `[B, C]` of examples."""
+    outputs = tf.constant(predictor.outputs(np.stack(features)))
+    predicted: NDArray[np.float32] = predictions(outputs, predictor.signature).numpy()
+    return predicted
 
 
 def read_examples(
     paths: Sequence[str], signature: Signature, data: Data
-) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The examples in files, each with a name: the file, and the line or row of a table.
+) -> Iterator[tuple[str, NDArray[Any] | UserError]]:
+    """The examples that paths name, each with the file, and the line or row of a table.
 
     Args:
-      paths: of images, or of tables, which are read in parts.
+      paths: of files, folders, and patterns. Tables are read in parts, images in parallel.
       signature: of the run.
       data: the section of the run, for the delimiter and the encoding of CSV files.
 
-    Raises:
-      UserError: if a file is missing, empty, or not what the network was trained on.
+    Yields:
+      The name of an example, and its stored features, or why it cannot be used.
     """
-    for path in paths:
-        if signature.kind == "image":
-            height, width, channels = signature.stored_shape
-            yield path, read_image(read_bytes(path), path, (height, width), channels)
-        else:
+    if signature.kind == "image":
+        yield from read_images(input_files(paths, ENDINGS), signature.stored_shape)
+        return
+    for path, error in input_files(paths, _TABLE_ENDINGS):
+        try:
+            if error:
+                raise error
             yield from encoded_rows(path, data, signature.columns)
+        except UserError as wrong:
+            yield path, wrong

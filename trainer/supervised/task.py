@@ -1,9 +1,8 @@
 """Supervised training as a task of the loop: updates, metrics and evaluation under a strategy."""
 
-import contextlib
 import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,18 +14,17 @@ from trainer.data.augment.registry import make_augment
 from trainer.data.examples import Dataset, Examples
 from trainer.data.pipelines import batches
 from trainer.data.pipelines.order import Balanced, Natural, Order
-from trainer.data.signature import CLASSIFICATION, Signature
+from trainer.data.signature import CLASSIFICATION
 from trainer.engine.checkpoints import State
 from trainer.engine.distribution import Runtime
 from trainer.errors import UserError
 from trainer.io.records import Value
 from trainer.metrics import table
 from trainer.metrics.accumulators import Accumulators, equal_variable, summed_variable
-from trainer.metrics.metric import Metric
-from trainer.models import halves
 from trainer.models.moving_statistics import synchronize
 from trainer.optim.optimizers import Optimizer
 from trainer.supervised.classifier import Classifier, moving_average
+from trainer.supervised.evaluation import Evaluation, changed_files_as_user_errors, finish
 from trainer.supervised.fine_tuning import frozen_layers, parameter_groups
 from trainer.supervised.gradients import BatchGradients
 from trainer.supervised.losses import make_loss
@@ -79,8 +77,10 @@ class SupervisedTask:
             self._classifier = Classifier(
                 experiment, dataset.signature, step, dataset.splits["train"]
             )
-            self._logits_of_views = averaged_logits(
-                self._classifier, experiment.evaluate.test_time_augmentation
+            self._evaluation = Evaluation(
+                averaged_logits(self._classifier, experiment.evaluate.test_time_augmentation),
+                runtime,
+                experiment.evaluate.batch_size,
             )
             train = experiment.train
             updates_per_epoch = len(dataset.splits["train"]) / train.global_batch_size
@@ -167,7 +167,7 @@ class SupervisedTask:
         """
         started = time.perf_counter()
         self._waited.assign(0.0)
-        with _changed_files_as_user_errors(self._splits["train"]):
+        with changed_files_as_user_errors(self._splits["train"]):
             for phase, count in self._optimizer.phases_of(int(self._step.numpy()), iterations):
                 self._train_chunk(self._batches, tf.constant(count), phase)
         waited = float(self._waited.read_value()) / self._runtime.workers
@@ -221,15 +221,12 @@ class SupervisedTask:
 
     def evaluate_split(self, examples: Examples) -> Mapping[str, Value]:
         """The metrics over every example of a split, each counted once."""
-        sums = self._sums_over(examples, self._metrics)
-        return {
-            metric.name: metric.finish(total)
-            for metric, total in zip(self._metrics, sums, strict=True)
-        }
+        sums = self._evaluation.sums(examples, self._metrics, self.signature)
+        return finish(self._metrics, sums)
 
     def score_histograms(self, examples: Examples) -> NDArray[np.float64]:
         """The histograms of `thresholds.scores` over every example of a split."""
-        return self._sums_over(examples, (scores(self.signature),))[0]
+        return self._evaluation.sums(examples, (scores(self.signature),), self.signature)[0]
 
     def baseline(self, examples: Examples) -> Mapping[str, Value]:
         """The metrics of the best predictor that sees no features, see `baseline_outputs`."""
@@ -246,19 +243,6 @@ class SupervisedTask:
             for metric, total in zip(self._metrics, totals, strict=True)
             if metric.more_is_better is not None
         }
-
-    def _sums_over(
-        self, examples: Examples, metrics: tuple[Metric, ...]
-    ) -> list[NDArray[np.float64]]:
-        """The sums of metrics over every example of a split, each counted once."""
-        parts = self._runtime.replicas * self._runtime.streams
-        batch_size = -(-self._experiment.evaluate.batch_size // parts) * parts
-        pipeline = batches.evaluation_pipeline(examples, batch_size)
-        iterator = iter(self._strategy.distribute_datasets_from_function(pipeline))
-        steps = batches.evaluation_steps(len(examples), batch_size)
-        with _changed_files_as_user_errors(examples):
-            sums = self._evaluate_batches(iterator, tf.constant(steps), metrics, self.signature)
-        return [total.numpy() for total in sums]
 
     @tf.function
     def _train_chunk(
@@ -283,26 +267,6 @@ class SupervisedTask:
         with tf.control_dependencies(self._local_tensors(batch)):
             waited = tf.timestamp() - asked
         return *batch, tf.cast(waited / self._runtime.local_replicas, tf.float32)
-
-    @tf.function
-    def _evaluate_batches(
-        self,
-        iterator: tf.distribute.DistributedIterator,
-        steps: tf.Tensor,
-        metrics: tuple[Metric, ...],
-        signature: Signature,
-    ) -> tuple[tf.Tensor, ...]:
-        """The sums of each metric over `steps` batches, float64."""
-        step = functools.partial(self._evaluation_step, metrics, signature)
-        # float32 counts exactly only up to 2**24.
-        totals = tuple(tf.zeros(shape, tf.float64) for shape in sum_shapes(metrics, signature))
-        for _ in tf.range(steps):
-            sums = self._strategy.run(step, args=next(iterator))
-            totals = tuple(
-                total + tf.cast(self._strategy.reduce("SUM", added, axis=None), tf.float64)
-                for total, added in zip(totals, sums, strict=True)
-            )
-        return totals
 
     def _train_step(
         self, phase: int, features: tf.Tensor, labels: tf.Tensor, *others: tf.Tensor
@@ -354,38 +318,10 @@ class SupervisedTask:
             metric_sums(self._metrics[1:], self.signature, logits, labels, weights)
         )
 
-    def _evaluation_step(
-        self,
-        metrics: tuple[Metric, ...],
-        signature: Signature,
-        features: tf.Tensor,
-        targets: tf.Tensor,
-        weights: tf.Tensor,
-    ) -> tuple[tf.Tensor, ...]:
-        logits = tf.concat(
-            halves.side_by_side(self._logits_of_views, self._runtime.streams, features), axis=0
-        )
-        return metric_sums(metrics, signature, logits, targets, weights)
-
     def _local_tensors(self, batch: Batch) -> list[tf.Tensor]:
         return [
             tensor for value in batch for tensor in self._strategy.experimental_local_results(value)
         ]
-
-
-@contextlib.contextmanager
-def _changed_files_as_user_errors(examples: Examples) -> Iterator[None]:
-    """Names the files that were changed or removed since training began, if reading one fails."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        if not (changed := examples.changed_files()):
-            raise
-        more = f" and {len(changed) - 1} others" if len(changed) > 1 else ""
-        raise UserError(
-            f"{changed[0]}{more} changed while the run was reading it; restore it, then run the "
-            "same command to resume"
-        ) from error
 
 
 def _order(experiment: Supervised, dataset: Dataset) -> Order:

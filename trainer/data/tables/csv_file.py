@@ -57,20 +57,26 @@ class CSVFile(TableFile):
         with self._lines() as lines:
             rows = self._rows(lines)
             next(rows)
-            while True:
+            failed: UserError | None = None
+            while not failed:
                 places, kept = [], []
-                for place, row in rows:
-                    if len(row) == width:
-                        places.append(place)
-                        kept.append(row)
-                        if len(kept) == size:
-                            break
-                    elif broken:
-                        broken(self.name(place), f"has {len(row)} cells, not {width}")
-                    else:
-                        raise UserError(
-                            f"{self.where(place)} must have {width} cells. Received: {len(row)}"
-                        )
+                try:
+                    for place, row in rows:
+                        if len(row) == width:
+                            places.append(place)
+                            kept.append(row)
+                            if len(kept) == size:
+                                break
+                        elif broken:
+                            empty = False
+                            broken(self.name(place), f"has {len(row)} cells, not {width}")
+                        else:
+                            raise UserError(
+                                f"{self.where(place)} must have {width} cells. Received: {len(row)}"
+                            )
+                except UserError as error:
+                    # The rows before it can be used.
+                    failed = error
                 if not kept:
                     break
                 empty = False
@@ -82,6 +88,8 @@ class CSVFile(TableFile):
                     },
                     places,
                 )
+        if failed:
+            raise failed
         if empty:
             raise self.no_rows()
 

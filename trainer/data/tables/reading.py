@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from trainer.config.data import CSV, Data, Parquet
 from trainer.data.signature import Column
-from trainer.data.tables.blocks import TableFile, opened
+from trainer.data.tables.blocks import Block, TableFile, opened
 from trainer.data.tables.csv_file import CSVFile
 from trainer.data.tables.encoding import encode
 from trainer.data.tables.parquet_file import ParquetFile
@@ -29,7 +29,7 @@ def open_table(path: str, config: CSV | Parquet) -> TableFile:
 
 def encoded_rows(
     path: str, config: Data, columns: Sequence[Column]
-) -> Iterator[tuple[str, NDArray[np.float32]]]:
+) -> Iterator[tuple[str, NDArray[np.float32] | UserError]]:
     """The stored rows `[columns]` of a table of either format, each with its name.
 
     Args:
@@ -37,8 +37,11 @@ def encoded_rows(
       config: the section of the run.
       columns: of the run. Their order in the table does not matter, nor do other columns.
 
+    Yields:
+      The name of each row, and the row, or why it cannot be read or encoded.
+
     Raises:
-      UserError: if the table cannot be read, has no such columns, or a cell cannot be encoded.
+      UserError: if the table cannot be read, or has no such columns.
     """
     with opened(path) as file:
         is_parquet = file.read(len(_PARQUET)) == _PARQUET
@@ -51,11 +54,33 @@ def encoded_rows(
         table = CSVFile(path)
     names = list(dict.fromkeys(column.name for column in columns))
     table.require(names, "the run")
-    for block in table.blocks(names):
-        rows, wrong = encode(block.cells, columns, len(block.places))
-        for each in wrong:
-            raise UserError(
-                f"{table.where(block.places[each.row], each.column)} {each.expected}, as in "
-                f"training; correct it. Received: {each.received!r}"
-            )
-        yield from zip(map(table.name, block.places), rows, strict=True)
+    unreadable: list[tuple[str, UserError]] = []
+
+    def note(name: str, reason: str) -> None:
+        unreadable.append((name, UserError(f"{name} {reason}")))
+
+    try:
+        for block in table.blocks(names, note):
+            yield from unreadable
+            unreadable.clear()
+            yield from _encoded(table, block, columns)
+    except UserError:
+        yield from unreadable
+        raise
+    yield from unreadable
+
+
+def _encoded(
+    table: TableFile, block: Block, columns: Sequence[Column]
+) -> Iterator[tuple[str, NDArray[np.float32] | UserError]]:
+    rows, wrong = encode(block.cells, columns, len(block.places))
+    # The first wrong cell of each row.
+    errors = {
+        each.row: UserError(
+            f"{table.where(block.places[each.row], each.column)} {each.expected}, as in training; "
+            f"correct it. Received: {each.received!r}"
+        )
+        for each in reversed(wrong)
+    }
+    for number, (place, row) in enumerate(zip(block.places, rows, strict=True)):
+        yield table.name(place), errors.get(number, row)
