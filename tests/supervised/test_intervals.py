@@ -114,15 +114,15 @@ def test_the_width_is_that_of_a_binomial():
     assert high - low == pytest.approx(2 * 1.96 * np.sqrt(share * (1 - share) / 2000), rel=0.1)
 
 
-def test_parts_of_the_resamples_make_no_difference(monkeypatch):
-    outputs, targets = classifier(40, 3)
-    metrics = table.find_all(["accuracy", "auc"])
-    of = signature("classification", 3)
-    whole = bootstrap(metrics, of, outputs, targets)
-    monkeypatch.setattr(intervals, "_MOST_ELEMENTS", 40 * 3 * 300)
-    parts = bootstrap(metrics, of, outputs, targets)
-    for name, interval in whole.items():
-        np.testing.assert_allclose(parts[name], interval, rtol=1e-6)
+def test_groups_have_intervals_as_wide_as_single_examples(monkeypatch):
+    outputs, targets = classifier(900, 3)
+    metrics, of = table.find_all(["accuracy", "auc"]), signature("classification", 3)
+    single = bootstrap(metrics, of, outputs, targets)
+    monkeypatch.setattr(intervals, "_GROUPS", 300)
+    groups = bootstrap(metrics, of, outputs, targets)
+    for name, interval in single.items():
+        width = interval[1] - interval[0]
+        np.testing.assert_allclose(groups[name], interval, atol=0.15 * width)
 
 
 def test_one_example():

@@ -79,7 +79,7 @@ def inspect(contents: bytes, where: str) -> ImageInfo:
         names it.
     """
     size = ordinary_size(contents)
-    if size and size.height * size.width <= _MOST_PIXELS:
+    if size and size.height * size.width <= MOST_PIXELS:
         return ImageInfo(size.height, size.width, orientation=1, needs_pillow=False)
     try:
         # Opening alone accepts a PNG without its end.

@@ -127,13 +127,3 @@ def _names(path: str) -> list[str]:
     except tf.errors.OpError as error:
         raise UserError(f"{path} cannot be read ({type(error).__name__})") from error
     return names
-
-
-def image_files(path: str) -> list[str]:
-    """All image files in a folder and the folders in it, sorted, without hidden ones."""
-    return sorted(
-        os.path.join(folder, name)
-        for folder, _, names in tf.io.gfile.walk(path)
-        for name in names
-        if _is_image(name)
-    )

@@ -12,7 +12,8 @@ from trainer.compat.keras import tf
 from trainer.config.data import CSV, Data, ImageFolder, Parquet
 from trainer.data.decoding import inspect, read_image
 from trainer.data.examples import Examples
-from trainer.data.image_listing import image_files
+from trainer.data.image_listing import ENDINGS
+from trainer.data.input_files import input_files
 from trainer.data.signature import Column, Signature
 from trainer.data.tables import cells
 from trainer.data.tables.encoding import encode
@@ -76,7 +77,7 @@ def _png(image: NDArray[np.uint8]) -> bytes:
 
 def _files(path: str) -> Iterator[bytes]:
     """The contents of some image files of a folder that TensorFlow decodes as training does."""
-    files = image_files(path)
+    files = [name for name, error in input_files([path], ENDINGS) if error is None]
     found = 0
     for name in files[:: max(1, len(files) // _COUNT)]:
         contents = read_bytes(name)
