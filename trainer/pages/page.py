@@ -88,6 +88,11 @@ def code(content: str) -> Html:
     return Html(f"<pre><code>{escape(content)}</code></pre>")
 
 
+def details(summary: str, content: Html) -> Html:
+    """Content that is shown on demand."""
+    return Html(f"<details><summary>{escape(summary)}</summary>{content}</details>")
+
+
 def table(
     head: Sequence[str],
     rows: Sequence[Sequence[object]],
