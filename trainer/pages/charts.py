@@ -62,6 +62,7 @@ class Series:
       high: upper end.
       mode: lines, markers, or lines+markers.
       color: number of the color; None: the position in the chart.
+      dash: of the line: solid, dot or dash.
       texts: shown for each point under the pointer.
     """
 
@@ -72,6 +73,7 @@ class Series:
     high: ArrayLike | None = None
     mode: str = "lines"
     color: int | None = None
+    dash: str = "solid"
     texts: Sequence[str] = ()
 
 
@@ -219,7 +221,7 @@ def _points(series: Series, color: int) -> go.Scatter:
         y=np.asarray(series.y),
         name=label(series.name),
         mode=series.mode,
-        line={"color": f"var(--series-{color})", "width": 2},
+        line={"color": f"var(--series-{color})", "width": 2, "dash": series.dash},
         marker={"color": f"var(--series-{color})", "size": 6},
         opacity=0.65 if series.mode == "markers" else 1,
         text=[escape(text, quote=False) for text in series.texts] or None,
@@ -260,6 +262,7 @@ def _layout(x_title: str, y_title: str, shows_legend: bool) -> dict[str, Any]:
             "linecolor": "var(--line)",
             "zerolinecolor": "var(--line)",
             "fixedrange": True,
+            "exponentformat": "power",
         }
 
     return {

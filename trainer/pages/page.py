@@ -193,5 +193,6 @@ def _class(kind: str) -> str:
 
 
 def _cell_class(*cells: Any) -> str:
-    is_number = cells and all(isinstance(cell, int | float | np.number) for cell in cells)
+    present = [cell for cell in cells if cell is not None]
+    is_number = present and all(isinstance(cell, int | float | np.number) for cell in present)
     return "number" if is_number else ""

@@ -1,5 +1,6 @@
 """The sections that every report has: results, curves, times, configuration."""
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,11 +11,23 @@ from trainer.config.loading import Experiment
 from trainer.io.records import Record, curve, is_finite
 from trainer.pages import charts
 from trainer.pages.charts import Chart
-from trainer.pages.page import Group, Part, Section, code, details, table, text
+from trainer.pages.page import Group, Html, Part, Section, code, details, table, text
 
 # Shown by another curve already.
 _LEFT_OUT = ("updates_per_second",)
-_INTERVAL = "_ci95"
+# Suffix of a metric across seeds.
+INTERVAL = "_ci95"
+UNFINISHED = "not finished: it has no results yet"
+
+
+def title(path: str) -> str:
+    """The title of the report of a work directory."""
+    return f"Run {os.path.basename(path.rstrip('/')) or path}"
+
+
+def not_finished() -> Html:
+    """Says that there is no result."""
+    return text(f"The run is {UNFINISHED}.", "warning")
 
 
 def results(result: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[Part]:
@@ -25,7 +38,7 @@ def results(result: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[Part
       baseline: metrics of the best predictor that sees no features; may be empty.
     """
     metrics = result["metrics"]
-    intervals = {name for name in metrics if name.endswith(_INTERVAL)}
+    intervals = {name for name in metrics if name.endswith(INTERVAL)}
     head, rows = ["metric", "value"], []
     if intervals:
         head.append("95 % interval")
@@ -36,7 +49,7 @@ def results(result: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[Part
             continue
         row = [name, value]
         if intervals:
-            row.append(metrics.get(f"{name}{_INTERVAL}"))
+            row.append(metrics.get(f"{name}{INTERVAL}"))
         if baseline:
             row.append(baseline.get(name))
         rows.append(row)
@@ -81,7 +94,8 @@ def _metric(name: str, runs: Mapping[str, Sequence[Record]], x_title: str) -> Ch
                     x,
                     y,
                     mode="lines" if len(points) > 1 else "markers",
-                    color=place if len(runs) == 1 else 3 * number + place,
+                    color=place if len(runs) == 1 else number,
+                    dash="dot" if len(runs) > 1 and split == "train" else "solid",
                 )
             )
     if all(each.mode == "markers" for each in series):
@@ -114,7 +128,7 @@ def setup(experiment: Experiment, path: str, result: Mapping[str, Any] | None) -
       result: content of result.json; None: not finished.
     """
     rows = [
-        (leaf.path, _value(leaf.value), _is_changed(leaf, experiment))
+        (leaf.path, value_text(leaf.value), _is_changed(leaf, experiment))
         for leaf in leaves(experiment)
     ]
     head = ["field", "value"]
@@ -138,6 +152,6 @@ def _is_changed(leaf: Leaf, experiment: Experiment) -> bool:
     return bool(leaf.value != defaults.get(leaf.path, leaf.value))
 
 
-def _value(value: object) -> str:
+def value_text(value: object) -> str:
     """A value of the configuration as an override takes it."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,6 +1,5 @@
 """The report of a supervised experiment, of one seed or several."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,11 +43,7 @@ def report(
         found += _of_examples(first, first_path, first_result, distribution_config, data_dir)
         found += [Section("Time", sections.seconds(result))]
     found += sections.setup(experiment, path, result)
-    return page(_title(path), _lead(experiment, result), found)
-
-
-def _title(path: str) -> str:
-    return f"Run {os.path.basename(os.path.abspath(path))}"
+    return page(sections.title(path), _lead(experiment, result), found)
 
 
 def _lead(experiment: Supervised, result: Mapping[str, Any] | None) -> list[Part]:
@@ -56,10 +51,7 @@ def _lead(experiment: Supervised, result: Mapping[str, Any] | None) -> list[Part
     if experiment.seeds > 1:
         what += f" and {experiment.seeds - 1} more, predictions of the first one"
     if result is None:
-        return [
-            text(what, "note"),
-            text("The run is not finished: there are no results yet.", "warning"),
-        ]
+        return [text(what, "note"), sections.not_finished()]
     return [text(f"{what}; finished after {result['step']} updates", "note")]
 
 

@@ -66,7 +66,7 @@ class Evaluator:
 
     def evaluate_interim(self) -> Mapping[str, Value]:
         """The episodes that select the best checkpoint, the same ones each time."""
-        return self._evaluate(self._config.evaluate.interim_episodes, "validation")
+        return self.evaluate_split("validation")
 
     def evaluate_final(self) -> Mapping[str, Value]:
         """The final evaluation, on the episodes of `evaluate.split`."""
@@ -78,13 +78,18 @@ class Evaluator:
         Raises:
           UserError: if there is no such split.
         """
+        return summarize(self.episodes(split), self._config.seed)
+
+    def episodes(self, split: str) -> Episodes:
+        """The episodes that `evaluate_split` summarizes, as arrays float32 `[N]`.
+
+        Raises:
+          UserError: if there is no such split.
+        """
         if split not in SPLITS:
             raise unknown_name("value of --split", split, SPLITS)
-        if split == "validation":
-            return self.evaluate_interim()
-        return self._evaluate(self._config.evaluate.episodes, "test")
-
-    def _evaluate(self, episodes: int, split: str) -> Mapping[str, Value]:
+        evaluate = self._config.evaluate
+        episodes = evaluate.episodes if split == "test" else evaluate.interim_episodes
         section = self._config.environment
         # Both splits may share an environment, and its compiled function.
         key = (episodes, section.test_name if split == "test" else section.validation_name)
@@ -107,7 +112,7 @@ class Evaluator:
                 "ends them earlier",
                 file=sys.stderr,
             )
-        return summarize(played, self._config.seed)
+        return played
 
     def _play(self, environment: VectorEnvironment, episodes: int, seed: tf.Tensor) -> Episodes:
         first_seed, step_seed = tf.unstack(tf.random.split(seed, 2))
