@@ -16,7 +16,7 @@ from trainer.pages.theme import SERIES
 
 _HEIGHT = 320
 _ROW_HEIGHT = 30
-_LONGEST_LABEL = 22
+_LONGEST_LABEL = 26
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,7 +262,8 @@ def _layout(x_title: str, y_title: str, shows_legend: bool) -> dict[str, Any]:
             "linecolor": "var(--line)",
             "zerolinecolor": "var(--line)",
             "fixedrange": True,
-            "exponentformat": "power",
+            "exponentformat": "none",
+            "separatethousands": True,
         }
 
     return {

@@ -18,6 +18,8 @@ from trainer.pages.theme import SCRIPT, STYLE
 # CSS pixels of the longer side, twice that of a picture in a row.
 _LARGEST_PICTURE = 256
 _SMALL_PICTURE = 64
+# Characters that a cell of a table has in one line.
+_LONG_CELL = 40
 
 
 class Html(str):
@@ -193,6 +195,9 @@ def _class(kind: str) -> str:
 
 
 def _cell_class(*cells: Any) -> str:
+    """The class of a cell, or of a column's heading."""
+    if len(cells) == 1 and isinstance(cells[0], str):
+        return "long" if len(cells[0]) > _LONG_CELL else ""
     present = [cell for cell in cells if cell is not None]
     is_number = present and all(isinstance(cell, int | float | np.number) for cell in present)
     return "number" if is_number else ""

@@ -43,7 +43,8 @@ caption, figcaption { text-align: left; font-weight: 600; font-size: .95rem; pad
 th, td { text-align: left; vertical-align: top; padding: .3rem 1.2rem .3rem 0;
   border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
 th { color: var(--muted); font-weight: 600; } .number { text-align: right; }
-td { max-width: 28rem; } td:first-child, td.number { white-space: nowrap; }
+td { max-width: 28rem; } td { white-space: nowrap; }
+td.long { white-space: normal; min-width: 16rem; }
 summary { cursor: pointer; padding: .4rem 0; }
 tr.strong td { font-weight: 700; } tr.bad td { color: var(--warn); }
 .grid { display: grid; gap: 1rem 1.5rem;

@@ -94,7 +94,7 @@ def _results(runs: Sequence[Run]) -> list[Part]:
     rows = [
         [
             name.replace(sections.INTERVAL, ", 95 % interval"),
-            *(metrics.get(name, _ABSENT) for metrics in finished.values()),
+            *(metrics.get(name) for metrics in finished.values()),
         ]
         for name in names
     ]

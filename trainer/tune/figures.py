@@ -72,7 +72,8 @@ def parallel_coordinates(
     layout["xaxis"] |= {
         "tickvals": list(range(len(names))),
         "ticktext": [escape(name, quote=False).replace(".", ".<br>", 1) for name in names],
-        "range": [-0.1, len(names) - 0.6],
+        # Space for the first label and the last marks.
+        "range": [-0.45, len(names) - 0.5],
         "gridcolor": "var(--muted)",
         "zeroline": False,
     }
