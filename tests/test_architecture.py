@@ -98,6 +98,7 @@ WHOLE_PROGRAM = {
     "models/test_formulas.py",
     "models/test_parameter_counts.py",
     "models/test_registry.py",
+    "report/test_browser.py",
     "rl/envs/test_classic.py",
     "rl/test_compiled_functions.py",
     "rl/test_exact_resume.py",

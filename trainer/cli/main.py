@@ -16,6 +16,7 @@ COMMANDS = {
     "tune": "search for the best hyperparameters of an experiment",
     "evaluate": "evaluate a run's selected checkpoint on a split",
     "predict": "predict for files with a run's selected checkpoint",
+    "report": "write an HTML report of a run or a search, or compare runs",
     "export": "export a trained network or policy for use without trainer",
     "doctor": "check the installation and the hardware, and report problems",
     "submit": "run a command on a cloud TPU or GPU, or in a container",

@@ -74,12 +74,19 @@ class Evaluator:
         return self.evaluate_split(self._config.evaluate.split)
 
     def evaluate_split(self, split: str, episodes: int = 0) -> Mapping[str, Value]:
+        """The metrics of `episodes`."""
+        return summarize(self.episodes(split, episodes), self._config.seed)
+
+    def episodes(self, split: str, episodes: int = 0) -> Episodes:
         """The episodes of `validation`, those of `evaluate_interim`, or of `test`, of no choice.
 
         Args:
           split: validation or test.
           episodes: how many; 0: as configured. The first ones are those of the configuration, and
             as many are played at once.
+
+        Returns:
+          Arrays float32 `[N]`.
 
         Raises:
           UserError: if there is no such split.
@@ -88,24 +95,20 @@ class Evaluator:
             raise unknown_name("value of --split", split, SPLITS)
         section = self._config.evaluate
         at_once = section.interim_episodes if split == "validation" else section.episodes
-        return self._evaluate(at_once, split, episodes or at_once)
-
-    def _evaluate(self, at_once: int, split: str, episodes: int) -> Mapping[str, Value]:
-        """Plays groups of `at_once` episodes, and leaves out the surplus of the last one."""
-        groups = [self._group(at_once, split, n) for n in range(-(-episodes // at_once))]
-        played = Episodes(
-            *(np.concatenate(field)[:episodes] for field in zip(*groups, strict=True))
-        )
+        count = episodes or at_once
+        groups = [self._group(at_once, split, number) for number in range(-(-count // at_once))]
+        # The surplus of the last group is left out.
+        played = Episodes(*(np.concatenate(field)[:count] for field in zip(*groups, strict=True)))
         unfinished = int(played.unfinished.sum())
         if unfinished and not self._has_warned:
             self._has_warned = True
             print(
-                f"{unfinished} of {episodes} greedy episodes did not end within "
+                f"{unfinished} of {count} greedy episodes did not end within "
                 f"{self._longest:,} steps and were stopped; environment.time_limit of a new run "
                 "ends them earlier",
                 file=sys.stderr,
             )
-        return summarize(played, self._config.seed)
+        return played
 
     def _group(self, episodes: int, split: str, number: int) -> Episodes:
         section = self._config.environment

@@ -15,8 +15,10 @@ from trainer.engine.workdir import WorkDirectory
 from trainer.errors import UserError
 from trainer.io.records import Record, read_records
 from trainer.rl import experiments
-from trainer.rl.film import play
+from trainer.rl.film import Film, play
 from trainer.rl.video_files import has_ffmpeg, write_gif, write_mp4
+
+GIF, MP4 = "policy.gif", "policy.mp4"
 
 
 def render(
@@ -38,18 +40,30 @@ def render(
     write_learning_curve(records, experiment.environment.name, curve)
     yield f"the learning curve is in {curve}"
     film = play(experiments.load_each(experiment, path, distribution_config)[0])
-    gif = os.path.join(path, "policy.gif")
-    write_gif(film.frames, gif)
     run = f" of seed {experiment.seed}" if experiment.seeds > 1 else ""
-    yield f"an episode{run} ({film.describe()}) is in {gif}"
+    yield f"an episode{run} ({film.describe()}) is in {path}:"
+    yield from write_film(film, path)
+
+
+def write_film(film: Film, path: str) -> Iterator[str]:
+    """Writes policy.gif and, where ffmpeg is, policy.mp4 into a work directory.
+
+    Yields:
+      The name of each file when it is written, or why it could not be.
+    """
+    write_gif(film.frames, os.path.join(path, GIF))
+    yield GIF
+    mp4 = os.path.join(path, MP4)
+    # One of an earlier agent.
+    if tf.io.gfile.exists(mp4):
+        tf.io.gfile.remove(mp4)
     if has_ffmpeg():
-        mp4 = os.path.join(path, "policy.mp4")
         try:
             write_mp4(film.frames, mp4)
         except UserError as error:
             yield str(error)
         else:
-            yield f"the same as a video is in {mp4}"
+            yield MP4
 
 
 def write_learning_curve(runs: Mapping[str, Sequence[Record]], title: str, path: str) -> None:

@@ -260,6 +260,29 @@ class Search:
         return {**dataclasses.asdict(self), **named, **kinds}
 
 
+def search_from_json(content: Mapping[str, Any]) -> Search:
+    """Returns the search whose `to_json` was stored."""
+    dimensions = {each.__name__: each for each in get_args(Dimension)}
+    oracles = {each.__name__: each for each in get_args(Oracle)}
+    space = tuple(
+        dimensions[kind](**{name: _from_json(name, value) for name, value in each.items()})
+        for kind, each in zip(content["dimensions"], content["space"], strict=True)
+    )
+    return Search(
+        Objective(**content["objective"]),
+        space,
+        oracles[content["oracle_kind"]](**content["oracle"]),
+        **{name: content[name] for name in ("seed", "executions", "median_stopping")},
+    )
+
+
+def _from_json(name: str, value: Any) -> Any:
+    """An attribute of a dimension, with tuples where JSON has lists."""
+    if name == "when" and value is not None:
+        return When(value["path"], tuple(_from_json("", each) for each in value["values"]))
+    return tuple(_from_json("", each) for each in value) if isinstance(value, list) else value
+
+
 def contains(dimension: Dimension, value: object) -> bool:
     """Returns True if a dimension can have a value."""
     if isinstance(dimension, Choice):

@@ -21,7 +21,7 @@ from trainer.tune.median_stopping import MedianStopping
 from trainer.tune.oracle import Oracle, Proposal
 from trainer.tune.outcome import Outcome, TrialStatus
 from trainer.tune.space import Hyperband, Search, describe
-from trainer.tune.trial import Trial, ranked
+from trainer.tune.trial import Trial, ranked, trial_from_json
 
 # For oracles without an end of their own.
 _DEFAULT_TRIALS = 20
@@ -347,8 +347,7 @@ class Study:
         self._baseline = any(trial.get("baseline") for trial in state["trials"])
         self._oracle.restore(state["oracle"])
         for values in state["trials"]:
-            trial = Trial(**{**values, "status": TrialStatus(values["status"])})
-            trial.values = {path: _tuples(value) for path, value in trial.values.items()}
+            trial = trial_from_json(values)
             if trial.status is TrialStatus.RUNNING and not self._timeout:
                 # Its worker was part of a process that was killed.
                 trial.status = TrialStatus.WAITING
@@ -373,7 +372,3 @@ class Study:
 def was_closed(layout: Layout) -> bool:
     """Returns True if the file of a search says that it is over."""
     return layout.state.exists() and bool(files.read_json(layout.state)["over"])
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

@@ -1,7 +1,8 @@
 """One trial of a search, and the choice of the best one."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from trainer.tune.outcome import TrialStatus
 from trainer.tune.space import Objective, Value
@@ -43,6 +44,16 @@ class Trial:
     def is_open(self) -> bool:
         """True until the trial has ended."""
         return self.status.is_open
+
+
+def trial_from_json(values: Mapping[str, Any]) -> Trial:
+    """Returns a trial of search.json."""
+    trial = Trial(**{**values, "status": TrialStatus(values["status"])})
+    trial.values = {
+        path: tuple(value) if isinstance(value, list) else value
+        for path, value in trial.values.items()
+    }
+    return trial
 
 
 def ranked(trials: Iterable[Trial], objective: Objective) -> list[Trial]:

@@ -1,0 +1,1 @@
+"""Reports: what a finished run is, on one HTML page."""
