@@ -35,7 +35,9 @@ def pages(tmp_path_factory, request):
         agent = (
             "--config.train.steps=300",
             "--config.agent.replay.min_size=100",
-            "--config.seeds=2",
+            "--config.seeds=5",
+            "--parallel_seeds=1",
+            "--jit=off",
         )
         episodes = ("--config.evaluate.episodes=5", "--config.evaluate.interim_episodes=3")
         cartpole = ("train", "--config=configs/cartpole_dqn.py", "--config.model.units=8")

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,9 @@ from trainer.export.cells import input_names, input_specs
 from trainer.export.checking import Call
 from trainer.export.formats import FORMATS, Network, check_installed
 from trainer.export.inference import Inference
+from trainer.metrics import table
 from trainer.supervised import run_data
+from trainer.supervised.intervals import bootstrap
 from trainer.supervised.predictor import Predictor
 from trainer.supervised.targets import predictions
 
@@ -75,7 +77,15 @@ def export(
         written = FORMATS[kind](trained.network, local)
         _compare(trained, kind, written)
         description.write(local, _description(trained, kind, os.path.relpath(written, local)))
-        model_card.write(local, path, experiment, kind, intended_use, trained.signature)
+        model_card.write(
+            local,
+            path,
+            experiment,
+            kind,
+            intended_use,
+            trained.signature,
+            _intervals(trained),
+        )
     return predictor.step
 
 
@@ -177,6 +187,16 @@ def _quality(numbers: NDArray[Any], targets: NDArray[Any], signature: Signature)
     else:
         predicted = numbers.argmax(axis=1)
     return float(100 * np.mean(predicted == targets))
+
+
+def _intervals(trained: Trained) -> Mapping[str, tuple[float, float]]:
+    """The 95 % intervals of the run's metrics by their names in result.json."""
+    predictor, examples = trained.network.predictor, trained.dataset.splits[trained.split]
+    metrics = table.find_all(predictor.experiment.evaluate.metrics, trained.signature.target)
+    outputs = predictor.outputs_of_all(examples)
+    prefix = "test" if trained.split == "test" else "eval"
+    intervals = bootstrap(metrics, trained.signature, outputs, examples.targets)
+    return {f"{prefix}/{name}": interval for name, interval in intervals.items()}
 
 
 def _description(trained: Trained, kind: str, file: str) -> dict[str, Any]:
