@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from trainer.cli.main import run
-from trainer.export import checking
-from trainer.export.checking import Call
+from trainer.export.checking import Call, Checker
 
 
 def export(workdir, output, kind):
@@ -21,7 +20,8 @@ def export(workdir, output, kind):
 def answer(kind, path, signature, inputs, *names):
     """Outputs of an export by name, in another process."""
     calls = [Call(signature, inputs, name, np.zeros(0)) for name in names]
-    return checking.outputs(kind, path, calls)
+    with Checker(kind) as checker:
+        return checker.outputs(path, calls)
 
 
 def predicted(capsys, workdir, *paths):
@@ -118,8 +118,8 @@ def test_a_damaged_export_is_found(images, tmp_path, capsys):
 
 
 def test_an_export_that_differs_is_not_written(images, tmp_path, capsys, monkeypatch):
-    exact = checking.outputs
-    monkeypatch.setattr(checking, "outputs", lambda *args: [o + 1e-3 for o in exact(*args)])
+    exact = Checker.outputs
+    monkeypatch.setattr(Checker, "outputs", lambda *args: [o + 1e-3 for o in exact(*args)])
     command = ["export", f"--workdir={images}", f"--output={tmp_path / 'x'}", "--format=tflite"]
     assert run(command) == 2
     assert "does not compute what the trained model computes" in capsys.readouterr().err

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from trainer.cli.main import run
-from trainer.export import checking
-from trainer.export.checking import Call
+from trainer.export.checking import Call, Checker
 
 
 @pytest.mark.parametrize("agent", ["cartpole", "pendulum"])
@@ -22,8 +21,8 @@ def test_a_policy_is_compared_with_the_agent(agent, kind, request, tmp_path):
 
 
 def test_an_export_that_acts_differently_is_not_written(cartpole, tmp_path, capsys, monkeypatch):
-    exact = checking.outputs
-    monkeypatch.setattr(checking, "outputs", lambda *args: [1 - o for o in exact(*args)])
+    exact = Checker.outputs
+    monkeypatch.setattr(Checker, "outputs", lambda *args: [1 - o for o in exact(*args)])
     command = ["export", f"--workdir={cartpole}", f"--output={tmp_path / 'x'}"]
     assert run([*command, "--format=saved_model"]) == 2
     assert "outputs differ by up to 1" in capsys.readouterr().err
@@ -36,7 +35,8 @@ def test_actions_are_within_their_bounds(pendulum, tmp_path):
     assert run(command) == 0
     observation = np.random.default_rng(0).normal(0, 5, (20, 3)).astype(np.float32)
     call = Call("serving_default", {"observation": observation}, "action", np.zeros(0))
-    (actions,) = checking.outputs("saved_model", str(output), [call])
+    with Checker("saved_model") as checker:
+        (actions,) = checker.outputs(str(output), [call])
     assert actions.shape == (20, 1)
     assert np.abs(actions).max() <= 2
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -55,7 +56,8 @@ def test_the_report_has_every_seed_and_the_film(two_seeds, capsys):
     mean = result["metrics"]["test/return_mean"]
     assert f'all seeds</td><td class="number">{mean:.5g}</td>' in page
     assert "Published: 500 (&lt;/script&gt;&lt;b&gt;, 2020)" in page
-    assert "data:image/gif;base64," in page
+    film = "data:video/mp4;base64," if shutil.which("ffmpeg") else "data:image/gif;base64,"
+    assert film in page
     assert (two_seeds / "policy.gif").exists()
     assert "now and had" not in page
     data = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page)

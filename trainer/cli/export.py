@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from absl import flags as absl_flags
 
 from trainer.cli import distribution_flags, flags
+from trainer.config.loading import Experiment
 from trainer.config.supervised import Supervised
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.errors import UserError, unknown_name
@@ -66,31 +67,8 @@ def run(arguments: Sequence[str], started: float) -> None:
     kind = values.format or formats[0]
     if kind not in formats:
         raise unknown_name("value of --format", kind, formats)
-    if isinstance(experiment, Supervised):
-        from trainer.export import network
-
-        unit = "step"
-        if values.check:
-            step = network.check(experiment, values.workdir, values.output, values.data_dir)
-        else:
-            step = network.export(
-                experiment,
-                values.workdir,
-                values.output,
-                kind,
-                values.data_dir,
-                values.intended_use,
-            )
-    else:
-        from trainer.export import policy
-
-        unit = "environment step"
-        if values.check:
-            step = policy.check(experiment, values.workdir, values.output)
-        else:
-            step = policy.export(
-                experiment, values.workdir, values.output, kind, values.intended_use
-            )
+    step = _check(experiment, values) if values.check else _export(experiment, values, kind)
+    unit = "step" if isinstance(experiment, Supervised) else "environment step"
     if values.check:
         print(f"the export in {values.output} computes what the run computes at {unit} {step}")
         return
@@ -99,3 +77,39 @@ def run(arguments: Sequence[str], started: float) -> None:
         "compared with the run\n"
         f"load it with {_HOW_TO_LOAD[kind].format(output=values.output)}"
     )
+
+
+def _export(experiment: Experiment, values: absl_flags.FlagValues, kind: str) -> int:
+    """Writes an export; returns the step of the weights."""
+    from trainer.export.checking import Checker
+
+    # Its process loads TensorFlow while this one does.
+    with Checker(kind) as checker:
+        if isinstance(experiment, Supervised):
+            from trainer.export import network
+
+            return network.export(
+                experiment,
+                values.workdir,
+                values.output,
+                kind,
+                values.data_dir,
+                values.intended_use,
+                checker,
+            )
+        from trainer.export import policy
+
+        return policy.export(
+            experiment, values.workdir, values.output, kind, values.intended_use, checker
+        )
+
+
+def _check(experiment: Experiment, values: absl_flags.FlagValues) -> int:
+    """Checks an export; returns the step of the weights."""
+    if isinstance(experiment, Supervised):
+        from trainer.export import network
+
+        return network.check(experiment, values.workdir, values.output, values.data_dir)
+    from trainer.export import policy
+
+    return policy.check(experiment, values.workdir, values.output)

@@ -173,6 +173,7 @@ def _compiled_decode(size: tuple[int, ...], channels: int) -> Callable[[bytes, i
     return tf.function(
         lambda contents, code: decode_any(contents, code, size, channels),
         input_signature=signature,
+        autograph=False,
     )
 
 

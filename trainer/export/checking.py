@@ -1,5 +1,6 @@
 """Opens an export in a process without this package, and compares it with the live model."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -37,47 +38,76 @@ class Call(NamedTuple):
     scale: NDArray[np.float64] | float = 1.0
 
 
-def check(kind: str, path: str, calls: Sequence[Call]) -> None:
-    """Checks that an export gives what the live model gives.
+class Checker:
+    """A process that does not load this package, and opens an export.
 
-    Args:
-      kind: format of the export.
-      path: of the export.
-      calls: with real examples.
-
-    Raises:
-      UserError: if it cannot be opened, or an output differs.
+    It loads TensorFlow, or what else a format needs, while this process does.
     """
-    for call, received in zip(calls, outputs(kind, path, calls), strict=True):
-        difference = np.abs(received.astype(np.float64) - call.expected) / call.scale
-        worst = float(np.max(difference, initial=0.0))
-        # A NaN is no small difference.
-        if not worst <= TOLERANCE:
-            raise UserError(
-                f"the export as {kind} does not compute what the trained model computes: outputs "
-                f"differ by up to {worst:.2g}, the tolerance is {TOLERANCE:g}; nothing was written"
+
+    def __init__(self, kind: str):
+        """Starts the process.
+
+        Args:
+          kind: format of the export.
+        """
+        self._kind = kind
+        self._folder = tempfile.TemporaryDirectory()
+        self._errors = Path(self._folder.name, "errors")
+        with self._errors.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", standalone.__file__, kind],
+                cwd=self._folder.name,
+                stdin=subprocess.PIPE,
+                stdout=errors,
+                stderr=errors,
             )
 
+    def __enter__(self) -> "Checker":
+        return self
 
-def outputs(kind: str, path: str, calls: Sequence[Call]) -> list[NDArray[Any]]:
-    """The output of each call of an export, in a process that does not load this package.
+    def __exit__(self, *_: object) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.communicate()
+        self._folder.cleanup()
 
-    Raises:
-      UserError: if it cannot be opened, or a call fails.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        request, response = Path(folder, "request"), Path(folder, "response")
+    def check(self, path: str, calls: Sequence[Call]) -> None:
+        """Checks that an export gives what the live model gives; once.
+
+        Args:
+          path: of the export.
+          calls: with real examples.
+
+        Raises:
+          UserError: if it cannot be opened, or an output differs.
+        """
+        for call, received in zip(calls, self.outputs(path, calls), strict=True):
+            difference = np.abs(received.astype(np.float64) - call.expected) / call.scale
+            worst = float(np.max(difference, initial=0.0))
+            # A NaN is no small difference.
+            if not worst <= TOLERANCE:
+                raise UserError(
+                    f"the export as {self._kind} does not compute what the trained model computes: "
+                    f"outputs differ by up to {worst:.2g}, the tolerance is {TOLERANCE:g}; nothing "
+                    "was written"
+                )
+
+    def outputs(self, path: str, calls: Sequence[Call]) -> list[NDArray[Any]]:
+        """The output of each call of an export; once.
+
+        Raises:
+          UserError: if it cannot be opened, or a call fails.
+        """
+        response = Path(self._folder.name, "response")
         wanted = [(call.signature, dict(call.inputs)) for call in calls]
-        request.write_bytes(pickle.dumps({"format": kind, "path": path, "calls": wanted}))
-        command = [sys.executable, "-I", standalone.__file__, str(request), str(response)]
-        ended = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-        if ended.returncode:
-            lines = ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"]
-            raise UserError(f"the export as {kind} in {path} cannot be used: {lines[-1]}")
+        request = {"path": os.path.abspath(path), "calls": wanted, "response": str(response)}
+        self._process.communicate(pickle.dumps(request), timeout=_SECONDS)
+        if self._process.returncode:
+            lines = self._errors.read_text(errors="replace").strip().splitlines()
+            reason = lines[-1] if lines else f"exit status {self._process.returncode}"
+            raise UserError(f"the export as {self._kind} in {path} cannot be used: {reason}")
         answers = pickle.loads(response.read_bytes())
-    return [
-        np.asarray(answer[call.output] if call.output else next(iter(answer.values())))
-        for call, answer in zip(calls, answers, strict=True)
-    ]
+        return [
+            np.asarray(answer[call.output] if call.output else next(iter(answer.values())))
+            for call, answer in zip(calls, answers, strict=True)
+        ]

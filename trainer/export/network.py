@@ -17,9 +17,9 @@ from trainer.data.signature import CLASSIFICATION, REGRESSION, Signature
 from trainer.engine import distribution, seed_folders
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.errors import UserError
-from trainer.export import checking, description, model_card, output, samples
+from trainer.export import description, model_card, output, samples
 from trainer.export.cells import input_names, input_specs
-from trainer.export.checking import Call
+from trainer.export.checking import Call, Checker
 from trainer.export.formats import FORMATS, Network, check_installed
 from trainer.export.inference import Inference
 from trainer.metrics import table
@@ -49,7 +49,13 @@ class Trained:
 
 
 def export(
-    experiment: Supervised, path: str, folder: str, kind: str, data_dir: str, intended_use: str
+    experiment: Supervised,
+    path: str,
+    folder: str,
+    kind: str,
+    data_dir: str,
+    intended_use: str,
+    checker: Checker,
 ) -> int:
     """Writes the network of a run's selected checkpoint, once it computes what the run computes.
 
@@ -60,6 +66,7 @@ def export(
       kind: one of `FORMATS`.
       data_dir: directory of prepared TensorFlow Datasets; empty: TFDS' default.
       intended_use: a text for the model card.
+      checker: of the format.
 
     Returns:
       The updates that the weights were trained for.
@@ -75,7 +82,7 @@ def export(
     predictor = trained.network.predictor
     with output.new_folder(folder) as local:
         written = FORMATS[kind](trained.network, local)
-        _compare(trained, kind, written)
+        _compare(trained, kind, written, checker)
         description.write(local, _description(trained, kind, os.path.relpath(written, local)))
         model_card.write(
             local,
@@ -104,8 +111,9 @@ def check(experiment: Supervised, path: str, folder: str, data_dir: str) -> int:
         description.check_files(local, described)
         kind = str(described["format"])
         check_installed(kind)
-        trained = _load(experiment, path, data_dir)
-        _compare(trained, kind, os.path.join(local, described["file"]))
+        with Checker(kind) as checker:
+            trained = _load(experiment, path, data_dir)
+            _compare(trained, kind, os.path.join(local, described["file"]), checker)
     return trained.network.predictor.step
 
 
@@ -120,10 +128,10 @@ def _load(experiment: Supervised, path: str, data_dir: str) -> Trained:
     return Trained(Network(predictor, Inference(predictor), calibration), dataset, split)
 
 
-def _compare(trained: Trained, kind: str, written: str) -> None:
+def _compare(trained: Trained, kind: str, written: str, checker: Checker) -> None:
     """Opens an export in another process, and compares it with the network."""
     if kind == "tflite_int8":
-        _compare_quality(trained, written)
+        _compare_quality(trained, written, checker)
         return
     experiment = trained.network.predictor.experiment
     taken = samples.take(experiment.data, trained.signature, trained.dataset.splits[trained.split])
@@ -138,7 +146,7 @@ def _compare(trained: Trained, kind: str, written: str) -> None:
         calls.append(Call("serving_default", taken.inputs, name, expected, scale))
     else:
         calls = [each._replace(output="") for each in calls]
-    checking.check(kind, written, calls)
+    checker.check(written, calls)
 
 
 def _numbers(trained: Trained, stored: NDArray[Any]) -> NDArray[np.float32]:
@@ -153,7 +161,7 @@ def _numbers(trained: Trained, stored: NDArray[Any]) -> NDArray[np.float32]:
     return numbers
 
 
-def _compare_quality(trained: Trained, written: str) -> None:
+def _compare_quality(trained: Trained, written: str, checker: Checker) -> None:
     """Compares accuracies, since a quantized network has other probabilities."""
     examples = trained.dataset.splits[trained.split]
     positions = np.linspace(0, len(examples) - 1, min(_MEASURED, len(examples))).astype(np.int64)
@@ -161,7 +169,7 @@ def _compare_quality(trained: Trained, written: str) -> None:
     stored = samples.first(measured, len(measured))
     spec = trained.network.inference.array_spec
     call = Call("", {spec.name: stored}, "", np.zeros(0))
-    (quantized,) = checking.outputs("tflite_int8", written, [call])
+    (quantized,) = checker.outputs(written, [call])
     before, after = (
         _quality(numbers, measured.targets, trained.signature)
         for numbers in (_numbers(trained, stored), quantized)

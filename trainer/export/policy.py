@@ -12,8 +12,8 @@ from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
 from trainer.engine import seed_folders
 from trainer.engine.distribution_config import DistributionConfig
-from trainer.export import checking, description, model_card, output
-from trainer.export.checking import Call
+from trainer.export import description, model_card, output
+from trainer.export.checking import Call, Checker
 from trainer.rl import experiments, seeds
 from trainer.rl.agents.base import Agent
 from trainer.rl.envs import registry
@@ -54,7 +54,12 @@ def greedy_actions(agent: Agent, observation: tf.Tensor) -> tf.Tensor:
 
 
 def export(
-    experiment: ReinforcementLearning, path: str, folder: str, kind: str, intended_use: str
+    experiment: ReinforcementLearning,
+    path: str,
+    folder: str,
+    kind: str,
+    intended_use: str,
+    checker: Checker,
 ) -> int:
     """Writes the greedy policy of a run's selected checkpoint, once it acts as the agent does.
 
@@ -64,6 +69,7 @@ def export(
       folder: where to; new or empty.
       kind: one of `FORMATS`.
       intended_use: a text for the model card.
+      checker: of the format.
 
     Returns:
       The environment steps that the weights were trained for.
@@ -79,7 +85,7 @@ def export(
             _save_policy(trained, local)
         else:
             _save_plain(trained, local)
-        _compare(trained, kind, local)
+        _compare(trained, kind, local, checker)
         description.write(local, {"format": kind, "file": ".", "step": trained.step})
         model_card.write(local, path, trained.experiment, kind, intended_use)
     return trained.step
@@ -97,8 +103,10 @@ def check(experiment: ReinforcementLearning, path: str, folder: str) -> int:
     with output.existing_folder(folder) as local:
         described = description.read(local)
         description.check_files(local, described)
-        trained = _load(experiment, path)
-        _compare(trained, str(described["format"]), local)
+        kind = str(described["format"])
+        with Checker(kind) as checker:
+            trained = _load(experiment, path)
+            _compare(trained, kind, local, checker)
     return trained.step
 
 
@@ -123,7 +131,7 @@ def _save_plain(trained: Trained, folder: str) -> None:
         tf.saved_model.save(policy, folder, {"serving_default": function})
 
 
-def _compare(trained: Trained, kind: str, folder: str) -> None:
+def _compare(trained: Trained, kind: str, folder: str, checker: Checker) -> None:
     """Compares the actions of an export with those of the agent on real observations."""
     observations = _observations(trained)
     expected = greedy_actions(trained.agent, tf.constant(observations)).numpy()
@@ -139,7 +147,7 @@ def _compare(trained: Trained, kind: str, folder: str) -> None:
             # The middle of an episode.
             "0/step_type": np.ones(count, np.int32),
         }
-    checking.check(kind, folder, [Call(signature, inputs, name, expected)])
+    checker.check(folder, [Call(signature, inputs, name, expected)])
 
 
 def _observations(trained: Trained) -> NDArray[Any]:

@@ -1,9 +1,11 @@
-"""Calls an export as a program without this package does: `python standalone.py REQUEST RESPONSE`.
+"""Calls an export as a program without this package does: `python standalone.py FORMAT`.
 
-REQUEST is a pickled mapping: `format`, `path`, and `calls`, a list of pairs of a signature's name
-and its inputs by name. RESPONSE is a pickled list of the outputs by name of each call.
+It loads the packages of the format, and then reads a request from stdin, a pickled mapping: `path`
+of the export, `calls`, pairs of a signature's name and its inputs by name, and `response`, the file
+for a pickled list of the outputs by name of each call.
 """
 
+import importlib
 import os
 import pickle
 import sys
@@ -26,7 +28,6 @@ def saved_model(path: str, calls: Calls) -> Iterator[Arrays]:
 
 def policy(path: str, calls: Calls) -> Iterator[Arrays]:
     """Calls signatures of a TF-Agents policy, which has types of TensorFlow Probability."""
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"
     import tensorflow_probability
 
     assert tensorflow_probability.distributions.Deterministic, "the module is loaded only now"
@@ -35,7 +36,6 @@ def policy(path: str, calls: Calls) -> Iterator[Arrays]:
 
 def keras(path: str, calls: Calls) -> Iterator[Arrays]:
     """Calls a Keras model with tf_keras."""
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"
     import tf_keras
 
     model = tf_keras.models.load_model(path, compile=False)
@@ -66,23 +66,27 @@ def onnx(path: str, calls: Calls) -> Iterator[Arrays]:
         yield dict(zip(names, session.run(None, inputs), strict=True))
 
 
-LOADERS: Mapping[str, Callable[[str, Calls], Iterator[Arrays]]] = {
-    "saved_model": saved_model,
-    "policy": policy,
-    "keras": keras,
-    "tflite": tflite,
-    "tflite_int8": tflite,
-    "onnx": onnx,
+# For each format its function, and the packages that it uses.
+FORMATS: Mapping[str, tuple[Callable[[str, Calls], Iterator[Arrays]], Sequence[str]]] = {
+    "saved_model": (saved_model, ["tensorflow"]),
+    "policy": (policy, ["tensorflow", "tensorflow_probability"]),
+    "keras": (keras, ["tf_keras"]),
+    "tflite": (tflite, ["ai_edge_litert.interpreter"]),
+    "tflite_int8": (tflite, ["ai_edge_litert.interpreter"]),
+    "onnx": (onnx, ["onnxruntime"]),
 }
 
 
-def main(request: str, response: str) -> None:
+def main(kind: str) -> None:
     """Answers a request, and checks that nothing has loaded the package `trainer`."""
-    with open(request, "rb") as file:
-        wanted = pickle.load(file)
-    outputs = list(LOADERS[wanted["format"]](wanted["path"], wanted["calls"]))
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    function, packages = FORMATS[kind]
+    for package in packages:
+        importlib.import_module(package)
+    request = pickle.load(sys.stdin.buffer)
+    outputs = list(function(request["path"], request["calls"]))
     assert "trainer" not in sys.modules, "an export needs nothing of trainer"
-    with open(response, "wb") as file:
+    with open(request["response"], "wb") as file:
         pickle.dump(outputs, file)
 
 
