@@ -59,5 +59,9 @@ def get_config() -> Supervised:
             batch_norm_group=_BATCH_SIZE // 2,
             label_smoothing=0.2,
         ),
-        evaluate=Evaluate(checkpoint="last", test_time_augmentation="flip_translate"),
+        evaluate=Evaluate(
+            checkpoint="last",
+            test_time_augmentation="flip_translate",
+            reference="accuracy 0.940 (Jordan, 2024)",
+        ),
     )

@@ -129,6 +129,9 @@ class Evaluate(ConfigBase):
         "classes is the positive one, see data.positive_class.",
         minimum=0.0,
     )
+    reference: str = field(
+        "", "A published result with its source, which is shown beside the result."
+    )
     split: str = field(
         "test",
         "Split of the final evaluation; use validation while tuning hyperparameters.",

@@ -26,7 +26,7 @@ def _loss(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tenso
 
 
 def _accuracy(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """The share of an example's labels that are predicted rightly."""
+    """The share of an example's labels that are predicted correctly."""
     from trainer.compat.keras import tf
 
     is_right = tf.cast(_predicted(logits) == targets, tf.float32)
@@ -34,7 +34,7 @@ def _accuracy(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.T
 
 
 def _exact_match(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Examples of which all labels are predicted rightly."""
+    """Examples of which all labels are predicted correctly."""
     from trainer.compat.keras import tf
 
     is_right = tf.reduce_all(_predicted(logits) == targets, axis=-1)

@@ -74,7 +74,7 @@ def _confusions(found: Predictions, counts: NDArray[np.float64]) -> list[Part]:
     names = found.signature.classes
     right, total = int(np.trace(counts)), int(counts.sum())
     parts: list[Part] = [
-        text(f"{right} of {total} examples of the {found.split} split are classified rightly.")
+        text(f"{right} of {total} examples of the {found.split} split are classified correctly.")
     ]
     if len(names) <= _LARGEST_MATRIX:
         title = "Examples by class (row) and predicted class (column)"

@@ -141,7 +141,7 @@ def setup(experiment: Experiment, path: str, result: Mapping[str, Any] | None) -
     if result:
         versions = list(result["versions"].items())
         command.append(table(["package", "version"], versions, "Trained with"))
-    return [Section("Repeat it", command), Section("Configuration", [chosen, others])]
+    return [Section("Reproduce this run", command), Section("Configuration", [chosen, others])]
 
 
 def _is_changed(leaf: Leaf, experiment: Experiment) -> bool:

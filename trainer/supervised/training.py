@@ -107,6 +107,7 @@ def train(
             weights=experiment.evaluate.checkpoint,
             signature=dataset.signature.to_json(),
             final_evaluation=final_evaluation,
+            reference=experiment.evaluate.reference,
             skipped=dataset.skipped,
             classes=dataset.signature.classes,
         ),
