@@ -48,6 +48,15 @@ def test_a_path_names_files_in_a_fixed_order(path, expected, here):
     assert found(path) == expected
 
 
+@pytest.mark.usefixtures("here")
+def test_a_matched_folder_without_files_does_not_end_the_pattern():
+    results = list(input_files(["*"], ENDINGS))
+    assert "x/c.png" in [path for path, error in results if not error]
+    assert [path for path, error in results if error and "contains no file" in str(error)] == [
+        "empty"
+    ]
+
+
 def test_absolute_patterns_and_repeated_paths(here):
     assert found(f"{here}/*.png", f"{here}/*.png") == [f"{here}/b.png"] * 2
     assert found("b.png", "x", "b.png") == ["b.png", "x/c.png", "x/y/d.png", "b.png"]

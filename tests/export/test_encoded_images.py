@@ -85,8 +85,8 @@ def bomb():
         (b"", "expected a JPEG, PNG, BMP or GIF image"),
         (b"not an image", "expected a JPEG, PNG, BMP or GIF image"),
         (bomb(), "at most 100,000,000 pixels"),
-        (encoded("PNG")[:60], ""),
-        (encoded("JPEG")[:200], ""),
+        (encoded("PNG")[:60], "PNG"),
+        (encoded("JPEG")[:200], "JPEG"),
     ],
     ids=["empty", "text", "20,000 x 20,000", "half a PNG", "half a JPEG"],
 )

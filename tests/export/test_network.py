@@ -112,6 +112,12 @@ def test_a_damaged_export_is_found(images, tmp_path, capsys):
     model.write_bytes(contents[: len(contents) // 2])
     assert run(check) == 2
     assert "model.tflite is damaged; export again" in capsys.readouterr().err
+    model.write_bytes(contents)
+    described = json.loads((output / "export.json").read_text())
+    described["names"].reverse()
+    (output / "export.json").write_text(json.dumps(described))
+    assert run(check) == 2
+    assert "differs from the run in 'names'" in capsys.readouterr().err
     (output / "export.json").write_text("{")
     assert run(check) == 2
     assert "is not a complete export" in capsys.readouterr().err

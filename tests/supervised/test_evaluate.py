@@ -174,7 +174,7 @@ def test_a_regression(tmp_path, evaluate):
 
 
 def test_a_terminal_shows_a_table(tables, monkeypatch, capsys):
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     assert run(["evaluate", f"--workdir={tables / 'run'}"]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["split"] == "test"

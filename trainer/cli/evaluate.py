@@ -30,7 +30,7 @@ _FILES_OF_SPLITS = ("validation_path", "test_path")
 
 
 def run(arguments: Sequence[str], started: float) -> None:
-    """Prints the metrics as one JSON object; a table as well, on stderr, if it is read there."""
+    """Prints the metrics as one JSON object, and as a table if stderr is a terminal."""
     del started
     data, others = flags.split_section(arguments, "data")
     values, positional = flags.parse(FLAGS, others)
@@ -67,7 +67,7 @@ def _evaluate(experiment: Supervised, values: absl_flags.FlagValues, is_other_da
         is_other_data,
     )
     print(json.dumps(summarize(evaluated, split)), flush=True)
-    if sys.stdout.isatty() and len(evaluated) == 1:
+    if sys.stderr.isatty() and len(evaluated) == 1:
         print(text(evaluated[0]), file=sys.stderr)
 
 

@@ -102,7 +102,7 @@ def _matched(pattern: str, endings: Sequence[str]) -> Iterator[tuple[str, UserEr
             continue
         empty = False
         if is_folder:
-            yield from _below(path, endings)
+            yield from input_files([path], endings)
         else:
             yield path, None
     if empty:

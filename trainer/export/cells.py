@@ -16,7 +16,7 @@ from trainer.data.tables.encoding import EXPECTED, PARTS
 # and hours and minutes of the offset.
 _DATE = (
     r"^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
-    r" ?(?:Z|[+-](\d\d):?(\d\d)?)?)?$"
+    r" ?(?:Z|[+-](\d\d)(?::?(\d\d))?)?)?$"
 )
 _DAYS_BEFORE_MONTH = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 _DAYS_OF_MONTH = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -28,12 +28,15 @@ def input_names(columns: Sequence[Column]) -> dict[str, str]:
     TensorFlow takes Python's identifiers only, so that other characters become `_`.
     """
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for column in dict.fromkeys(each.name for each in columns):
         name = re.sub(r"[^0-9A-Za-z_]", "_", column)
-        if not name[0].isalpha() or keyword.iskeyword(name):
+        if not name[0].isalpha() or keyword.iskeyword(name) or name == "self":
             name = f"column_{name}"
-        while name in names.values():
+        # TensorFlow does not tell lower from upper case here.
+        while name.lower() in taken:
             name += "_"
+        taken.add(name.lower())
         names[column] = name
     return names
 

@@ -17,7 +17,7 @@ from trainer.export import standalone
 
 # Differences of probabilities, or of values divided by their standard deviation.
 TOLERANCE = 1e-5
-_SECONDS = 600
+_SECONDS = 1800
 
 
 class Call(NamedTuple):
@@ -63,6 +63,7 @@ class Checker:
             )
 
     def __enter__(self) -> "Checker":
+        """Returns itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -88,8 +89,7 @@ class Checker:
             if not worst <= TOLERANCE:
                 raise UserError(
                     f"the export as {self._kind} does not compute what the trained model computes: "
-                    f"outputs differ by up to {worst:.2g}, the tolerance is {TOLERANCE:g}; nothing "
-                    "was written"
+                    f"outputs differ by up to {worst:.2g}, the tolerance is {TOLERANCE:g}"
                 )
 
     def outputs(self, path: str, calls: Sequence[Call]) -> list[NDArray[Any]]:
@@ -101,7 +101,13 @@ class Checker:
         response = Path(self._folder.name, "response")
         wanted = [(call.signature, dict(call.inputs)) for call in calls]
         request = {"path": os.path.abspath(path), "calls": wanted, "response": str(response)}
-        self._process.communicate(pickle.dumps(request), timeout=_SECONDS)
+        try:
+            self._process.communicate(pickle.dumps(request), timeout=_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise UserError(
+                f"the export as {self._kind} did not answer within {_SECONDS} s; try again on a "
+                "faster machine"
+            ) from error
         if self._process.returncode:
             lines = self._errors.read_text(errors="replace").strip().splitlines()
             reason = lines[-1] if lines else f"exit status {self._process.returncode}"

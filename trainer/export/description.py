@@ -27,13 +27,32 @@ def read(folder: str) -> dict[str, Any]:
       UserError: if there is none, or it is damaged.
     """
     try:
-        content: dict[str, Any] = json.loads(Path(folder, NAME).read_text(encoding="utf-8"))
+        content = json.loads(Path(folder, NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{folder} is not a complete export of trainer ({NAME}: {type(error).__name__}); "
-            "export again"
-        ) from error
+        raise _incomplete(folder, type(error).__name__) from error
+    if not isinstance(content, dict) or not {"format", "file", "sha256"} <= set(content):
+        raise _incomplete(folder, "format, file or sha256 is missing")
     return content
+
+
+def _incomplete(folder: str, why: str) -> UserError:
+    return UserError(f"{folder} is not a complete export of trainer ({NAME}: {why}); export again")
+
+
+def check_equal(described: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Checks that an export.json says of an export what the run says.
+
+    Raises:
+      UserError: with the first field that differs.
+    """
+    # Tuples become lists.
+    expected = json.loads(json.dumps(expected))
+    for field in sorted({*described, *expected} - {"sha256"}):
+        if described.get(field) != expected.get(field):
+            raise UserError(
+                f"{NAME} of the export differs from the run in {field!r}: the run has "
+                f"{expected.get(field)!r}; export again. Received: {described.get(field)!r}"
+            )
 
 
 def check_files(folder: str, description: Mapping[str, Any]) -> None:
@@ -42,7 +61,7 @@ def check_files(folder: str, description: Mapping[str, Any]) -> None:
     Raises:
       UserError: naming what is missing, new or changed.
     """
-    written, found = description.get("sha256", {}), digests(folder)
+    written, found = description["sha256"], digests(folder)
     for name in sorted({*written, *found}):
         if written.get(name) != found.get(name):
             what = "missing" if name not in found else "new" if name not in written else "damaged"

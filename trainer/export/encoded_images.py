@@ -34,7 +34,9 @@ def decode_images(contents: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
             image = tf.identity(image)
         return tf.ensure_shape(decode(image, size, channels, orientation(image)), shape)
 
-    return tf.map_fn(one, contents, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
+    # One after the other: several of 10^8 pixels would not fit into memory.
+    spec = tf.TensorSpec(shape, tf.uint8)
+    return tf.map_fn(one, contents, fn_output_signature=spec, parallel_iterations=1)
 
 
 def _check(contents: tf.Tensor) -> tf.Operation:

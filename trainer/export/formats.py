@@ -1,5 +1,6 @@
 """Writers of the formats that a network is exported in."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import find_spec
@@ -85,7 +86,7 @@ def onnx(network: Network, folder: str) -> str:
         import tf2onnx
     path = os.path.join(folder, "model.onnx")
     spec = network.inference.array_spec
-    with quiet_libraries():
+    with quiet_libraries(), _failures_as_user_errors("onnx"):
         tf2onnx.convert.from_function(
             _numbers(network, spec), input_signature=[spec], opset=_OPSET, output_path=path
         )
@@ -141,8 +142,21 @@ def _converted(
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], network.inference)
     adjust(converter)
     path = os.path.join(folder, "model.tflite")
-    with quiet_libraries():
+    with quiet_libraries(), _failures_as_user_errors("tflite"):
         contents = converter.convert()
     with open(path, "wb") as file:
         file.write(contents)
     return path
+
+
+@contextlib.contextmanager
+def _failures_as_user_errors(kind: str) -> Iterator[None]:
+    """What a converter raises, in one line; they have no exception of their own in common."""
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"the network cannot be converted to {kind}; export it with --format=saved_model. "
+            f"Received: {reason}"
+        ) from error

@@ -1,6 +1,6 @@
 """A trained network with everything around it: from what a user has to what a user reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from trainer.compat.keras import tf
@@ -8,10 +8,8 @@ from trainer.data.signature import CLASSIFICATION, MULTI_LABEL, Signature
 from trainer.export.cells import CellEncoder, input_specs
 from trainer.export.encoded_images import decode_images
 from trainer.supervised.predictor import Predictor
-from trainer.supervised.targets import predictions
+from trainer.supervised.targets import decided, predictions
 
-# The first threshold of a multi-label target without one of its own.
-_HALF = 0.5
 Results = Mapping[str, tf.Tensor]
 
 
@@ -94,7 +92,7 @@ def results(numbers: tf.Tensor, signature: Signature) -> Results:
     """
     names = tf.tile(tf.constant([signature.classes]), [tf.shape(numbers)[0], 1])
     if signature.target == CLASSIFICATION:
-        best = _decisions(numbers, signature.thresholds)
+        best = decided(numbers, signature)
         return {
             "class": tf.gather(names, best, batch_dims=1),
             "probability": tf.gather(numbers, best, batch_dims=1),
@@ -102,14 +100,6 @@ def results(numbers: tf.Tensor, signature: Signature) -> Results:
             "probabilities": numbers,
         }
     if signature.target == MULTI_LABEL:
-        thresholds = signature.thresholds or (_HALF,) * len(signature.classes)
-        is_positive = numbers >= tf.constant(thresholds, tf.float32)
+        is_positive = decided(numbers, signature)
         return {"labels": names, "probabilities": numbers, "is_positive": is_positive}
     return {"names": names, "values": numbers}
-
-
-def _decisions(probabilities: tf.Tensor, thresholds: Sequence[float]) -> tf.Tensor:
-    """The number of the predicted class, int32 `[B]`."""
-    if thresholds:
-        return tf.cast(probabilities[:, 1] >= tf.constant(thresholds[0], tf.float32), tf.int32)
-    return tf.argmax(probabilities, axis=1, output_type=tf.int32)

@@ -22,6 +22,7 @@ def write(
     workdir: str,
     experiment: Experiment,
     kind: str,
+    step: int,
     intended_use: str,
     signature: Signature | None = None,
     intervals: Mapping[str, Sequence[float]] | None = None,
@@ -33,6 +34,7 @@ def write(
       workdir: of the run; its result.json may be missing, if the run is not finished.
       experiment: the configuration.
       kind: format of the export.
+      step: what the weights were trained for.
       intended_use: the user's text; empty: none was given.
       signature: of the data of a supervised run.
       intervals: 95 % intervals of some metrics, by their names in result.json.
@@ -40,11 +42,11 @@ def write(
     result: Mapping[str, Any] = {}
     if to_path(WorkDirectory(workdir).result).exists():
         result = read_json(WorkDirectory(workdir).result)
-    name = os.path.basename(os.path.normpath(workdir))
+    name = os.path.basename(os.path.abspath(workdir))
     lines = [
         f"# Model card: {name}",
         "",
-        *_overview(experiment, kind, result),
+        *_overview(experiment, kind, step, result),
         "",
         "## Intended use",
         "",
@@ -65,13 +67,12 @@ def write(
     Path(folder, CARD).write_text("\n".join(lines), encoding="utf-8")
 
 
-def _overview(experiment: Experiment, kind: str, result: Mapping[str, Any]) -> list[str]:
-    step = result.get("checkpoint", {}).get("step")
+def _overview(experiment: Experiment, kind: str, step: int, result: Mapping[str, Any]) -> list[str]:
     rows = [
         ("task", experiment.task),
         ("format", kind),
         ("model", experiment.model.kind),
-        *([("trained for", f"{step} steps")] if step is not None else []),
+        ("trained for", f"{step} steps"),
         *([("trained on", result["strategy"])] if "strategy" in result else []),
     ]
     return _table(("", ""), rows)
@@ -112,7 +113,8 @@ def _data(signature: Signature) -> list[str]:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     def line(cells: Sequence[object]) -> str:
-        return f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in cells)} |"
+        texts = (" ".join(str(cell).split()).replace("|", "\\|") for cell in cells)
+        return f"| {' | '.join(texts)} |"
 
     return [line(head), line(["---"] * len(head)), *map(line, rows)]
 

@@ -13,20 +13,21 @@ from trainer.compat.keras import tf
 from trainer.config.supervised import Supervised
 from trainer.data.examples import Dataset
 from trainer.data.loading import load
-from trainer.data.signature import CLASSIFICATION, REGRESSION, Signature
+from trainer.data.signature import REGRESSION, Signature
 from trainer.engine import distribution, seed_folders
 from trainer.engine.distribution_config import DistributionConfig
-from trainer.errors import UserError
+from trainer.errors import UserError, unknown_name
 from trainer.export import description, model_card, output, samples
 from trainer.export.cells import input_names, input_specs
-from trainer.export.checking import Call, Checker
+from trainer.export.checking import TOLERANCE, Call, Checker
 from trainer.export.formats import FORMATS, Network, check_installed
 from trainer.export.inference import Inference
 from trainer.metrics import table
 from trainer.supervised import run_data
+from trainer.supervised.evaluation import changed_files_as_user_errors
 from trainer.supervised.intervals import bootstrap
 from trainer.supervised.predictor import Predictor
-from trainer.supervised.targets import predictions
+from trainer.supervised.targets import decided, predictions
 
 # Of the quantized network, in percent; and the examples that both are measured on.
 _MOST_LOST = 1.0
@@ -89,6 +90,7 @@ def export(
             path,
             experiment,
             kind,
+            predictor.step,
             intended_use,
             trained.signature,
             _intervals(trained),
@@ -109,11 +111,14 @@ def check(experiment: Supervised, path: str, folder: str, data_dir: str) -> int:
     with output.existing_folder(folder) as local:
         described = description.read(local)
         description.check_files(local, described)
-        kind = str(described["format"])
+        kind, file = str(described["format"]), str(described["file"])
+        if kind not in FORMATS:
+            raise unknown_name(f"format in {description.NAME}", kind, FORMATS)
         check_installed(kind)
         with Checker(kind) as checker:
             trained = _load(experiment, path, data_dir)
-            _compare(trained, kind, os.path.join(local, described["file"]), checker)
+            description.check_equal(described, _description(trained, kind, file))
+            _compare(trained, kind, os.path.join(local, file), checker)
     return trained.network.predictor.step
 
 
@@ -140,7 +145,9 @@ def _compare(trained: Trained, kind: str, written: str, checker: Checker) -> Non
     name = "values" if trained.signature.target == REGRESSION else "probabilities"
     scale: NDArray[np.float64] | float = 1.0
     if trained.signature.target == REGRESSION:
-        scale = 1 / np.array(trained.signature.target_scale)
+        # Values far from 0 have fewer digits behind the point.
+        step = np.spacing(np.abs(np.array(trained.signature.target_offset, np.float32)))
+        scale = 1 / np.array(trained.signature.target_scale) + 4 * step / TOLERANCE
     calls = [Call("arrays", {spec.name: taken.stored}, name, expected, scale)]
     if kind == "saved_model":
         calls.append(Call("serving_default", taken.inputs, name, expected, scale))
@@ -178,7 +185,7 @@ def _compare_quality(trained: Trained, written: str, checker: Checker) -> None:
         raise UserError(
             f"with 8 bits the network has {after:.1f} instead of {before:.1f} % on "
             f"{len(measured)} examples of the {trained.split} split, more than {_MOST_LOST:g} "
-            "point less; export it with --format=tflite. Nothing was written"
+            "point less; export it with --format=tflite"
         )
 
 
@@ -187,21 +194,16 @@ def _quality(numbers: NDArray[Any], targets: NDArray[Any], signature: Signature)
     if signature.target == REGRESSION:
         residual = np.square(numbers - targets).mean(axis=0)
         return float(100 * (1 - residual / np.maximum(targets.var(axis=0), 1e-12)).mean())
-    if signature.target != CLASSIFICATION:
-        thresholds = np.array(signature.thresholds or (0.5,) * len(signature.classes), np.float32)
-        return float(100 * np.mean((numbers >= thresholds) == (targets > 0)))
-    if signature.thresholds:
-        predicted = (numbers[:, 1] >= np.float32(signature.thresholds[0])).astype(int)
-    else:
-        predicted = numbers.argmax(axis=1)
-    return float(100 * np.mean(predicted == targets))
+    chosen = decided(tf.constant(numbers), signature).numpy()
+    return float(100 * np.mean(chosen == (targets if chosen.ndim == 1 else targets > 0)))
 
 
 def _intervals(trained: Trained) -> Mapping[str, tuple[float, float]]:
     """The 95 % intervals of the run's metrics by their names in result.json."""
     predictor, examples = trained.network.predictor, trained.dataset.splits[trained.split]
     metrics = table.find_all(predictor.experiment.evaluate.metrics, trained.signature.target)
-    outputs = predictor.outputs_of_all(examples)
+    with changed_files_as_user_errors(examples):
+        outputs = predictor.outputs_of_all(examples)
     prefix = "test" if trained.split == "test" else "eval"
     intervals = bootstrap(metrics, trained.signature, outputs, examples.targets)
     return {f"{prefix}/{name}": interval for name, interval in intervals.items()}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from trainer.compat.keras import tf
 from trainer.errors import UserError
+from trainer.export import description
 from trainer.io.paths import check_bucket, is_remote
 
 
@@ -23,6 +24,10 @@ def check_new(output: str) -> None:
         not tf.io.gfile.isdir(output) or tf.io.gfile.listdir(output)
     ):
         raise UserError(f"--output must be a new or empty directory. Received: {output!r}")
+    if not is_remote(output) and os.path.realpath(output) == os.getcwd():
+        raise UserError(
+            f"--output must not be the current directory; name a new one. Received: {output!r}"
+        )
 
 
 @contextlib.contextmanager
@@ -37,26 +42,33 @@ def new_folder(output: str) -> Iterator[str]:
         os.mkdir(folder)
         yield folder
         try:
-            _publish(folder, output)
+            if is_remote(output):
+                _upload(folder, output)
+            else:
+                _move(folder, os.path.abspath(output))
         except OSError as error:
-            raise UserError(f"--output={output} cannot be written: {error.strerror}") from error
+            reason = error.strerror or str(error)
+            raise UserError(f"--output={output} cannot be written: {reason}") from error
+        except tf.errors.OpError as error:
+            raise UserError(
+                f"--output={output} cannot be written ({type(error).__name__})"
+            ) from error
 
 
-def _publish(folder: str, output: str) -> None:
-    if is_remote(output):
-        for name, _, files in os.walk(folder):
-            for file in files:
-                local = os.path.join(name, file)
-                target = os.path.join(output, os.path.relpath(local, folder))
-                tf.io.gfile.copy(local, target)
-        return
-    partial = f"{os.path.normpath(output)}.tmp"
-    shutil.rmtree(partial, ignore_errors=True)
-    os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
-    shutil.copytree(folder, partial)
-    if os.path.isdir(output):
-        os.rmdir(output)
-    os.rename(partial, output)
+def _upload(folder: str, output: str) -> None:
+    """Copies files to an object store; the description, without which it is no export, last."""
+    files = [os.path.join(name, file) for name, _, names in os.walk(folder) for file in names]
+    for local in sorted(files, key=lambda file: os.path.basename(file) == description.NAME):
+        tf.io.gfile.copy(local, os.path.join(output, os.path.relpath(local, folder)))
+
+
+def _move(folder: str, output: str) -> None:
+    """Moves a folder, perhaps to another disk, so that it appears as a whole."""
+    parent = os.path.dirname(output)
+    os.makedirs(parent, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=".export-") as partial:
+        copied = shutil.copytree(folder, os.path.join(partial, "export"))
+        os.rename(copied, output)
 
 
 @contextlib.contextmanager

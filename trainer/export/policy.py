@@ -12,12 +12,14 @@ from trainer.compat.keras import tf
 from trainer.config.rl import ReinforcementLearning
 from trainer.engine import seed_folders
 from trainer.engine.distribution_config import DistributionConfig
+from trainer.errors import unknown_name
 from trainer.export import description, model_card, output
 from trainer.export.checking import Call, Checker
 from trainer.rl import experiments, seeds
 from trainer.rl.agents.base import Agent
 from trainer.rl.envs import registry
 from trainer.rl.loading import Trained
+from trainer.rl.specs import Box
 
 # TF-Agents' SavedModel, and one that takes observations only.
 FORMATS = ("policy", "saved_model")
@@ -86,8 +88,8 @@ def export(
         else:
             _save_plain(trained, local)
         _compare(trained, kind, local, checker)
-        description.write(local, {"format": kind, "file": ".", "step": trained.step})
-        model_card.write(local, path, trained.experiment, kind, intended_use)
+        description.write(local, _description(trained, kind))
+        model_card.write(local, path, trained.experiment, kind, trained.step, intended_use)
     return trained.step
 
 
@@ -104,8 +106,11 @@ def check(experiment: ReinforcementLearning, path: str, folder: str) -> int:
         described = description.read(local)
         description.check_files(local, described)
         kind = str(described["format"])
+        if kind not in FORMATS:
+            raise unknown_name(f"format in {description.NAME}", kind, FORMATS)
         with Checker(kind) as checker:
             trained = _load(experiment, path)
+            description.check_equal(described, _description(trained, kind))
             _compare(trained, kind, local, checker)
     return trained.step
 
@@ -147,7 +152,15 @@ def _compare(trained: Trained, kind: str, folder: str, checker: Checker) -> None
             # The middle of an episode.
             "0/step_type": np.ones(count, np.int32),
         }
-    checker.check(folder, [Call(signature, inputs, name, expected)])
+    action = registry.make(trained.experiment.environment).spec.action
+    scale: NDArray[np.float64] | float = 1.0
+    if isinstance(action, Box):
+        scale = np.subtract(action.high, action.low, dtype=np.float64) / 2
+    checker.check(folder, [Call(signature, inputs, name, expected, scale)])
+
+
+def _description(trained: Trained, kind: str) -> dict[str, Any]:
+    return {"format": kind, "file": ".", "step": trained.step}
 
 
 def _observations(trained: Trained) -> NDArray[Any]:

@@ -10,16 +10,16 @@ from PIL import Image
 
 from trainer.compat.keras import tf
 from trainer.config.data import CSV, Data, ImageFolder, Parquet
-from trainer.data.decoding import inspect, read_image
+from trainer.data.decoding import read_image
 from trainer.data.examples import Examples
-from trainer.data.image_listing import ENDINGS
-from trainer.data.input_files import input_files
 from trainer.data.signature import Column, Signature
+from trainer.data.sources.image_folder import usable_files
 from trainer.data.tables import cells
 from trainer.data.tables.encoding import encode
 from trainer.data.tables.reading import open_table
 from trainer.errors import UserError
 from trainer.export.cells import input_specs
+from trainer.export.encoded_images import orientation
 from trainer.io.files import read_bytes
 
 # Examples that an export is compared on.
@@ -53,7 +53,7 @@ def take(data: Data, signature: Signature, examples: Examples) -> Samples:
     if isinstance(data, CSV | Parquet):
         return _rows(data, signature)
     if isinstance(data, ImageFolder):
-        return _images([*_files(data.path)], signature)
+        return _images(_files(data), signature)
     stored = first(examples, _COUNT)
     if signature.columns:
         names = [spec.name for spec in input_specs(signature.columns).values()]
@@ -75,26 +75,24 @@ def _png(image: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def _files(path: str) -> Iterator[bytes]:
-    """The contents of some image files of a folder that TensorFlow decodes as training does."""
-    files = [name for name, error in input_files([path], ENDINGS) if error is None]
-    found = 0
-    for name in files[:: max(1, len(files) // _COUNT)]:
+def _files(data: ImageFolder) -> list[bytes]:
+    """The contents of some image files that an exported graph decodes as training does."""
+    # Pillow decodes those of code 0.
+    files = [(name, code) for name, code in usable_files(data) if code]
+    places = np.linspace(0, len(files) - 1, min(_COUNT, len(files))).astype(int)
+    found = []
+    for name, code in (files[place] for place in places):
         contents = read_bytes(name)
-        try:
-            usable = not inspect(contents, name).needs_pillow
-        except UserError:
-            # Training has left it out, or has failed.
-            usable = False
-        if usable and found < _COUNT:
-            found += 1
-            yield contents
+        # Pillow also finds orientations that are not in the EXIF data of a JPEG.
+        if int(orientation(tf.constant(contents))) == code:
+            found.append(contents)
     if not found:
         raise UserError(
-            f"none of the images in {path} that were tried can be decoded by TensorFlow alone, as "
-            "an export does; it decodes JPEG with one or three channels, and PNG and BMP with 8 "
-            "bits per channel"
+            f"none of the images in {data.path} that were tried can be decoded by TensorFlow "
+            "alone, as an export does; it decodes JPEG with one or three channels, and PNG and BMP "
+            "with 8 bits per channel"
         )
+    return found
 
 
 def _images(contents: list[bytes], signature: Signature) -> Samples:

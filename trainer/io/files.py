@@ -79,26 +79,48 @@ def writing(path: PathLike) -> Iterator[TextIO]:
     try:
         with _remote_file(path) if is_remote(path) else _local_file(Path(path)) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
     except OSError as error:
+        # Others are of what the block reads.
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
 
 @contextlib.contextmanager
 def _local_file(path: Path) -> Iterator[TextIO]:
+    # A link stays one.
+    path = path.resolve()
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a file in it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        # The csv module ends its lines itself.
-        with temporary.open("w", encoding="utf-8", newline="") as file:
+    if path.exists() and not path.is_file():
+        # A device or a pipe has no content to protect.
+        with path.open("w", encoding="utf-8", newline="") as file:
             yield file
-        temporary.replace(path)
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _failures_as_user_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The csv module ends its lines itself.
+        opened = temporary.open("w", encoding="utf-8", newline="")
+    try:
+        with opened as file:
+            yield file
+            with _failures_as_user_errors(path):
+                file.flush()
+                os.fsync(file.fileno())
+        with _failures_as_user_errors(path):
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     sync(path.parent)
+
+
+@contextlib.contextmanager
+def _failures_as_user_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
 
 @contextlib.contextmanager

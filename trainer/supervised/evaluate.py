@@ -5,23 +5,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainer.compat.keras import tf
 from trainer.config.supervised import Supervised
 from trainer.data import changes
 from trainer.data.examples import Dataset
 from trainer.data.loading import load
 from trainer.data.signature import Signature
 from trainer.engine.distribution import Runtime
-from trainer.engine.runner import checkpoint_of
 from trainer.errors import unknown_name
 from trainer.io.records import Value
 from trainer.metrics import table
 from trainer.metrics.metric import Metric
 from trainer.supervised import run_data
-from trainer.supervised.classifier import Classifier, moving_average, restore_network
 from trainer.supervised.evaluation import Evaluation, finish
 from trainer.supervised.intervals import bootstrap
-from trainer.supervised.test_time import averaged_logits
+from trainer.supervised.predictor import Predictor
 
 # The name of the split that is all examples of other data.
 ALL = "all"
@@ -68,16 +65,10 @@ def evaluate(
       UserError: if there is no such split, no checkpoint, the data are gone, or the network
         cannot use them.
     """
-    found = checkpoint_of(path, experiment.evaluate.checkpoint)
-    signature = run_data.stored_signature(path)
+    predictor = Predictor(experiment, path, runtime)
+    signature = predictor.signature
     dataset = _data(experiment, data_dir, split, signature, is_other_data)
-    with runtime.strategy.scope():
-        step = tf.Variable(0, dtype=tf.int64)
-        classifier = Classifier(experiment, signature, step)
-        ema = moving_average(experiment, classifier.network)
-    restore_network(found, classifier.network, ema)
-    logits = averaged_logits(classifier, experiment.evaluate.test_time_augmentation)
-    evaluation = Evaluation(logits, runtime, experiment.evaluate.batch_size)
+    evaluation = Evaluation(predictor.logits, runtime, experiment.evaluate.batch_size)
     metrics = all_metrics(experiment.evaluate.metrics, signature)
     names = dataset.splits if split == ALL else [split]
     parts = [
@@ -87,7 +78,7 @@ def evaluate(
     outputs = np.concatenate([each for _, each in parts])
     targets = np.concatenate([dataset.splits[name].targets for name in names])
     return Evaluated(
-        found.step,
+        predictor.step,
         finish(metrics, sums),
         bootstrap(metrics, signature, outputs, targets),
         signature.classes,

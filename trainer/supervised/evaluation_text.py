@@ -21,8 +21,9 @@ def text(evaluated: Evaluated) -> str:
     lines = [f"{'metric':<20}{'value':>12}   95 % interval"]
     for name, value in evaluated.metrics.items():
         if isinstance(value, int | float):
-            low, high = evaluated.intervals.get(name, (value, value))
-            lines.append(f"{name[:20]:<20}{value:>12.4g}   {low:.4g} – {high:.4g}")
+            interval = evaluated.intervals.get(name)
+            shown = f"   {interval[0]:.4g} – {interval[1]:.4g}" if interval else ""
+            lines.append(f"{name[:20]:<20}{value:>12.4g}{shown}")
     if _MATRIX in evaluated.metrics:
         matrix = np.array(evaluated.metrics[_MATRIX], np.int64)
         whole = _matrix(matrix, evaluated.classes)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.data.signature import Signature
+from trainer.io.records import Value
 from trainer.metrics.metric import Metric
 from trainer.supervised.targets import metric_sums, sum_shapes
 
@@ -17,6 +18,8 @@ _GROUPS = 1000
 # Fewer where the sums of so many groups would take too much memory.
 _FEWEST_GROUPS = 100
 _MOST_SUMS = 2**26
+# Sums of resamples that are in memory at once.
+_MOST_RESAMPLED = 2**23
 
 
 def bootstrap(
@@ -57,13 +60,18 @@ def bootstrap(
     draws = np.random.default_rng(seed).integers(0, groups, (RESAMPLES, groups))
     # How often each resample has each group.
     counts = np.stack([np.bincount(each, minlength=groups) for each in draws]).astype(np.float32)
-    resampled = {key: np.tensordot(counts, each, axes=1) for key, each in sums.items()}
-    intervals = {}
-    for metric in numbers:
-        values = [metric.finish(each) for each in resampled[metric.update, metric.of]]
-        low, high = np.percentile(np.array(values, np.float64), [2.5, 97.5])
-        intervals[metric.name] = float(low), float(high)
-    return intervals
+    values: dict[str, list[Value]] = {metric.name: [] for metric in numbers}
+    part = max(1, _MOST_RESAMPLED // max(each[0].size for each in sums.values()))
+    for first in range(0, RESAMPLES, part):
+        rows = counts[first : first + part]
+        resampled = {key: np.tensordot(rows, each, axes=1) for key, each in sums.items()}
+        for metric in numbers:
+            values[metric.name] += map(metric.finish, resampled[metric.update, metric.of])
+    return {
+        name: (float(low), float(high))
+        for name, each in values.items()
+        for low, high in [np.percentile(np.array(each, np.float64), [2.5, 97.5])]
+    }
 
 
 def _sums_of_groups(
@@ -84,19 +92,22 @@ def _sums_of_groups(
     members = np.resize(positions, (size, groups)).T
     # Groups that are smaller by one are filled up with an example of weight 0.
     weights = (np.arange(size * groups) < count).reshape(size, groups).T
-    sums = tf.function(
-        lambda group: metric_sums(
-            metrics, signature, tf.gather(outputs, group[0]), tf.gather(targets, group[0]), group[1]
-        ),
-        autograph=False,
-    )
     spec = tuple(tf.TensorSpec(shape, tf.float32) for shape in sum_shapes(metrics, signature))
-    of_groups = tf.function(
-        lambda: tf.map_fn(
-            sums,
-            (tf.constant(members), tf.constant(weights, tf.float32)),
-            fn_output_signature=spec,
-        ),
-        autograph=False,
-    )
-    return [each.numpy() for each in of_groups()]
+
+    # All arrays are arguments, since constants of a graph have a limit of 2 GB.
+    @tf.function(autograph=False)
+    def of_groups(
+        outputs: tf.Tensor, targets: tf.Tensor, members: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        def of_group(group: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+            place, weight = group
+            of_examples = tf.gather(outputs, place), tf.gather(targets, place)
+            return metric_sums(metrics, signature, *of_examples, weight)
+
+        sums: tuple[tf.Tensor, ...] = tf.map_fn(
+            of_group, (members, weights), fn_output_signature=spec
+        )
+        return sums
+
+    arrays = (outputs, targets, members, weights.astype(np.float32))
+    return [each.numpy() for each in of_groups(*map(tf.constant, arrays))]

@@ -45,7 +45,8 @@ def _header(signature: Signature) -> list[str]:
 
 
 def _row(name: str, prediction: Mapping[str, Any]) -> str:
-    cells: list[Any] = [name]
+    # The name of a file need not be UTF-8.
+    cells: list[Any] = [name.encode("utf-8", "backslashreplace").decode()]
     for value in prediction.values():
         if isinstance(value, Mapping):
             cells += value.values()

@@ -13,6 +13,8 @@ from trainer.metrics.metric import Metric, Of
 from trainer.supervised.losses import standardize
 
 _SMALLEST = 1e-6
+# The probability from which a label is predicted if no threshold was chosen.
+_HALF = 0.5
 
 
 def metric_sums(
@@ -87,6 +89,22 @@ def predictions(outputs: tf.Tensor, signature: Signature) -> tf.Tensor:
     return values(outputs, signature)
 
 
+def decided(predicted: tf.Tensor, signature: Signature) -> tf.Tensor:
+    """What is decided by probabilities float32 `[B, C]`.
+
+    Returns:
+      The number of the predicted class, int32 `[B]`; of a multi-label target whether each label is
+      predicted, bool `[B, C]`.
+    """
+    if signature.target == MULTI_LABEL:
+        thresholds = signature.thresholds or (_HALF,) * len(signature.classes)
+        return predicted >= tf.constant(thresholds, tf.float32)
+    if signature.thresholds:
+        is_second = predicted[:, 1] >= tf.constant(signature.thresholds[0], tf.float32)
+        return tf.cast(is_second, tf.int32)
+    return tf.argmax(predicted, axis=1, output_type=tf.int32)
+
+
 def describe(predicted: NDArray[np.float32], signature: Signature) -> Mapping[str, Any]:
     """The JSON of a prediction `[C]`, a row of `predictions`."""
     numbers = dict(zip(signature.classes, map(float, predicted), strict=True))
@@ -95,7 +113,7 @@ def describe(predicted: NDArray[np.float32], signature: Signature) -> Mapping[st
             return {"value": float(predicted[0])}
         return {"values": numbers}
     if signature.target == MULTI_LABEL:
-        thresholds = signature.thresholds or (0.5,) * len(predicted)
+        thresholds = signature.thresholds or (_HALF,) * len(predicted)
         labels = [
             name
             for name, p, threshold in zip(signature.classes, predicted, thresholds, strict=True)

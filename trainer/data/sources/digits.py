@@ -22,8 +22,9 @@ def load(config: Digits, data_dir: str) -> Source:
     # in each row.
     package = importlib.util.find_spec("sklearn")
     assert package is not None, "scikit-learn is a dependency"
-    (folder,) = package.submodule_search_locations or ()
-    rows = np.loadtxt(os.path.join(folder, _FILE), delimiter=",", dtype=np.float64)
+    assert package.origin is not None, "it is a package of files"
+    file = os.path.join(os.path.dirname(package.origin), _FILE)
+    rows = np.loadtxt(file, delimiter=",", dtype=np.float64)
     images = np.round(rows[:, :-1] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
     split = InMemoryExamples(images, rows[:, -1].astype(np.int32))
     return Source({"train": split}, tuple(map(str, range(10))))

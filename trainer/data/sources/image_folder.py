@@ -70,6 +70,16 @@ def load(config: ImageFolder, data_dir: str) -> Source:
     )
 
 
+def usable_files(config: ImageFolder) -> list[tuple[str, int]]:
+    """The files of the images that training uses, each with its code, see `decode_any`."""
+    splits = [_labelled(config, [])] if config.labels_file else _classified(config, []).values()
+    return [
+        (split.index.path(file), int(code))
+        for split in splits
+        for file, code in enumerate(split.index.codes)
+    ]
+
+
 def _classified(config: ImageFolder, skipped: list[tuple[str, str]]) -> dict[str, _Split]:
     """The images in folders of classes, for each split."""
     folders = split_folders(config.path)
