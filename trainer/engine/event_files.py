@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from tensorboard.plugins.hparams import api as hparams
 
 from trainer.compat.keras import tf
@@ -12,16 +11,18 @@ from trainer.config.inspection import leaves
 from trainer.config.loading import Experiment, to_json
 from trainer.io.records import Record
 
-# TensorBoard becomes slow with more; a confusion matrix of 50 classes has as many.
-_MOST_VALUES = 2500
+# A scalar takes a millisecond, and all are written again when a run is resumed.
+_MOST_SCALARS = 100
+# Cells of a table; a confusion matrix of 50 classes has as many.
+_MOST_CELLS = 2500
 
 
 class EventFiles:
     """Event files in a folder.
 
     A number is the scalar `<split>/<metric>`; a list has a scalar `<split>/<metric>/<element>` for
-    each element, by class or index; a matrix is the text `<split>/<metric>`, a table. A metric of
-    more than 2500 values is left out.
+    each element, by class or index; a matrix is the text `<split>/<metric>`, a table. Lists of more
+    than 100 values and matrices of more than 2500 are left out.
     """
 
     def __init__(self, folder: str, experiment: Experiment, classes: Sequence[str] = ()):
@@ -51,20 +52,22 @@ class EventFiles:
 
     def remove(self) -> None:
         """Removes the files; traces of the profiler in the same folder remain."""
-        for path in tf.io.gfile.glob(os.path.join(self._folder, "events.out.tfevents.*")):
-            tf.io.gfile.remove(path)
+        if tf.io.gfile.isdir(self._folder):
+            for name in tf.io.gfile.listdir(self._folder):
+                if name.startswith("events.out.tfevents."):
+                    tf.io.gfile.remove(os.path.join(self._folder, name))
         self._writer = None
 
     def _write_metric(self, tag: str, value: Any) -> None:
         if isinstance(value, int | float):
             tf.summary.scalar(tag, value)
         # None: it was not finite, and was read from metrics.jsonl.
-        elif value is not None and np.size(value) <= _MOST_VALUES:
-            names = self._names(len(value))
-            if np.ndim(value) == 2:
-                tf.summary.text(tag, _table(names, value))
-                return
-            for name, element in zip(names, value, strict=True):
+        elif value is None:
+            return
+        elif isinstance(value[0], list | tuple) and len(value) ** 2 <= _MOST_CELLS:
+            tf.summary.text(tag, _table(self._names(len(value)), value))
+        elif len(value) <= _MOST_SCALARS:
+            for name, element in zip(self._names(len(value)), value, strict=True):
                 self._write_metric(f"{tag}/{name}", element)
 
     def _names(self, count: int) -> Sequence[str]:
@@ -74,9 +77,11 @@ class EventFiles:
 
 def _table(names: Sequence[str], matrix: Sequence[Sequence[float]]) -> str:
     """A square matrix as a table in Markdown."""
-    lines = [["", *names], ["---"] * (len(names) + 1)]
+    titles = [" ".join(name.split()).replace("|", "\\|") for name in names]
+    lines = [["", *titles], ["---"] * (len(names) + 1)]
     lines += [
-        [name, *(f"{value:g}" for value in row)] for name, row in zip(names, matrix, strict=True)
+        [title, *("–" if value is None else f"{value:g}" for value in row)]
+        for title, row in zip(titles, matrix, strict=True)
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -44,6 +44,7 @@ class Profiler:
         first, last = self.borders
         if first < total_steps and step < last:
             return ""
+        self._has_ended = True
         return f"nothing is profiled: steps {first} to {last} are not among {step} to {total_steps}"
 
     def start(self, step: int) -> None:
@@ -57,7 +58,11 @@ class Profiler:
 
     def stop(self, step: int, is_last: bool = False) -> str:
         """Writes the trace, if there is one and it ends at `step` or the run does; says where."""
-        if self._started_at is None or not (is_last or step >= self.borders[1]):
+        if self._started_at is None:
+            if not is_last or not self._folder or not self.borders or self._has_ended:
+                return ""
+            return f"nothing was profiled: the run ended at step {step}"
+        if not (is_last or step >= self.borders[1]):
             return ""
         tf.profiler.experimental.stop()
         first, self._started_at = self._started_at, None

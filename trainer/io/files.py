@@ -41,8 +41,15 @@ def read_text(path: PathLike) -> str:
 
 
 def read_json(path: PathLike) -> Any:
-    """Reads a JSON file."""
-    return json.loads(read_text(path))
+    """Reads a JSON file of a work directory.
+
+    Raises:
+      UserError: if it is damaged.
+    """
+    try:
+        return json.loads(read_text(path))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
 
 
 def write_text(path: PathLike, text: str) -> None:

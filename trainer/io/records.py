@@ -61,18 +61,22 @@ def write_records(path: PathLike, records: Iterable[Record]) -> None:
 
 
 def curve(records: Iterable[Record], name: str) -> list[tuple[int, float]]:
-    """The finite values of one metric, as (step, value) pairs.
+    """The finite values of one metric, as (step, value) pairs with rising steps.
+
+    The final evaluation is left out if it is of an earlier checkpoint, in the same split.
 
     Args:
       records: of one run.
       name: split and metric, for example `eval/loss`.
     """
     split, _, metric = name.partition("/")
-    return [
-        (record.step, float(value))
-        for record in records
-        if record.split == split and is_finite(value := record.metrics.get(metric))
-    ]
+    points: list[tuple[int, float]] = []
+    for record in records:
+        value = record.metrics.get(metric)
+        is_later = not points or record.step > points[-1][0]
+        if record.split == split and is_later and is_finite(value):
+            points.append((record.step, float(value)))
+    return points
 
 
 def is_finite(value: object) -> TypeGuard[float]:
@@ -89,7 +93,8 @@ def parse_line(line: str) -> Record | None:
     """The record of a line; None if the line is damaged."""
     try:
         fields = json.loads(line)
-        return Record(fields["step"], fields["split"], fields.get("time", 0.0), fields["metrics"])
+        metrics = dict(fields["metrics"])
+        return Record(fields["step"], fields["split"], fields.get("time", 0.0), metrics)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -5,7 +5,7 @@ Text of users is escaped, since plotly interprets tags in labels.
 
 import dataclasses
 from collections.abc import Sequence
-from html import escape
+from html import escape, unescape
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from trainer.pages.theme import SERIES
 _HEIGHT = 320
 _ROW_HEIGHT = 30
 _LONGEST_LABEL = 26
+# Larger values are shown without decimals.
+_LARGE = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Chart:
             for axis, title in (("x", layout.xaxis.title.text), ("y", layout.yaxis.title.text))
             if title
         ]
-        return ", ".join([self.title, *axes])
+        return ", ".join([self.title, *map(unescape, axes)])
 
     def to_json(self) -> str:
         """Data and layout, safe inside a script element."""
@@ -105,30 +107,30 @@ def plot(
         traces.append(_points(each, color))
     if diagonal:
         traces.append(_diagonal(series))
-    layout = _layout(x_title, y_title, shows_legend=len(series) > 1 or diagonal)
+    layout = layout_of(x_title, y_title, shows_legend=len(series) > 1 or diagonal)
     if x_range:
         layout["xaxis"]["range"] = x_range
     if y_range:
         layout["yaxis"]["range"] = y_range
     rows = len(series) // 4
-    return Chart(title, _figure(traces, layout), _HEIGHT + 22 * rows)
+    return Chart(title, figure_of(traces, layout), _HEIGHT + 22 * rows)
 
 
 def bars(title: str, x_title: str, names: Sequence[str], values: Sequence[float]) -> Chart:
     """Horizontal bars, the first one on top, each with its value."""
     trace = go.Bar(
         x=list(values),
-        y=[label(name) for name in names],
+        y=unique([label(name) for name in names]),
         orientation="h",
         marker={"color": "var(--series-0)"},
-        text=[f"{value:.3g}" for value in values],
+        text=[f"{value:,.0f}" if value >= _LARGE else f"{value:.3g}" for value in values],
         textposition="auto",
         hoverinfo="skip",
         cliponaxis=False,
     )
-    layout = _layout(x_title, "", shows_legend=False)
+    layout = layout_of(x_title, "", shows_legend=False)
     layout["yaxis"] |= {"autorange": "reversed", "type": "category", "showgrid": False}
-    return Chart(title, _figure([trace], layout), 90 + _ROW_HEIGHT * len(names))
+    return Chart(title, figure_of([trace], layout), 90 + _ROW_HEIGHT * len(names))
 
 
 def histogram(
@@ -149,9 +151,9 @@ def histogram(
         )
         for number, (name, each) in enumerate(arrays)
     ]
-    layout = _layout(x_title, "number", shows_legend=len(arrays) > 1)
+    layout = layout_of(x_title, "number", shows_legend=len(arrays) > 1)
     layout |= {"barmode": "stack", "bargap": 0.05}
-    return Chart(title, _figure(traces, layout))
+    return Chart(title, figure_of(traces, layout))
 
 
 def matrix(
@@ -180,39 +182,34 @@ def matrix(
         ygap=1,
         showscale=False,
     )
-    layout = _layout(x_title, y_title, shows_legend=False)
+    layout = layout_of(x_title, y_title, shows_legend=False)
     for axis in ("xaxis", "yaxis"):
         layout[axis] |= {"type": "category", "showgrid": False}
     layout["yaxis"]["autorange"] = "reversed"
-    return Chart(title, _figure([trace], layout), max(_HEIGHT, min(760, 140 + 34 * len(names))))
+    return Chart(title, figure_of([trace], layout), max(_HEIGHT, min(760, 140 + 34 * len(names))))
+
+
+def shortened(name: object) -> str:
+    """A name, without its middle if it is long."""
+    text, half = str(name), _LONGEST_LABEL // 2
+    return text if len(text) <= _LONGEST_LABEL else f"{text[: half - 1]}…{text[-half:]}"
 
 
 def label(name: object) -> str:
-    """A name as plotly shows it: escaped, and shortened if it is long."""
-    shown = str(name)
-    if len(shown) > _LONGEST_LABEL:
-        shown = f"{shown[: _LONGEST_LABEL - 1]}…"
-    return escape(shown, quote=False)
+    """A shortened name as plotly shows it: escaped."""
+    return escape(shortened(name), quote=False)
 
 
 def unique(labels: Sequence[str]) -> list[str]:
     """Labels that are all different, since plotly joins equal ones on an axis of categories."""
-    seen: dict[str, int] = {}
-    different = []
+    different: dict[str, None] = {}
     for each in labels:
-        seen[each] = seen.get(each, 0) + 1
-        different.append(each if seen[each] == 1 else f"{each} ({seen[each]})")
-    return different
-
-
-def layout_of(x_title: str, y_title: str) -> dict[str, Any]:
-    """The layout of a chart that is drawn from its own traces."""
-    return _layout(x_title, y_title, shows_legend=False)
-
-
-def custom(title: str, traces: Sequence[Any], layout: dict[str, Any]) -> Chart:
-    """A chart of own traces, with a layout from `layout_of`."""
-    return Chart(title, _figure(traces, layout))
+        other, number = each, 1
+        while other in different:
+            number += 1
+            other = f"{each} ({number})"
+        different[other] = None
+    return list(different)
 
 
 def _points(series: Series, color: int) -> go.Scatter:
@@ -249,11 +246,14 @@ def _diagonal(series: Sequence[Series]) -> go.Scatter:
     return go.Scatter(x=ends, y=ends, mode="lines", name="y = x", line=line, hoverinfo="skip")
 
 
-def _figure(traces: Sequence[Any], layout: dict[str, Any]) -> go.Figure:
+def figure_of(traces: Sequence[Any], layout: dict[str, Any]) -> go.Figure:
+    """A figure without plotly's own style."""
     return go.Figure(traces, {"template": go.layout.Template(), **layout})
 
 
-def _layout(x_title: str, y_title: str, shows_legend: bool) -> dict[str, Any]:
+def layout_of(x_title: str, y_title: str, shows_legend: bool = False) -> dict[str, Any]:
+    """The layout of a chart with titles of its axes."""
+
     def axis(title: str) -> dict[str, Any]:
         return {
             "title": {"text": escape(title, quote=False), "standoff": 8},

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+import itertools
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
@@ -15,7 +16,12 @@ from PIL import Image
 from trainer.pages.charts import Chart
 from trainer.pages.theme import SCRIPT, STYLE
 
-# CSS pixels of the longer side, twice that of a picture in a row.
+# Nothing is loaded from anywhere else.
+_POLICY = (
+    "default-src 'none'; img-src data: blob:; media-src data:; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'"
+)
+# CSS pixels of the longer side: twice the width at which a picture is shown, for fine screens.
 _LARGEST_PICTURE = 256
 _SMALL_PICTURE = 64
 # Characters that a cell of a table has in one line.
@@ -59,7 +65,7 @@ def page(title: str, lead: Sequence[Part], sections: Sequence[Section]) -> str:
       sections: in order; those without parts are left out.
     """
     shown = [section for section in sections if section.parts]
-    numbers = iter(range(10**6))
+    numbers = itertools.count()
     links = [f'<a href="#s{n}">{escape(each.title)}</a>' for n, each in enumerate(shown)]
     body = [f"<h1>{escape(title)}</h1>", *(_render(part, numbers) for part in lead)]
     if len(shown) > 2:
@@ -72,6 +78,7 @@ def page(title: str, lead: Sequence[Part], sections: Sequence[Section]) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         # Otherwise the browser asks a server for an icon.
         '<link rel="icon" href="data:,">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>"

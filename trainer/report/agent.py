@@ -1,6 +1,7 @@
 """The report of an agent, of one seed or several."""
 
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -79,7 +80,7 @@ def report(
     if of_runs:
         parts = _results(of_runs, result if experiment.seeds > 1 else None, split)
         found.append(Section("Result", parts))
-    if evaluations := {name: each for name, rows in records.items() if (each := _curve(rows))}:
+    if evaluations := {name: each for name, rows in records.items() if (each := _returns(rows))}:
         found.append(Section("Learning curve", [learning_curve(evaluations)]))
     if of_runs:
         found += _played(experiment, path, of_runs, distribution_config)
@@ -117,13 +118,9 @@ def learning_curve(evaluations: Mapping[str, Mapping[int, float]]) -> Chart:
     return charts.plot(title, _STEPS, "mean return", series)
 
 
-def _curve(records: Sequence[Record]) -> dict[int, float]:
-    """Mean return by step, without a final evaluation of an earlier checkpoint."""
-    evaluations: dict[int, float] = {}
-    for step, value in curve(records, "eval/return_mean"):
-        if step > max(evaluations, default=-1):
-            evaluations[step] = value
-    return evaluations
+def _returns(records: Sequence[Record]) -> dict[int, float]:
+    """Mean return by step."""
+    return dict(curve(records, "eval/return_mean"))
 
 
 def _lead(experiment: ReinforcementLearning, result: Mapping[str, Any] | None) -> list[Part]:
@@ -198,7 +195,7 @@ def _played(
     if any(np.any(each.episodes.first_value) for each in finals):
         charts_of_episodes.append(_calibration(finals))
     parts.append(Group(charts_of_episodes))
-    return [Section("Episodes", parts), Section("Film", _film(path, finals[0]))]
+    return [Section("Episodes", parts), Section("Film", _film(finals[0]))]
 
 
 def _calibration(finals: Sequence[Final]) -> Chart:
@@ -214,16 +211,19 @@ def _calibration(finals: Sequence[Final]) -> Chart:
     return charts.plot(title, x_title, "discounted return", series, diagonal=True)
 
 
-def _film(path: str, final: Final) -> list[Part]:
-    """A new film, which is also written to the work directory."""
-    if np.any(final.episodes.unfinished):
+def _film(final: Final) -> list[Part]:
+    """A film of an episode of its own."""
+    if np.all(final.episodes.unfinished):
         return [text("There is none, since greedy episodes of this agent do not end.")]
     try:
         played = play(final.trained)
     except UserError as error:
         return [text(f"There is none: {error}")]
-    written = list(write_film(played, path))
-    name, media_type = (MP4, "video/mp4") if MP4 in written else (GIF, "image/gif")
-    content = read_bytes(os.path.join(path, name))
+    with tempfile.TemporaryDirectory() as folder:
+        # Besides the names of files, why one could not be written.
+        *notes, name = sorted(write_film(played, folder), key=(GIF, MP4).count)
+        content = read_bytes(os.path.join(folder, name))
+    media_type = "video/mp4" if name == MP4 else "image/gif"
     caption = f"{final.name}: {played.describe()}"
-    return [film(content, media_type, "A greedy episode of the agent", caption)]
+    shown = film(content, media_type, "A greedy episode of the agent", caption)
+    return [shown, *(text(note, "warning") for note in notes if note != GIF)]

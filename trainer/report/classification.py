@@ -24,7 +24,7 @@ def of_classes(found: Predictions) -> list[Section]:
         calibration = probabilities.calibration(
             found.predicted[:, 1],
             is_class[:, 1],
-            f"predicted probability of {charts.label(names[1])}",
+            f"predicted probability of {charts.shortened(names[1])}",
             "share of examples",
         )
     else:

@@ -1,7 +1,6 @@
 """The comparison of runs: configuration, results and curves side by side."""
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -77,7 +76,7 @@ def _names(paths: Sequence[str]) -> list[str]:
         for length in range(1, max(map(len, parts)) + 1)
         if len({tuple(each[-length:]) for each in parts}) == len(parts)
     )
-    return [os.path.join(*each[-length:]) or os.sep for each in parts]
+    return ["/".join(each[-length:]) or "/" for each in parts]
 
 
 def _results(runs: Sequence[Run]) -> list[Part]:

@@ -14,13 +14,15 @@ from trainer.data.examples import Examples
 from trainer.data.loading import load
 from trainer.data.signature import Signature
 from trainer.engine.distribution import Runtime
-from trainer.io.records import is_finite
+from trainer.io.records import Value, is_finite
 from trainer.metrics import table
 from trainer.supervised import run_data, targets
+from trainer.supervised.evaluation import Evaluation, finish
 from trainer.supervised.predictor import Predictor
 
 # Of float32 sums in another order.
 _TOLERANCE = 1e-3
+_SMALLEST = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Predictions:
       predicted: probabilities, or the values of a regression, float32 `[N, C]`.
       decisions: number of the predicted class `[N]`; whether each label is predicted `[N, C]`; of a
         regression as `predicted`.
+      metrics: of the run, by name.
     """
 
     split: str
@@ -43,6 +46,7 @@ class Predictions:
     outputs: NDArray[np.float32]
     predicted: NDArray[np.float32]
     decisions: NDArray[Any]
+    metrics: Mapping[str, Value]
 
     @property
     def signature(self) -> Signature:
@@ -69,7 +73,9 @@ def of_run(experiment: Supervised, path: str, runtime: Runtime, data_dir: str) -
     signature, split = predictor.signature, experiment.evaluate.split
     dataset = load(experiment.data, data_dir, signature.columns)
     examples = run_data.for_evaluation(dataset, split, signature).splits[split]
-    outputs = predictor.outputs_of_all(examples)
+    evaluation = Evaluation(predictor.logits, runtime, experiment.evaluate.batch_size)
+    metrics = table.find_all(experiment.evaluate.metrics, signature.target)
+    sums, outputs = evaluation.sums_and_outputs(examples, metrics, signature)
     return Predictions(
         split,
         examples,
@@ -77,6 +83,7 @@ def of_run(experiment: Supervised, path: str, runtime: Runtime, data_dir: str) -
         outputs,
         targets.predictions(tf.constant(outputs), signature).numpy(),
         _decisions(outputs, signature),
+        finish(metrics, sums),
     )
 
 
@@ -95,18 +102,12 @@ def differences(found: Predictions, reported: Mapping[str, Any]) -> list[str]:
       found: the predictions.
       reported: `metrics` of result.json.
     """
-    evaluate = found.predictor.experiment.evaluate
-    metrics = table.find_all(evaluate.metrics, found.signature.target)
-    weights = tf.ones([len(found.outputs)])
-    arrays = (tf.constant(found.outputs), tf.constant(found.targets), weights)
-    sums = targets.metric_sums(metrics, found.signature, *arrays)
     prefix = "test" if found.split == "test" else "eval"
     different = []
-    for metric, total in zip(metrics, sums, strict=True):
-        name = f"{prefix}/{metric.name}"
-        now, then = metric.finish(total.numpy().astype(np.float64)), reported.get(name)
+    for metric, now in found.metrics.items():
+        then = reported.get(f"{prefix}/{metric}")
         if not is_finite(now) or not is_finite(then):
             continue
-        if not math.isclose(now, then, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
-            different.append(f"{name} is {now:.5g} now and was {then:.5g}")
+        if not math.isclose(now, then, rel_tol=_TOLERANCE, abs_tol=_SMALLEST):
+            different.append(f"{prefix}/{metric} is {now:.5g} now and was {then:.5g}")
     return different

@@ -44,7 +44,7 @@ def section(found: Predictions) -> list[Section]:
 def saliency(
     found: Predictions, features: NDArray[Any], outputs: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """|∂ output / ∂ input|, the largest over the channels, float32 `[B, H, W]`.
+    """|∂ output / ∂ pixel|, the largest over the channels, float32 `[B, H, W]`.
 
     Source: Simonyan et al. (2014), "Deep inside convolutional networks", section 3.1.
 
@@ -53,14 +53,15 @@ def saliency(
       features: images `[B, H, W, C]` as stored.
       outputs: number of the output of each image, `[B]`.
     """
-    inputs = normalize(tf.constant(features), found.signature)
+    pixels = tf.constant(features, tf.float32)
     with tf.GradientTape() as tape:
-        tape.watch(inputs)
+        tape.watch(pixels)
+        inputs = normalize(pixels, found.signature)
         logits = found.predictor.classifier.network(inputs, training=False)
         # Auxiliary classifiers follow the main one.
         main = logits[0] if isinstance(logits, list | tuple) else logits
         chosen = tf.gather(main, outputs, batch_dims=1)
-    gradients: NDArray[np.float32] = tape.gradient(chosen, inputs).numpy()
+    gradients: NDArray[np.float32] = tape.gradient(chosen, pixels).numpy()
     return np.abs(gradients).max(axis=-1)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from trainer.config.fields import default_of
 from trainer.config.inspection import Leaf, leaves
 from trainer.config.loading import Experiment
+from trainer.io.paths import is_remote
 from trainer.io.records import Record, curve, is_finite
 from trainer.pages import charts
 from trainer.pages.charts import Chart
@@ -22,7 +23,8 @@ UNFINISHED = "not finished: it has no results yet"
 
 def title(path: str) -> str:
     """The title of the report of a work directory."""
-    return f"Run {os.path.basename(path.rstrip('/')) or path}"
+    whole = path.rstrip("/") if is_remote(path) else os.path.abspath(path)
+    return f"Run {os.path.basename(whole) or whole}"
 
 
 def not_finished() -> Html:
@@ -31,7 +33,9 @@ def not_finished() -> Html:
 
 
 def results(result: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[Part]:
-    """The metrics of result.json, each beside its baseline and its interval if there are any.
+    """The numbers of result.json, each beside its baseline and its interval if there are any.
+
+    Lists, such as values of each class, have sections of their own.
 
     Args:
       result: content of result.json.
@@ -45,9 +49,9 @@ def results(result: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[Part
     if baseline:
         head.append("without features")
     for name, value in metrics.items():
-        if name in intervals or not is_finite(value):
+        if name in intervals or isinstance(value, list):
             continue
-        row = [name, value]
+        row = [name, value if is_finite(value) else "not finite"]
         if intervals:
             row.append(metrics.get(f"{name}{INTERVAL}"))
         if baseline:
@@ -77,7 +81,8 @@ def metric_curves(runs: Mapping[str, Sequence[Record]], x_title: str) -> list[Pa
         for name, value in record.metrics.items()
         if is_finite(value) and name not in _LEFT_OUT
     )
-    return [Group([chart for name in names if (chart := _metric(name, runs, x_title))])]
+    made = [chart for name in names if (chart := _metric(name, runs, x_title))]
+    return [Group(made)] if made else []
 
 
 def _metric(name: str, runs: Mapping[str, Sequence[Record]], x_title: str) -> Chart | None:
@@ -107,13 +112,16 @@ def seconds(result: Mapping[str, Any]) -> list[Part]:
     """Where the time went, and how fast training was."""
     spent = dict(result["seconds"])
     total = spent.pop("total")
-    # A resumed run counts the training of all its starts, and the total of the last one.
     if (rest := total - sum(spent.values())) > 0:
         spent["everything else"] = rest
     rows = [[name.replace("_", " "), value] for name, value in result["throughput"].items()]
     return [
         charts.bars("Seconds of each part", "seconds", list(spent), list(spent.values())),
-        table(["total", "seconds"], [["last start", total]]),
+        text(
+            f"{total:,.0f} seconds in total. A resumed run counts the training of all starts, and "
+            "everything else of the last one; of several seeds all are added up.",
+            "note",
+        ),
         table(["rate", "value"], rows, "Throughput"),
         text(result["strategy"], "note"),
     ]

@@ -74,6 +74,6 @@ def _of_examples(
     }.get(found.signature.target, regression.of_values)
     made = [*of_target(found), mistakes.section(found), *saliency.section(found)]
     if different := predictions.differences(found, result["metrics"]):
-        warning = f"The data or the weights are not those of the result: {'; '.join(different)}."
+        warning = f"Data, weights or precision are not those of the result: {'; '.join(different)}."
         made.insert(0, Section("Changed since", [text(warning, "warning")]))
     return made

@@ -7,7 +7,7 @@ from trainer.config.supervised import Supervised
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.workdir import load_experiment
 from trainer.errors import UserError
-from trainer.io.files import write_text
+from trainer.io.files import writing
 from trainer.io.paths import to_path
 from trainer.report import comparison, supervised
 from trainer.tune import report as search_report
@@ -38,12 +38,8 @@ def write(
         if len(directories) == 1
         else comparison.report(directories)
     )
-    try:
-        write_text(target, page)
-    except OSError as error:
-        raise UserError(
-            f"{target} cannot be written: {error.strerror}; choose another --output=FILE"
-        ) from error
+    with writing(target) as file:
+        file.write(page)
     return target
 
 

@@ -38,8 +38,17 @@ class Frames(Sequence[Pixels]):
             self.append(picture)
 
     def append(self, picture: Pixels) -> None:
-        """Adds a picture."""
-        self._shape = picture.shape
+        """Adds a picture.
+
+        Raises:
+          UserError: if it has another size than the first.
+        """
+        self._shape = self._shape or picture.shape
+        if picture.shape != self._shape:
+            raise UserError(
+                "all pictures of an episode must have one size. Received: "
+                f"{self._shape[1]} x {self._shape[0]}, then {picture.shape[1]} x {picture.shape[0]}"
+            )
         self._compressed.append(zlib.compress(picture.tobytes(), level=1))
 
     def drop_every_second(self) -> None:

@@ -13,7 +13,7 @@ from trainer.engine import seed_folders
 from trainer.engine.distribution_config import DistributionConfig
 from trainer.engine.workdir import WorkDirectory
 from trainer.errors import UserError
-from trainer.io.records import Record, read_records
+from trainer.io.records import Record, curve, read_records
 from trainer.rl import experiments
 from trainer.rl.film import Film, play
 from trainer.rl.video_files import has_ffmpeg, write_gif, write_mp4
@@ -36,9 +36,9 @@ def render(
         f"seed {run.seed}": read_records(WorkDirectory(directory).metrics)
         for run, directory in seed_folders.runs(experiment, path)
     }
-    curve = os.path.join(path, "learning_curve.png")
-    write_learning_curve(records, experiment.environment.name, curve)
-    yield f"the learning curve is in {curve}"
+    picture = os.path.join(path, "learning_curve.png")
+    write_learning_curve(records, experiment.environment.name, picture)
+    yield f"the learning curve is in {picture}"
     film = play(experiments.load_each(experiment, path, distribution_config)[0])
     run = f" of seed {experiment.seed}" if experiment.seeds > 1 else ""
     yield f"an episode{run} ({film.describe()}) is in {path}:"
@@ -78,12 +78,12 @@ def write_learning_curve(runs: Mapping[str, Sequence[Record]], title: str, path:
     axes = figure.add_subplot()
     curves = []
     for name, records in runs.items():
-        curve = _curve(records)
-        axes.plot(list(curve), list(curve.values()), marker=".", linewidth=1, alpha=0.7, label=name)
-        curves.append(curve)
+        found = dict(curve(records, "eval/return_mean"))
+        axes.plot(list(found), list(found.values()), marker=".", linewidth=1, alpha=0.7, label=name)
+        curves.append(found)
     if len(curves) > 1:
-        shared = sorted(set.intersection(*(set(curve) for curve in curves)))
-        means = [float(np.mean([curve[step] for curve in curves])) for step in shared]
+        shared = sorted(set.intersection(*map(set, curves)))
+        means = [float(np.mean([each[step] for each in curves])) for step in shared]
         axes.plot(shared, means, color="black", linewidth=2, label="mean")
         axes.legend(frameon=False)
     axes.set(xlabel="environment steps", ylabel="mean return of greedy episodes", title=title)
@@ -92,12 +92,3 @@ def write_learning_curve(runs: Mapping[str, Sequence[Record]], title: str, path:
     axes.grid(alpha=0.3)
     with tf.io.gfile.GFile(path, "wb") as file:
         figure.savefig(file, format="png", dpi=120)
-
-
-def _curve(records: Sequence[Record]) -> dict[int, float]:
-    """Mean return by step, without the final evaluation of the selected checkpoint."""
-    curve: dict[int, float] = {}
-    for record in records:
-        if record.split == "eval" and record.step > max(curve, default=0):
-            curve[record.step] = float(record.metrics["return_mean"])  # type: ignore[arg-type]
-    return curve

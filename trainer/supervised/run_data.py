@@ -8,7 +8,7 @@ from trainer.data import changes
 from trainer.data.examples import Dataset
 from trainer.data.signature import Column, Signature
 from trainer.engine.workdir import WorkDirectory
-from trainer.errors import UserError
+from trainer.errors import UserError, unknown_name
 from trainer.io.files import read_json
 from trainer.io.paths import to_path
 
@@ -76,8 +76,10 @@ def for_evaluation(dataset: Dataset, split: str, signature: Signature) -> Datase
     """The data set with a run's scaling and classes; says so if the split has changed.
 
     Raises:
-      UserError: if the run's network cannot use the data.
+      UserError: if there is no such split, or the run's network cannot use the data.
     """
+    if split not in dataset.splits:
+        raise unknown_name("split of the data", split, dataset.splits)
     dataset = changes.adopt(dataset, signature)
     # A run that must not see its test split has no digest of it.
     if before := [each for each in signature.splits if each.split == split]:

@@ -45,17 +45,22 @@ def best_so_far(trials: Sequence[Trial], objective: Objective) -> Chart:
 
 
 def parallel_coordinates(
-    trials: Sequence[Trial], space: Sequence[Dimension], objective: Objective
+    trials: Sequence[Trial],
+    space: Sequence[Dimension],
+    objective: Objective,
+    best: Trial | None,
 ) -> Chart:
-    """One line per trial through its values and its score, the best one on top."""
+    """One line per trial through its values and its score, the best of the search on top."""
     scores = [_score(trial) for trial in trials]
     low, high = _bounds(scores)
-    ranked = sorted(trials, key=lambda trial: _quality(_score(trial), scores, objective))
+    ranked = sorted(
+        trials, key=lambda trial: (trial is best, _quality(_score(trial), scores, objective))
+    )
     traces = []
     for trial in ranked:
         heights = [position(dimension, trial.values.get(dimension.path)) for dimension in space]
         heights.append(min(max((_score(trial) - low) / (high - low), 0.0), 1.0))
-        is_best = trial is ranked[-1]
+        is_best = trial is best
         traces.append(
             go.Scatter(
                 x=list(range(len(heights))),
@@ -82,7 +87,8 @@ def parallel_coordinates(
         *(mark for place, dimension in enumerate(space) for mark in _marks(place, dimension)),
         *(_mark(len(space), height, f"{end:.4g}") for height, end in ((0.0, low), (1.0, high))),
     ]
-    return charts.custom("Values of each trial; darker lines are better", traces, layout)
+    title = "Values of each trial; darker lines are better"
+    return Chart(title, charts.figure_of(traces, layout))
 
 
 def importance_bars(importances: Mapping[str, float]) -> Chart:

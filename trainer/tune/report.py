@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -53,7 +54,7 @@ def _figures(study: Study | StoredSearch, scored: Sequence[Trial]) -> Iterator[S
     length = max(trial.fraction for trial in scored)
     longest = [trial for trial in scored if trial.fraction == length]
     yield Section("Best score so far", [figures.best_so_far(longest, objective)])
-    values = figures.parallel_coordinates(scored, space, objective)
+    values = figures.parallel_coordinates(scored, space, objective, study.best)
     yield Section("Hyperparameters and scores", [values])
     if importances := importance(scored, space):
         note = (
@@ -77,11 +78,13 @@ def _lead(study: Study | StoredSearch) -> list[Part]:
     best = study.best
     if best is None:
         return [text(settings, "note")]
-    root = study.layout.root
+    config, run = (
+        shlex.quote(f"{study.layout.root}/best/{name}") for name in ("config.json", "run")
+    )
     return [
         text(settings, "note"),
         text(f"The best trial is {best.id} with {search.objective.name} {best.score:.5g}:"),
-        code(f"trainer train --config={root}/best/config.json --workdir={root}/best/run"),
+        code(f"trainer train --config={config} --workdir={run}"),
     ]
 
 

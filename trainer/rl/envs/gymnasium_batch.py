@@ -160,7 +160,8 @@ class EnvironmentBatch:
         picture = environment.render()
         if isinstance(picture, np.ndarray):
             found = f"{picture.dtype} of shape {picture.shape}"
-            if picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3:
+            has_pixels = picture.ndim == 3 and picture.shape[2] == 3 and picture.size > 0
+            if picture.dtype == np.uint8 and has_pixels:
                 return picture
         else:
             found = type(picture).__name__
