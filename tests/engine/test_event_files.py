@@ -78,8 +78,28 @@ def test_a_matrix_is_a_table(tmp_path):
 
 
 def test_a_metric_of_very_many_values_is_left_out(tmp_path):
-    found = write(tmp_path, recall=[0.0] * 2501, matrix=[[0.0] * 51] * 51, loss=1.0)
+    found = write(tmp_path, recall=[0.0] * 101, matrix=[[0.0] * 51] * 51, loss=1.0)
     assert found == {(3, "eval/loss"): 1.0}
+
+
+def test_names_and_missing_values_do_not_break_a_table(tmp_path):
+    found = write(tmp_path, classes=["a|b", "c\nd"], matrix=[[1.0, None], [2.0, 3.0]])
+    assert found[3, "eval/matrix"].decode().splitlines() == [
+        "|  | a\\|b | c d |",
+        "| --- | --- | --- |",
+        "| a\\|b | 1 | – |",
+        "| c d | 2 | 3 |",
+    ]
+
+
+def test_removing_leaves_files_of_other_runs(tmp_path):
+    runs = [tmp_path / name for name in ("a?", "ab", "a[1]")]
+    files = [EventFiles(str(run), ReinforcementLearning()) for run in runs]
+    for each in files:
+        each.write(Record(1, "train", 0.0, {"loss": 1.0}))
+    files[0].remove()
+    files[2].remove()
+    assert [len(list(run.iterdir())) for run in runs] == [0, 1, 0]
 
 
 def test_removing_leaves_other_files(tmp_path):

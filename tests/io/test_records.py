@@ -39,3 +39,11 @@ def test_curve_has_the_finite_values_of_one_metric():
     diverged = Record(4, "eval", 0.0, {"loss": math.nan})
     assert records.curve([*RECORDS, diverged], "eval/loss") == [(1, 2.0), (3, 1.0)]
     assert records.curve(RECORDS, "test/loss") == []
+
+
+def test_a_curve_never_runs_backwards():
+    rows = [Record(step, "eval", 0.0, {"loss": value}) for step, value in ((10, 3.0), (20, 1.0))]
+    # The final evaluation of the best checkpoint.
+    rows += [Record(10, "eval", 0.0, {"loss": 3.0}), Record(30, "test", 0.0, {"loss": 2.0})]
+    assert records.curve(rows, "eval/loss") == [(10, 3.0), (20, 1.0)]
+    assert records.parse_line('{"step": 1, "split": "eval", "metrics": null}') is None

@@ -62,4 +62,22 @@ def test_names_are_no_markup(name):
 
 def test_values_that_are_not_finite_are_gaps():
     chart = charts.plot("t", "x", "y", [charts.Series("a", [1, 2], [float("nan"), 1.0])])
-    assert content(chart)["data"][0]["mode"] == "lines"
+    # A browser refuses the constant NaN.
+    json.loads(chart.to_json(), parse_constant=pytest.fail)
+    assert np.isnan(chart.figure.data[0].y[0])
+
+
+def test_names_are_escaped_once():
+    chart = charts.plot("t", charts.shortened("R&D"), "y", [charts.Series("R&D", [1], [2])])
+    made = content(chart)
+    assert made["layout"]["xaxis"]["title"]["text"] == "R&amp;D"
+    assert made["data"][0]["name"] == "R&amp;D"
+    assert chart.name == "t, x: R&D, y: y"
+
+
+def test_long_names_of_bars_stay_different():
+    names = ["agent.exploration.epsilon_initial", "agent.exploration.epsilon_final"]
+    shown = content(charts.bars("t", "x", names, [1.0, 12_345.0]))["data"][0]
+    assert shown["y"] == ["agent.explor…silon_initial", "agent.explor…epsilon_final"]
+    assert shown["text"] == ["1", "12,345"]
+    assert charts.unique(["a", "a", "a (2)"]) == ["a", "a (2)", "a (2) (2)"]

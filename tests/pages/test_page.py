@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -62,6 +62,8 @@ def test_a_page_without_charts_is_small():
     assert len(made) < 10_000
 
 
+# A page with charts has 5 MB, which take a second to parse.
+@settings(max_examples=15, deadline=None)
 @given(st.text() | st.just(HOSTILE))
 def test_text_of_users_is_text(content):
     chart = charts.plot(content, content, content, [charts.Series(content, [1], [2])])

@@ -64,8 +64,9 @@ class EventFiles:
         # None: it was not finite, and was read from metrics.jsonl.
         elif value is None:
             return
-        elif isinstance(value[0], list | tuple) and len(value) ** 2 <= _MOST_CELLS:
-            tf.summary.text(tag, _table(self._names(len(value)), value))
+        elif isinstance(value[0], list | tuple):
+            if len(value) ** 2 <= _MOST_CELLS:
+                tf.summary.text(tag, _table(self._names(len(value)), value))
         elif len(value) <= _MOST_SCALARS:
             for name, element in zip(self._names(len(value)), value, strict=True):
                 self._write_metric(f"{tag}/{name}", element)

@@ -45,7 +45,7 @@ def precision_recall(
 def recall_and_precision(
     scores: NDArray[np.float32], positive: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Recall and precision at thresholds, the highest first, the best of each recall.
+    """Recall and precision at each threshold, the highest first; of many, at some hundred.
 
     Args:
       scores: `[N]`.
@@ -56,6 +56,8 @@ def recall_and_precision(
     # Examples of equal scores are predicted together.
     last = np.flatnonzero(np.diff(scores[order], append=-np.inf))
     recall, precision = hits[last] / hits[-1], hits[last] / (last + 1)
+    if len(last) <= _MOST_POINTS:
+        return recall, precision
     # Evenly spaced in recall, since nearly all thresholds are those of negatives if these prevail.
     kept = np.unique(np.searchsorted(recall, np.linspace(recall[0], 1, _MOST_POINTS)))
     return recall[kept], precision[kept]
