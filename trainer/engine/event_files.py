@@ -62,7 +62,7 @@ class EventFiles:
         if isinstance(value, int | float):
             tf.summary.scalar(tag, value)
         # None: it was not finite, and was read from metrics.jsonl.
-        elif value is None:
+        elif not value:
             return
         elif isinstance(value[0], list | tuple):
             if len(value) ** 2 <= _MOST_CELLS:
