@@ -136,6 +136,7 @@ def _remote_file(path: PathLike) -> Iterator[TextIO]:
 
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="") as file:
         yield cast(TextIO, file)
+        file.flush()
         try:
             tf.io.gfile.copy(file.name, os.fspath(path), overwrite=True)
         except tf.errors.OpError as error:
