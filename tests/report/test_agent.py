@@ -58,7 +58,7 @@ def test_the_report_has_every_seed_and_the_film(two_seeds, capsys):
     assert "Published: 500 (&lt;/script&gt;&lt;b&gt;, 2020)" in page
     film = "data:video/mp4;base64," if shutil.which("ffmpeg") else "data:image/gif;base64,"
     assert film in page
-    assert (two_seeds / "policy.gif").exists()
+    assert not (two_seeds / "policy.gif").exists()
     assert "now and had" not in page
     data = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page)
     titles = re.findall(r'aria-label="(Returns of the final|Calibration of the value)', page)

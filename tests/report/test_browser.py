@@ -96,11 +96,20 @@ def test_a_page_on_a_phone_and_on_a_desk(name, pages, browser):
     page.set_viewport_size({"width": 1280, "height": 800})
     _check(page, 1280)
     page.emulate_media(color_scheme="light")
-    page.wait_for_function(f"{fill} !== '{dark}'")
+    _wait_until(page, f"{fill} !== '{dark}'")
     _check(page, 1280)
     assert problems == []
     assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
     page.close()
+
+
+def _wait_until(page, condition):
+    """Waits for a condition in JavaScript; Playwright's own function needs eval in the page."""
+    for _ in range(200):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(condition)
 
 
 def _check(page, width):
@@ -108,7 +117,7 @@ def _check(page, width):
     outside = """[...document.querySelectorAll('.plot, .plot .main-svg, img, video')].filter(e => {
         const box = e.getBoundingClientRect();
         return box.width < 20 || box.height < 20 || box.left < 0 || box.right > innerWidth; })"""
-    page.wait_for_function(f"{outside}.length === 0")
+    _wait_until(page, f"{outside}.length === 0")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("[...document.images].filter(e => !e.naturalWidth).length") == 0
     plots = "[...document.querySelectorAll('.plot')]"
