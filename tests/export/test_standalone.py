@@ -89,7 +89,9 @@ def environment(path, *packages):
 
 
 @pytest.mark.slow
-def test_with_tensorflow_alone(images, folder, fraud, price, table, cartpole, pendulum, tmp_path):
+def test_with_tensorflow_alone(
+    images, folder, fraud, price, table, cartpole, pendulum, tmp_path, capsys
+):
     python = environment(tmp_path / "venv", f"tensorflow=={version('tensorflow')}")
     digits = tmp_path / "digits"
     command = ["train", "--config=configs/digits_cnn.py", f"--workdir={digits}"]
@@ -114,8 +116,11 @@ def test_with_tensorflow_alone(images, folder, fraud, price, table, cartpole, pe
         "day": [row["day"] for row in rows],
         "is_new": [row["is new"] for row in rows],
     }
-    classes = ask(fraud, cells)["class"]
-    assert np.mean([a == row["fraud"] for a, row in zip(classes, rows, strict=True)]) > 0.8
+    capsys.readouterr()
+    assert run(["predict", f"--workdir={fraud}", str(table)]) == 0
+    predicted = [json.loads(line)["class"] for line in capsys.readouterr().out.splitlines()][:50]
+    assert ask(fraud, cells)["class"] == predicted
+    assert set(predicted) == {"no", "yes"}
     values = np.array(ask(price, cells)["values"])[:, 0]
     assert np.corrcoef(values, [float(row["price"]) for row in rows])[0, 1] > 0.5
     observation = np.random.default_rng(0).normal(size=(5, 4)).tolist()
