@@ -11,8 +11,7 @@ from scipy import stats
 
 from trainer.cli.main import run
 from trainer.compat.keras import tf
-from trainer.io.records import read_records
-from trainer.rl import render
+from trainer.io.records import curve, read_records
 from trainer.rl.video_files import has_ffmpeg
 
 SMALL = (
@@ -121,7 +120,7 @@ def test_evaluate_repeats_the_report_and_draws(trained, capsys):
 def test_the_learning_curve_is_of_the_evaluations_on_the_way(trained):
     records = read_records(str(trained / "seed_4" / "metrics.jsonl"))
     evaluations = [record for record in records if record.split == "eval"]
-    assert render._curve(records) == {
+    assert dict(curve(records, "eval/return_mean")) == {
         record.step: record.metrics["return_mean"] for record in evaluations
     }
 

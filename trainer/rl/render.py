@@ -41,8 +41,11 @@ def render(
     yield f"the learning curve is in {picture}"
     film = play(experiments.load_each(experiment, path, distribution_config)[0])
     run = f" of seed {experiment.seed}" if experiment.seeds > 1 else ""
-    yield f"an episode{run} ({film.describe()}) is in {path}:"
-    yield from write_film(film, path)
+    for written in write_film(film, path):
+        if written in (GIF, MP4):
+            yield f"an episode{run} ({film.describe()}) is in {os.path.join(path, written)}"
+        else:
+            yield written
 
 
 def write_film(film: Film, path: str) -> Iterator[str]:
