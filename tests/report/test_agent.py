@@ -22,6 +22,7 @@ SMALL = (
     "--config.agent.replay.min_size=100",
     "--config.evaluate.episodes=6",
     "--config.evaluate.interim_episodes=4",
+    "--jit=off",
 )
 
 
@@ -32,12 +33,12 @@ def two_seeds(tmp_path_factory, request):
         path = tmp_path_factory.mktemp("agent") / "run"
         config = ("train", "--config=configs/cartpole_dqn.py", f"--workdir={path}", *SMALL)
         reference = "--config.evaluate.reference=500 (</script><b>, 2020)"
-        assert run([*config, "--config.seeds=2", reference]) == 0
+        assert run([*config, "--config.seeds=2", "--parallel_seeds=1", reference]) == 0
         return path
 
 
 def test_episodes_are_those_of_the_result(two_seeds):
-    runtime = create_runtime(DistributionConfig(strategy="cpu"))
+    runtime = create_runtime(DistributionConfig(strategy="cpu", jit="off"))
     for experiment, directory in runs(load_experiment(str(two_seeds)), str(two_seeds)):
         with open(f"{directory}/result.json") as file:
             metrics = json.load(file)["metrics"]
@@ -48,7 +49,7 @@ def test_episodes_are_those_of_the_result(two_seeds):
 
 
 def test_the_report_has_every_seed_and_the_film(two_seeds, capsys):
-    assert run(["report", str(two_seeds)]) == 0
+    assert run(["report", str(two_seeds), "--jit=off"]) == 0
     page = (two_seeds / "report.html").read_text()
     result = json.loads((two_seeds / "result.json").read_text())
     for seed, metrics in result["seeds"].items():
@@ -85,7 +86,7 @@ def test_an_environment_that_cannot_be_rendered(tmp_path, monkeypatch, request, 
     workdir = f"--workdir={tmp_path / 'run'}"
     config = ("train", "--config=configs/gymnasium_dqn.py", workdir, *SMALL)
     assert run([*config, "--config.environment.name=own_environments:Walk"]) == 0
-    assert run(["report", workdir]) == 0
+    assert run(["report", workdir, "--jit=off"]) == 0
     page = (tmp_path / "run" / "report.html").read_text()
     assert "<p>There is none: " in page
     assert "Returns of the final episodes" in page

@@ -44,7 +44,9 @@ def pages(tmp_path_factory, request):
         assert run([*cartpole, *agent, *episodes, f"--workdir={path / 'agent'}"]) == 0
         _write_search(path / "search")
         for name in PAGES[:-1]:
-            assert run(["report", str(path / name), f"--output={path / name}.html"]) == 0
+            assert (
+                run(["report", str(path / name), f"--output={path / name}.html", "--jit=off"]) == 0
+            )
         both = [str(path / name) for name in ("classifier", "table")]
         assert run(["report", *both, f"--output={path / 'comparison.html'}"]) == 0
         return path
