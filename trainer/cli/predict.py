@@ -10,6 +10,7 @@ from absl import flags as absl_flags
 from trainer.cli import distribution_flags, flags
 from trainer.config.supervised import Supervised
 from trainer.errors import UserError
+from trainer.supervised.prediction_lines import FORMATS
 
 if TYPE_CHECKING:
     from trainer.supervised.predictor import Predictor
@@ -22,7 +23,7 @@ def _format(values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_enum(
         "format",
         "jsonl",
-        ["jsonl", "csv"],
+        FORMATS,
         "jsonl: a JSON object per line; csv: a table with a header.",
         flag_values=values,
     )
