@@ -3,12 +3,27 @@
 import csv
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from trainer.cli import export as cli
 from trainer.cli.main import run
+from trainer.export import formats, policy, standalone
 from trainer.export.checking import Call, Checker
+
+ROOT = Path(__file__).parents[2]
+SOURCE = """
+import numpy as np
+from trainer.data.examples import InMemoryExamples, Source
+
+def load(config, data_dir):
+    random = np.random.default_rng(0)
+    images = random.normal(size=(120, 6, 5, 2)).astype(np.float32)
+    classes = (images.mean((1, 2, 3)) > 0).astype(np.int32)
+    return Source({"train": InMemoryExamples(images, classes)}, ("low", "high"))
+"""
 
 
 def export(workdir, output, kind):
@@ -148,3 +163,25 @@ def test_wrong_flags_are_refused_in_one_line(arguments, expected, images, tmp_pa
     error = capsys.readouterr().err
     assert expected in error
     assert error.count("\n") == 1
+
+
+def test_images_of_floats_are_exported_as_arrays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "waves.py").write_text(SOURCE)
+    config = ROOT / "configs" / "digits_cnn.py"
+    command = (
+        *("train", f"--config={config}", "--workdir=run", "--config.model.kind=linear"),
+        *("--config.data.kind=custom", "--config.data.source=waves:load"),
+        *("--config.train.steps=5", "--config.train.global_batch_size=16"),
+    )
+    assert run(command) == 0
+    for kind in ("saved_model", "tflite"):
+        described, _ = export("run", tmp_path / kind, kind)
+        assert described["arrays"]["dtype"] == "float32"
+
+
+def test_the_lists_of_formats_agree():
+    assert (*formats.FORMATS, *policy.FORMATS[:1]) == (*cli._OF_NETWORKS, cli._OF_AGENTS[0])
+    assert policy.FORMATS == cli._OF_AGENTS
+    assert set(standalone.FORMATS) == {*formats.FORMATS, *policy.FORMATS} == set(cli._HOW_TO_LOAD)

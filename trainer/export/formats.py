@@ -13,7 +13,7 @@ from trainer.export.inference import Inference
 from trainer.export.keras_model import stock_model
 from trainer.supervised.predictor import Predictor
 
-# Newer ones are not known to the oldest ONNX Runtime that setup.py allows.
+# The newest that tf2onnx 1.17 writes.
 _OPSET = 18
 
 
@@ -41,7 +41,7 @@ def saved_model(network: Network, folder: str) -> str:
 def keras(network: Network, folder: str) -> str:
     """A Keras model in `model.keras`, which tf_keras loads; from stored examples to numbers."""
     path = os.path.join(folder, "model.keras")
-    stock_model(network.predictor).save(path)
+    stock_model(network.predictor, network.inference.array_spec.dtype).save(path)
     return path
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from trainer.compat.keras import tf
 from trainer.data.signature import CLASSIFICATION, MULTI_LABEL, Signature
 from trainer.export.cells import CellEncoder, input_specs
@@ -19,9 +21,15 @@ class Inference(tf.Module):
     Nothing of it refers to this package: a program loads it with TensorFlow alone.
     """
 
-    def __init__(self, predictor: Predictor):
-        """Takes a network with its weights."""
+    def __init__(self, predictor: Predictor, dtype: np.dtype[Any]):
+        """Takes a network with its weights.
+
+        Args:
+          predictor: the network.
+          dtype: of stored examples: uint8 of images that are decoded from files, or float32.
+        """
         super().__init__()
+        self._dtype = tf.as_dtype(dtype)
         self._signature = predictor.signature
         self._logits = predictor.logits
         # Only what is an attribute is saved.
@@ -30,11 +38,9 @@ class Inference(tf.Module):
 
     @property
     def array_spec(self) -> tf.TensorSpec:
-        """Stored examples: images uint8 `[B, H, W, C]`, or rows float32 `[B, columns]`."""
-        is_image = self._signature.kind == "image"
-        dtype = tf.uint8 if is_image else tf.float32
-        name = "images" if is_image else "rows"
-        return tf.TensorSpec([None, *self._signature.stored_shape], dtype, name)
+        """Stored examples: images `[B, H, W, C]`, or rows float32 `[B, columns]`."""
+        name = "images" if self._signature.kind == "image" else "rows"
+        return tf.TensorSpec([None, *self._signature.stored_shape], self._dtype, name)
 
     def numbers(self, examples: tf.Tensor) -> tf.Tensor:
         """Probabilities, or values in their own unit, float32 `[B, C]`, of stored examples."""
@@ -44,11 +50,12 @@ class Inference(tf.Module):
         """The functions of a SavedModel by name.
 
         `serving_default` takes encoded images as strings `[B]`, or the cells of each column `[B]`;
-        `arrays` takes stored examples, see `array_spec`.
+        `arrays` takes stored examples, see `array_spec`. Images of a user's own source that are not
+        bytes have no files, and both are the same.
         """
-        return {"serving_default": self._of_inputs(), "arrays": self.of_arrays()}
+        return {"serving_default": self._of_inputs(), "arrays": self._of_arrays()}
 
-    def of_arrays(self) -> Any:
+    def _of_arrays(self) -> Any:
         """A function of stored examples; returns what `results` does."""
         spec = self.array_spec
         return tf.function(
@@ -58,6 +65,8 @@ class Inference(tf.Module):
         ).get_concrete_function()
 
     def _of_inputs(self) -> Any:
+        if self._encoder is None and self._dtype != tf.uint8:
+            return self._of_arrays()
         if self._encoder is None:
             shape = self._signature.stored_shape
             spec = tf.TensorSpec([None], tf.string, "images")

@@ -17,8 +17,12 @@ from trainer.models.stochastic_depth import StochasticDepth
 from trainer.supervised.predictor import Predictor
 
 
-def stock_model(predictor: Predictor) -> keras.Model:
+def stock_model(predictor: Predictor, dtype: tf.DType) -> keras.Model:
     """A model from stored examples `[B, ...]` to probabilities or values float32 `[B, C]`.
+
+    Args:
+      predictor: the network.
+      dtype: of stored examples.
 
     Scaling comes first, and the heads of auxiliary classifiers are left out.
 
@@ -34,7 +38,6 @@ def stock_model(predictor: Predictor) -> keras.Model:
         )
     signature = predictor.signature
     network = with_stock_layers(predictor.classifier.network)
-    dtype = "uint8" if signature.kind == "image" else "float32"
     inputs = keras.Input(signature.stored_shape, dtype=dtype, name="examples")
     outputs = network(_scaled(inputs, signature))
     logits = outputs[0] if isinstance(outputs, list) else outputs

@@ -24,7 +24,7 @@ from trainer.export.formats import FORMATS, Network, check_installed
 from trainer.export.inference import Inference
 from trainer.metrics import table
 from trainer.supervised import run_data
-from trainer.supervised.evaluation import changed_files_as_user_errors
+from trainer.supervised.evaluation import Evaluation
 from trainer.supervised.intervals import bootstrap
 from trainer.supervised.predictor import Predictor
 from trainer.supervised.targets import decided, predictions
@@ -40,6 +40,7 @@ class Trained:
     """A trained network and its data."""
 
     network: Network
+    evaluation: Evaluation
     dataset: Dataset
     split: str
 
@@ -130,7 +131,9 @@ def _load(experiment: Supervised, path: str, data_dir: str) -> Trained:
     dataset = load(experiment.data, data_dir, predictor.signature.columns)
     dataset = run_data.for_evaluation(dataset, split, predictor.signature)
     calibration = functools.partial(samples.calibration, dataset.splits["train"], _CALIBRATION)
-    return Trained(Network(predictor, Inference(predictor), calibration), dataset, split)
+    inference = Inference(predictor, samples.first(dataset.splits[split], 1).dtype)
+    evaluation = Evaluation(predictor.logits, runtime, experiment.evaluate.batch_size)
+    return Trained(Network(predictor, inference, calibration), evaluation, dataset, split)
 
 
 def _compare(trained: Trained, kind: str, written: str, checker: Checker) -> None:
@@ -202,8 +205,7 @@ def _intervals(trained: Trained) -> Mapping[str, tuple[float, float]]:
     """The 95 % intervals of the run's metrics by their names in result.json."""
     predictor, examples = trained.network.predictor, trained.dataset.splits[trained.split]
     metrics = table.find_all(predictor.experiment.evaluate.metrics, trained.signature.target)
-    with changed_files_as_user_errors(examples):
-        outputs = predictor.outputs_of_all(examples)
+    _, outputs = trained.evaluation.sums_and_outputs(examples, metrics, trained.signature)
     prefix = "test" if trained.split == "test" else "eval"
     intervals = bootstrap(metrics, trained.signature, outputs, examples.targets)
     return {f"{prefix}/{name}": interval for name, interval in intervals.items()}

@@ -58,6 +58,8 @@ def take(data: Data, signature: Signature, examples: Examples) -> Samples:
     if signature.columns:
         names = [spec.name for spec in input_specs(signature.columns).values()]
         return Samples(dict(zip(names, stored.T, strict=True)), stored)
+    if stored.dtype != np.uint8:
+        return Samples({"images": stored}, stored)
     return _images([_png(image) for image in stored], signature)
 
 

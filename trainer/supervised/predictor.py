@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from trainer.compat.keras import tf
 from trainer.config.supervised import Supervised
-from trainer.data.examples import Examples
-from trainer.data.pipelines import batches
 from trainer.engine.distribution import Runtime
 from trainer.engine.runner import checkpoint_of
 from trainer.models import halves
@@ -64,15 +62,6 @@ class Predictor:
         padded = np.concatenate([features, np.repeat(features[-1:], missing, axis=0)])
         outputs: NDArray[np.float32] = self._compute(tf.constant(padded)).numpy()
         return outputs[:count]
-
-    def outputs_of_all(self, examples: Examples) -> NDArray[np.float32]:
-        """The network's outputs `[N, C]` of all examples, in their order."""
-        pipeline = batches.evaluation_pipeline(examples, self._batch_size)
-        parts = [
-            self._compute(features).numpy()
-            for features, _, _ in pipeline(tf.distribute.InputContext())
-        ]
-        return np.concatenate(parts)[: len(examples)]
 
     @tf.function
     def _compute(self, features: tf.Tensor) -> tf.Tensor:
